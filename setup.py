@@ -1,0 +1,43 @@
+"""Build of the compiled extensions; everything else stands in pyproject.toml."""
+
+import os
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# No -march=native and no contraction to fused multiply-adds: the same input and
+# seed must give the same bytes on every machine that runs the same wheel.
+COMPILE_ARGS = ["-O3", "-ffp-contract=off"]
+NUMPY_RANDOM_LIB = os.path.join(os.path.dirname(np.get_include()), "..", "random", "lib")
+
+
+def extension(name: str, **extra) -> Extension:
+    return Extension(
+        f"kmc_oxy.{name}",
+        sources=[f"cython_ext/{name}.pyx"],
+        include_dirs=[np.get_include(), "cython_ext"],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        extra_compile_args=COMPILE_ARGS,
+        **extra,
+    )
+
+
+EXTENSIONS = [
+    extension("_engine", library_dirs=[NUMPY_RANDOM_LIB], libraries=["npyrandom", "m"]),
+    extension("_network"),
+]
+
+setup(
+    ext_modules=cythonize(
+        EXTENSIONS,
+        include_path=["cython_ext"],
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": False,
+        },
+    )
+)
