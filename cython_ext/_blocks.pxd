@@ -1,0 +1,28 @@
+# Random numbers in blocks: one refill serves BLOCK trials, so that the generator's state stays in
+# registers during a refill and the event loop only reads memory.
+
+from libc.stdint cimport uint64_t
+from numpy cimport npy_intp
+from numpy.random cimport bitgen_t
+
+cdef extern from "numpy/random/distributions.h" nogil:
+    void random_standard_exponential_fill(bitgen_t *bitgen, npy_intp count, double *out)
+
+cdef enum:
+    BLOCK = 512
+
+cdef struct Block:
+    bitgen_t *bitgen
+    int next                      # trials used of this block; BLOCK when it is empty
+    uint64_t word[2 * BLOCK]      # two words a trial: which oxygen, which direction
+    double wait[BLOCK]            # standard exponential of each trial's waiting time
+
+
+cdef inline void block_refill(Block *block) noexcept nogil:
+    """Draw the next block. The order of draws (all words, then all waits) is part of the stream."""
+    cdef int i
+    cdef bitgen_t *bitgen = block.bitgen
+    for i in range(2 * BLOCK):
+        block.word[i] = bitgen.next_uint64(bitgen.state)
+    random_standard_exponential_fill(bitgen, BLOCK, block.wait)
+    block.next = 0
