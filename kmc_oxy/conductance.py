@@ -1,0 +1,372 @@
+"""Conductance of one cross-point: a resistor network of impurity levels in Gaq3.
+
+Nodes are the oxygens in the organic layers and a quenched background of other impurities.
+Electrons tunnel between nodes and between nodes and electrodes; near LSMO they do so through a
+Schottky barrier which the oxygens themselves make thinner (paper, figure 5a). Links, for node
+heights ``z`` above LSMO and in units of the conductance scale G0:
+
+- density at LSMO: ``n(x, y)`` = Gaussian-smoothed number of oxygens below the slab's depth, per
+  volume, plus a floor; depletion width ``W = sqrt(2 eps eps0 phi_B / (e^2 n))``
+- weight of a node: ``w = -phi_B max(1 - z/W, 0)^2 / E0``, how far its level is off the Fermi level
+- node to LSMO: ``prefactor exp(-2 S + w)``, ``S = k0 (z - z^2/(2W))`` for ``z < W``, else
+  ``k0 W/2 + (z - W)/xi``; ``k0 = sqrt(2 m phi_B)/hbar``
+- node to Co: ``exp(-2 (d - z)/xi - 2 kappa t)``, ``d`` the organic thickness, ``t`` the excess
+  thickness of the oxide in that column (thin places are the weak points)
+- node to node: ``exp(-2 r/xi + (w_i + w_j)/2)`` up to a cut-off, ``r`` the nearest periodic image's
+
+The low-bias conductance solves Kirchhoff's equations on it; a small leak past the network is
+added. Per simulated patch, times the number of patches in the junction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import splu
+
+from kmc_oxy._network import FilamentKernel
+from kmc_oxy.constants import (
+    CONDUCTANCE_QUANTUM_S,
+    ELEMENTARY_CHARGE_C,
+    VACUUM_PERMITTIVITY_F_PER_M,
+)
+from kmc_oxy.lattice import Lattice
+
+#: sqrt(2 m_e * 1 eV)/hbar: decay of a free electron's wave under a barrier of 1 eV.
+WAVE_NUMBER_PER_M_SQRT_EV = 5.123e9
+
+#: The smoothing's Gaussian is cut off at this many standard deviations and normalised.
+SMOOTHING_REACH = 4.0
+
+
+@dataclass(frozen=True)
+class NetworkParameters:
+    """The free numbers of the network; the defaults were fitted by hand to the published figures.
+
+    Parameters
+    ----------
+    conductance_scale_S : float
+        G0, the unit of all links.
+    electrode_prefactor : float
+        Factor of every link to LSMO.
+    decay_length_m : float
+        xi, decay length of the impurity states.
+    cutoff_m : float
+        Longest node-to-node link.
+    background_share : float
+        Share of the organic sites that hold a background impurity.
+    barrier_height_eV : float
+        phi_B, Schottky barrier at LSMO.
+    level_width_eV : float
+        E0, spread of the impurity levels.
+    effective_mass : float
+        Tunnelling mass in electron masses.
+    relative_permittivity : float
+        Of Gaq3, for the depletion width.
+    slab_m : float
+        Depth at LSMO in which oxygens are counted.
+    smoothing_m : float
+        Standard deviation of the lateral smoothing of that count; 0 for none.
+    density_floor_per_site : float
+        Density added everywhere, in units of one per cubic lattice spacing.
+    oxide_decay_per_m : float
+        kappa, decay of the electron's wave in the oxide's excess thickness.
+    weak_points_m : float
+        Standard deviation of the oxide's thickness, of which the absolute value is taken.
+    leak_per_column : float
+        Conductance past the network, in G0 for each column of sites.
+    patches : float
+        Number of simulated patches in the junction.
+    tolerance : float
+        Largest relative error of a conductance.
+    """
+
+    conductance_scale_S: float = CONDUCTANCE_QUANTUM_S
+    electrode_prefactor: float = 1e-3
+    decay_length_m: float = 0.5e-9
+    cutoff_m: float = 3e-9
+    background_share: float = 0.08
+    barrier_height_eV: float = 1.2
+    level_width_eV: float = 0.1
+    effective_mass: float = 1.0
+    relative_permittivity: float = 3.2
+    slab_m: float = 1e-9
+    smoothing_m: float = 2.5e-9
+    density_floor_per_site: float = 0.003
+    oxide_decay_per_m: float = 3e9
+    weak_points_m: float = 0.15e-9
+    leak_per_column: float = 1e-9
+    patches: float = 1.0
+    tolerance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        may_vanish = ("background_share", "smoothing_m", "weak_points_m", "leak_per_column")
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and (value > 0 or (value == 0 and name in may_vanish))):
+                kind = "non-negative" if name in may_vanish else "positive"
+                raise ValueError(
+                    f"The {name!r} parameter must be a {kind} number. Got {value} instead."
+                )
+        if self.background_share > 1:
+            raise ValueError(
+                "The 'background_share' parameter must be at most 1. "
+                f"Got {self.background_share} instead."
+            )
+        if not 1e-12 <= self.tolerance < 1:
+            raise ValueError(
+                "The 'tolerance' parameter must be at least 1e-12 and below 1. "
+                f"Got {self.tolerance} instead."
+            )
+
+
+class FilamentNetwork:
+    """The conduction network of one cross-point, with its quenched disorder.
+
+    A reading is a function of the occupation alone: no solve starts from an earlier one, so
+    there is no state to save and a restarted run repeats every reading bit for bit. (A good
+    preconditioner makes the cold start cheap; a warm start would save a few of some ten steps.)
+
+    Parameters
+    ----------
+    lattice : Lattice
+    background : array_like of bool, shape (n_sites,)
+        Sites that hold a background impurity; only organic sites count.
+    weak_point_m : array_like of float, shape (n_columns,)
+        Excess thickness of the oxide over each column, m, not negative.
+    parameters : NetworkParameters, optional
+
+    Raises
+    ------
+    ValueError
+        If an array has the wrong shape or values, or the slab does not reach the first layer.
+    """
+
+    def __init__(
+        self,
+        lattice: Lattice,
+        background: ArrayLike,
+        weak_point_m: ArrayLike,
+        parameters: NetworkParameters | None = None,
+    ) -> None:
+        self.lattice = lattice
+        self.parameters = p = NetworkParameters() if parameters is None else parameters
+        self.background = _sites("background", background, lattice.n_sites) & lattice.organic
+        self.weak_point_m = _lengths("weak_point_m", weak_point_m, lattice.n_columns)
+        layer_z_m = lattice.layer_z_m[: lattice.organic_layers]
+        if not p.slab_m > layer_z_m[0]:
+            raise ValueError(
+                "The 'slab_m' parameter must reach beyond the centre of the first layer, "
+                f"{layer_z_m[0]:.3g} m. Got {p.slab_m} instead."
+            )
+        self.leak_S = p.leak_per_column * lattice.n_columns * p.conductance_scale_S * p.patches
+        self._organic = lattice.organic_layers * lattice.n_columns
+        top_link = np.exp(
+            -2 * (lattice.organic_thickness_m - layer_z_m)[:, None] / p.decay_length_m
+            - 2 * p.oxide_decay_per_m * self.weak_point_m
+        )
+        stencil = _stencil(lattice, p.cutoff_m)
+        shape = (lattice.organic_layers, lattice.ny, lattice.nx)
+        self._kernel = FilamentKernel(
+            self.background[: self._organic].reshape(shape),
+            layer_z_m,
+            top_link,
+            stencil,
+            np.exp(-2 * _lengths_of(stencil, lattice) / p.decay_length_m),
+            _smoothing(lattice.nx, lattice.spacing_m, p.smoothing_m),
+            _smoothing(lattice.ny, lattice.spacing_m, p.smoothing_m),
+            slab_layers=int(np.count_nonzero(layer_z_m < p.slab_m)),
+            density_per_oxygen=1 / (lattice.spacing_m**2 * p.slab_m),
+            density_floor=p.density_floor_per_site / lattice.spacing_m**3,
+            width_coefficient=np.sqrt(
+                2
+                * p.relative_permittivity
+                * VACUUM_PERMITTIVITY_F_PER_M
+                * p.barrier_height_eV
+                / ELEMENTARY_CHARGE_C
+            ),
+            prefactor=p.electrode_prefactor,
+            wave_number_per_m=WAVE_NUMBER_PER_M_SQRT_EV
+            * np.sqrt(p.effective_mass * p.barrier_height_eV),
+            decay_per_m=1 / p.decay_length_m,
+            depth_ratio=p.barrier_height_eV / p.level_width_eV,
+        )
+
+    @classmethod
+    def draw(
+        cls,
+        lattice: Lattice,
+        parameters: NetworkParameters,
+        background_rng: np.random.Generator,
+        weak_point_rng: np.random.Generator,
+    ) -> FilamentNetwork:
+        """A network whose quenched disorder is drawn from two streams of random numbers."""
+        background = np.zeros(lattice.n_sites, dtype=bool)
+        background[lattice.organic] = (
+            background_rng.random(np.count_nonzero(lattice.organic)) < parameters.background_share
+        )
+        thickness = np.abs(weak_point_rng.standard_normal(lattice.n_columns))
+        return cls(lattice, background, parameters.weak_points_m * thickness, parameters)
+
+    def conductance(
+        self, occupied: ArrayLike, method: Literal["fast", "reference"] = "fast"
+    ) -> float:
+        """Low-bias conductance of the junction.
+
+        Parameters
+        ----------
+        occupied : array_like of bool, shape (n_sites,)
+        method : {"fast", "reference"}
+            "fast" iterates until a rigorous bound of the error is below the tolerance;
+            "reference" factorises the whole matrix.
+
+        Returns
+        -------
+        float
+            S, positive whenever the leak is; at most a relative ``tolerance`` above the exact one.
+
+        Raises
+        ------
+        ValueError
+            If `occupied` has the wrong shape or values other than 0 and 1.
+        RuntimeError
+            If the iteration does not converge.
+        """
+        self._assemble(occupied)
+        p = self.parameters
+        if method == "reference":
+            relative = _direct_conductance(*self._kernel.links()[1:])
+        else:
+            leak = p.leak_per_column * self.lattice.n_columns
+            most = 100 + 10 * self._kernel.n_nodes
+            relative = self._kernel.conductance(p.tolerance, leak, most)
+            if not self._kernel.bound <= p.tolerance * (relative + leak):
+                raise RuntimeError(
+                    f"The filament network did not converge in {self._kernel.iterations} steps: "
+                    f"error bound {self._kernel.bound:.3g} of {relative:.3g}."
+                )
+        return float(relative * p.conductance_scale_S * p.patches + self.leak_S)
+
+    def _assemble(self, occupied: ArrayLike) -> None:
+        sites = _sites("occupied", occupied, self.lattice.n_sites)
+        self._kernel.assemble(sites[: self._organic].view(np.uint8))
+
+
+def current(
+    conductance_S: ArrayLike, voltage_V: ArrayLike, nonlinearity_V: float
+) -> NDArray[np.float64]:
+    """Current of a junction at finite bias, ``I = G V0 sinh(V/V0)`` (A).
+
+    Parameters
+    ----------
+    conductance_S : array_like
+        Low-bias conductance G.
+    voltage_V : array_like
+        Broadcast against `conductance_S`.
+    nonlinearity_V : float
+        V0; infinite for an ohmic junction.
+
+    Raises
+    ------
+    ValueError
+        If V0 is not positive.
+    """
+    if not nonlinearity_V > 0:
+        raise ValueError(
+            f"The 'nonlinearity_V' parameter must be positive. Got {nonlinearity_V} instead."
+        )
+    conductance_S, voltage_V = np.asarray(conductance_S, float), np.asarray(voltage_V, float)
+    if np.isinf(nonlinearity_V):
+        return conductance_S * voltage_V
+    return conductance_S * nonlinearity_V * np.sinh(voltage_V / nonlinearity_V)
+
+
+def _stencil(lattice: Lattice, cutoff_m: float) -> NDArray[np.int32]:
+    """Displacements (dz, dy, dx), dz <= 0, to every site within the cut-off.
+
+    Laterally each residue of the periodic lattice occurs once, by its nearest image, so that two
+    sites are linked at most once however small the patch is.
+    """
+    axes = [np.arange(1 - lattice.organic_layers, 1)]
+    axes += [np.arange(extent) - (extent - 1) // 2 for extent in (lattice.ny, lattice.nx)]
+    every = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    length = _lengths_of(every, lattice)
+    return every[(length <= cutoff_m) & (length > 0)].astype(np.int32)
+
+
+def _lengths_of(displacement: NDArray, lattice: Lattice) -> NDArray[np.float64]:
+    """Lengths (m) of displacements (dz, dy, dx) counted in sites."""
+    step = lattice.organic_thickness_m / lattice.organic_layers
+    steps_m = np.array([step, lattice.spacing_m, lattice.spacing_m])
+    return np.sqrt(((displacement * steps_m) ** 2).sum(axis=-1))
+
+
+def _smoothing(extent: int, spacing_m: float, sigma_m: float) -> NDArray[np.float64]:
+    """Normalised weights of a cut-off Gaussian wound round `extent` periodic sites."""
+    weight = np.zeros(extent)
+    reach = round(SMOOTHING_REACH * sigma_m / spacing_m)
+    shift = np.arange(-reach, reach + 1)
+    gauss = np.ones(1) if reach == 0 else np.exp(-0.5 * (shift * spacing_m / sigma_m) ** 2)
+    np.add.at(weight, shift % extent, gauss)
+    return weight / weight.sum()
+
+
+def _direct_conductance(
+    bottom: NDArray, top: NDArray, first: NDArray, second: NDArray, link: NDArray
+) -> float:
+    """Two-terminal conductance by a sparse direct solve, in units of G0."""
+    n = bottom.size
+    links = sparse.coo_array((link, (first, second)), shape=(n, n)).tocsr()
+    links = links + links.T
+    # A cluster tied to no electrode would make the matrix singular, and carries no current.
+    n_clusters, cluster = connected_components(links, directed=False)
+    tied = np.bincount(cluster, bottom + top, n_clusters)[cluster] > 0
+    if not tied.any():
+        return 0.0
+    links, bottom, top = links[tied][:, tied], bottom[tied], top[tied]
+    matrix = sparse.diags_array(links.sum(axis=1) + bottom + top) - links
+    v = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(
+        bottom
+    )
+    pair = sparse.triu(links).tocoo()
+    drop = v[pair.coords[0]] - v[pair.coords[1]]
+    return float(bottom @ (1 - v) ** 2 + top @ v**2 + pair.data @ drop**2)
+
+
+def _sites(name: str, values: ArrayLike, n_sites: int) -> NDArray[np.bool_]:
+    """`values` as a contiguous boolean array with one entry a site."""
+    array = np.asarray(values)
+    if array.shape != (n_sites,) or not (
+        array.dtype == bool or (array.dtype.kind in "iuf" and np.isin(array, (0, 1)).all())
+    ):
+        raise ValueError(
+            f"The {name!r} parameter must be a boolean array of shape ({n_sites},). "
+            f"Got {_description(array)} instead."
+        )
+    return np.ascontiguousarray(array, dtype=bool)
+
+
+def _lengths(name: str, values: ArrayLike, n_columns: int) -> NDArray[np.float64]:
+    array = np.asarray(values)
+    if (
+        array.shape != (n_columns,)
+        or array.dtype.kind not in "iuf"
+        or not (np.isfinite(array) & (array >= 0)).all()
+    ):
+        raise ValueError(
+            f"The {name!r} parameter must be an array of finite non-negative lengths of shape "
+            f"({n_columns},). Got {_description(array)} instead."
+        )
+    return array.astype(float)
+
+
+def _description(array: NDArray) -> str:
+    kind = f"an array of shape {array.shape} and type {array.dtype}"
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        kind += " with NaN"
+    return kind
