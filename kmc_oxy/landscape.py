@@ -15,8 +15,6 @@ smeared out activationless (paper, figure 5c); since one saddle energy serves bo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -201,24 +199,11 @@ class Landscape:
         return potential
 
 
-BarrierSampler = Callable[[np.random.Generator, int], NDArray[np.float64]]
-
-
-def flat_barriers(low_eV: float, high_eV: float) -> BarrierSampler:
-    """Barriers flat on [low, high]: the paper's hypothesis."""
-    return lambda rng, count: rng.uniform(low_eV, high_eV, count)
-
-
-def gaussian_barriers(mean_eV: float, sigma_eV: float) -> BarrierSampler:
-    """Gaussian barriers, those below zero set to zero (no barrier)."""
-    return lambda rng, count: np.maximum(rng.normal(mean_eV, sigma_eV, count), 0.0)
-
-
-def exponential_barriers(scale_eV: float) -> BarrierSampler:
-    """Barriers with density exp(-B/scale)/scale."""
-    return lambda rng, count: rng.exponential(scale_eV, count)
-
-
-def constant_barriers(value_eV: float) -> BarrierSampler:
-    """The same barrier on every bond."""
-    return lambda rng, count: np.full(count, value_eV)
+def gaussian_barriers(
+    rng: np.random.Generator, mean_eV: float, sigma_eV: float, count: int
+) -> NDArray[np.float64]:
+    """Gaussian barriers truncated at zero: negative draws are drawn again, shape (count,), eV."""
+    barriers = rng.normal(mean_eV, sigma_eV, count)
+    while (negative := np.flatnonzero(barriers < 0)).size:
+        barriers[negative] = rng.normal(mean_eV, sigma_eV, negative.size)
+    return barriers

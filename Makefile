@@ -1,0 +1,28 @@
+# The two commands of the README. Both create and use .venv in this folder.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: run test lint clean
+
+run: $(READY)
+	$(BIN)/kmc-oxy run inputs/quickstart.yaml -o quickstart.h5
+	$(BIN)/kmc-oxy plot quickstart.h5 -o quickstart.png
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/python -m pip install --quiet ".[lint]"
+	$(BIN)/ruff check .
+	$(BIN)/cython-lint cython_ext
+	$(BIN)/mypy
+
+# Installed in place, so that edits of Python files need no second installation.
+$(READY): pyproject.toml setup.py $(wildcard cython_ext/*.pyx cython_ext/*.pxd)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --editable ".[mpich,test]"
+	touch $(READY)
+
+clean:
+	rm -rf .venv build *.egg-info kmc_oxy/*.so cython_ext/*.c
