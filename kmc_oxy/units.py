@@ -1,0 +1,178 @@
+"""Physical quantities with units, as a user writes them: one table, one parser.
+
+Everything is held in SI, but for energies, which are in electronvolts throughout the code.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+
+from kmc_oxy.constants import ELEMENTARY_CHARGE_C
+
+#: unit name -> (dimension, size in the unit that the code holds: SI, or eV for energies)
+UNITS: dict[str, tuple[str, float]] = {
+    "s": ("duration", 1.0),
+    "ms": ("duration", 1e-3),
+    "us": ("duration", 1e-6),
+    "ns": ("duration", 1e-9),
+    "ps": ("duration", 1e-12),
+    "fs": ("duration", 1e-15),
+    "min": ("duration", 60.0),
+    "h": ("duration", 3600.0),
+    "d": ("duration", 86400.0),
+    "m": ("length", 1.0),
+    "cm": ("length", 1e-2),
+    "mm": ("length", 1e-3),
+    "um": ("length", 1e-6),
+    "nm": ("length", 1e-9),
+    "pm": ("length", 1e-12),
+    "angstrom": ("length", 1e-10),
+    "/m": ("inverse length", 1.0),
+    "/um": ("inverse length", 1e6),
+    "/nm": ("inverse length", 1e9),
+    "/angstrom": ("inverse length", 1e10),
+    "V": ("voltage", 1.0),
+    "mV": ("voltage", 1e-3),
+    "uV": ("voltage", 1e-6),
+    "kV": ("voltage", 1e3),
+    "Hz": ("frequency", 1.0),
+    "kHz": ("frequency", 1e3),
+    "MHz": ("frequency", 1e6),
+    "GHz": ("frequency", 1e9),
+    "THz": ("frequency", 1e12),
+    "/s": ("frequency", 1.0),
+    "eV": ("energy", 1.0),
+    "meV": ("energy", 1e-3),
+    "J": ("energy", 1.0 / ELEMENTARY_CHARGE_C),
+    "K": ("temperature", 1.0),
+    "mK": ("temperature", 1e-3),
+    "T": ("magnetic field", 1.0),
+    "mT": ("magnetic field", 1e-3),
+    "uT": ("magnetic field", 1e-6),
+    "G": ("magnetic field", 1e-4),
+    "S": ("conductance", 1.0),
+    "mS": ("conductance", 1e-3),
+    "uS": ("conductance", 1e-6),
+    "nS": ("conductance", 1e-9),
+    "pS": ("conductance", 1e-12),
+    "ohm": ("resistance", 1.0),
+    "mohm": ("resistance", 1e-3),
+    "kohm": ("resistance", 1e3),
+    "Mohm": ("resistance", 1e6),
+    "%": ("fraction", 1e-2),
+}
+
+#: dimension -> unit of a bare number and of the value held; the empty one is a pure number
+HELD_IN: dict[str, str] = {
+    "duration": "s",
+    "length": "m",
+    "inverse length": "/m",
+    "voltage": "V",
+    "frequency": "Hz",
+    "energy": "eV",
+    "temperature": "K",
+    "magnetic field": "T",
+    "conductance": "S",
+    "resistance": "ohm",
+    "fraction": "",
+    "number": "",
+}
+
+# Signs and spellings that keyboards, papers and word processors put in place of the table's.
+_SPELLINGS = {
+    "\N{MICRO SIGN}": "u",
+    "\N{GREEK SMALL LETTER MU}": "u",
+    "\N{OHM SIGN}": "ohm",
+    "\N{GREEK CAPITAL LETTER OMEGA}": "ohm",
+    "\N{ANGSTROM SIGN}": "angstrom",
+    "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}": "angstrom",
+    "\N{MINUS SIGN}": "-",
+    "\N{NO-BREAK SPACE}": " ",
+    "\N{NARROW NO-BREAK SPACE}": " ",
+}
+_TRANSLATION = str.maketrans(_SPELLINGS)
+_NUMBER = re.compile(r"([-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(.*)", re.S)
+# Decimal arithmetic takes exponents of any length apart digit by digit; no quantity needs these.
+_LONGEST_NUMBER = 60
+
+
+def units_of(dimension: str) -> list[str]:
+    """Names of the units of `dimension`, in the order of the table."""
+    return [name for name, (of, _) in UNITS.items() if of == dimension]
+
+
+def parse_quantity(value: object, dimension: str) -> float:
+    """Read a quantity as a float in the unit that the code holds `dimension` in.
+
+    Parameters
+    ----------
+    value : float, int or str
+        A bare number, taken in ``HELD_IN[dimension]``, or a string of a number and a unit
+        such as ``"50 ms"``. Micro and ohm signs and the typographic minus are understood,
+        and ``"1/nm"`` for ``"/nm"``.
+    dimension : str
+        A key of `HELD_IN`.
+
+    Returns
+    -------
+    float
+        SI value; eV for energies; the fraction itself for ``"%"``. A string is rounded once:
+        ``"0.835 nm"`` is the float nearest to 8.35e-10.
+
+    Raises
+    ------
+    ValueError
+        For anything else: a boolean, a number that is not finite, no or an unknown unit, or a
+        unit of another dimension.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"must be {_expected(dimension)}")
+    if isinstance(value, str):
+        return _parse_text(value, dimension)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError("must be a finite number")
+    return number
+
+
+def _parse_text(text: str, dimension: str) -> float:
+    match = _NUMBER.fullmatch(text.translate(_TRANSLATION).strip())
+    if match is None or len(match[1]) > _LONGEST_NUMBER:
+        raise ValueError(f"must be {_expected(dimension)}")
+    digits, unit = match[1], match[2]
+    if unit.startswith("1/"):
+        unit = unit[1:]
+    if not unit and HELD_IN[dimension]:
+        raise ValueError(f"has no unit: must be {_expected(dimension)}")
+    if unit not in UNITS and unit:
+        raise ValueError(f"has an unknown unit {unit[:20]!r}: must be {_expected(dimension)}")
+    of, factor = UNITS[unit] if unit else (dimension, 1.0)
+    if of != dimension:
+        raise ValueError(
+            f"is {_article(of)}, not {_article(dimension)}: must be {_expected(dimension)}"
+        )
+    try:
+        number = float(Decimal(digits) * Decimal(repr(factor)))
+    except ArithmeticError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError("must be a finite number")
+    return number
+
+
+def _article(dimension: str) -> str:
+    return f"{'an' if dimension[0] in 'aeiou' else 'a'} {dimension}"
+
+
+def _expected(dimension: str) -> str:
+    if dimension == "number":
+        return "a number, without a unit"
+    held = HELD_IN[dimension]
+    accepted = ", ".join(units_of(dimension))
+    bare = f"a number in {held}" if held else "a number"
+    return f"{_article(dimension)}, {bare} or text with a unit ({accepted})"
