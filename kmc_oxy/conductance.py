@@ -233,10 +233,14 @@ class FilamentNetwork:
         Raises
         ------
         ValueError
-            If `occupied` has the wrong shape or values other than 0 and 1.
+            If `occupied` has the wrong shape or values other than 0 and 1, or `method` is unknown.
         RuntimeError
             If the iteration does not converge.
         """
+        if method not in ("fast", "reference"):
+            raise ValueError(
+                f"The 'method' parameter must be 'fast' or 'reference'. Got {method!r} instead."
+            )
         self._assemble(occupied)
         p = self.parameters
         if method == "reference":
