@@ -2,53 +2,154 @@
 # slowed without changing what happens at that time.
 #
 # All logarithms are integers in sixteenths of an octave: the factor must be the same from both ends
-# of a bond (that is what keeps detailed balance exact), but need not be finer than that.
+# of a bond (that is what keeps detailed balance exact), but need not be finer than that. A site's
+# logarithms stand together, eight 16-bit numbers to a vector: first those of the slower direction of
+# each bond, then those of the rate out over the rate back.
 
-from libc.stdint cimport int16_t, int64_t, uint64_t
+from libc.stdint cimport int16_t, uint64_t
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #define KMC_FROZEN (-17184)    /* log of a rate too small for a double, and of no bond at all */
+    #define KMC_LOG_THREE 25       /* log2(3), log2(100) in steps: how far an uncapped hop is lifted */
+    #define KMC_LOG_HUNDRED 106    /* over its slower direction when it competes with a capped one */
+
+    #ifdef __SSE2__
+    #include <emmintrin.h>
+    typedef __m128i kmc_row;
+    static inline kmc_row kmc_row_load(const int16_t *p)
+    { return _mm_loadu_si128((const __m128i *)p); }
+    static inline kmc_row kmc_row_all(int x) { return _mm_set1_epi16((short)x); }
+    static inline kmc_row kmc_row_add(kmc_row a, kmc_row b) { return _mm_add_epi16(a, b); }
+    static inline kmc_row kmc_row_sub(kmc_row a, kmc_row b) { return _mm_sub_epi16(a, b); }
+    static inline kmc_row kmc_row_max(kmc_row a, kmc_row b) { return _mm_max_epi16(a, b); }
+    static inline kmc_row kmc_row_min(kmc_row a, kmc_row b) { return _mm_min_epi16(a, b); }
+    static inline kmc_row kmc_row_and(kmc_row a, kmc_row b) { return _mm_and_si128(a, b); }
+    static inline kmc_row kmc_row_greater(kmc_row a, kmc_row b) { return _mm_cmpgt_epi16(a, b); }
+    static inline kmc_row kmc_row_andnot(kmc_row a, kmc_row b) { return _mm_andnot_si128(a, b); }
+    static inline unsigned kmc_row_bits(kmc_row a)
+    { return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(a, _mm_setzero_si128())); }
+    static inline int kmc_row_largest(kmc_row a)
+    {
+        a = _mm_max_epi16(a, _mm_shuffle_epi32(a, 0x4e));
+        a = _mm_max_epi16(a, _mm_shuffle_epi32(a, 0xb1));
+        a = _mm_max_epi16(a, _mm_srli_epi32(a, 16));
+        return (short)_mm_extract_epi16(a, 0);
+    }
+    static inline kmc_row kmc_row_select(unsigned bits)
+    {
+        const __m128i each = _mm_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128);
+        return _mm_cmpeq_epi16(_mm_and_si128(_mm_set1_epi16((short)bits), each), each);
+    }
+    #else
+    typedef struct { int16_t e[8]; } kmc_row;
+    #define KMC_EACH(expression) \\
+        kmc_row r; for (int k = 0; k < 8; ++k) r.e[k] = (int16_t)(expression); return r
+    static inline kmc_row kmc_row_load(const int16_t *p) { KMC_EACH(p[k]); }
+    static inline kmc_row kmc_row_all(int x) { KMC_EACH(x); }
+    static inline kmc_row kmc_row_add(kmc_row a, kmc_row b) { KMC_EACH(a.e[k] + b.e[k]); }
+    static inline kmc_row kmc_row_sub(kmc_row a, kmc_row b) { KMC_EACH(a.e[k] - b.e[k]); }
+    static inline kmc_row kmc_row_max(kmc_row a, kmc_row b)
+    { KMC_EACH(a.e[k] > b.e[k] ? a.e[k] : b.e[k]); }
+    static inline kmc_row kmc_row_min(kmc_row a, kmc_row b)
+    { KMC_EACH(a.e[k] < b.e[k] ? a.e[k] : b.e[k]); }
+    static inline kmc_row kmc_row_and(kmc_row a, kmc_row b) { KMC_EACH(a.e[k] & b.e[k]); }
+    static inline kmc_row kmc_row_greater(kmc_row a, kmc_row b)
+    { KMC_EACH(a.e[k] > b.e[k] ? -1 : 0); }
+    static inline kmc_row kmc_row_andnot(kmc_row a, kmc_row b) { KMC_EACH(~a.e[k] & b.e[k]); }
+    static inline unsigned kmc_row_bits(kmc_row a)
+    { unsigned r = 0; for (int k = 0; k < 8; ++k) r |= (a.e[k] < 0 ? 1u : 0u) << k; return r; }
+    static inline int kmc_row_largest(kmc_row a)
+    { int r = a.e[0]; for (int k = 1; k < 8; ++k) if (a.e[k] > r) r = a.e[k]; return r; }
+    static inline kmc_row kmc_row_select(unsigned bits) { KMC_EACH((bits >> k) & 1 ? -1 : 0); }
+    #endif
+
+    /* log of the weight W over Gamma of the hops out of a site and back into it. */
+    static inline void kmc_weights(const int16_t *slower, const int16_t *tilt, int gamma,
+                                   kmc_row *out, kmc_row *back)
+    {
+        const kmc_row zero = kmc_row_all(0);
+        kmc_row below = kmc_row_sub(kmc_row_all(gamma), kmc_row_load(slower));
+        kmc_row lift = kmc_row_min(
+            kmc_row_max(kmc_row_sub(kmc_row_all(KMC_LOG_THREE), below), zero),
+            kmc_row_sub(kmc_row_all(KMC_LOG_HUNDRED), below));
+        kmc_row t = kmc_row_load(tilt);
+        lift = kmc_row_andnot(kmc_row_greater(zero, below), lift);  /* none where capped */
+        *out = kmc_row_add(kmc_row_max(t, zero), lift);
+        *back = kmc_row_add(kmc_row_max(kmc_row_sub(zero, t), zero), lift);
+    }
+    """
+    const int FROZEN "KMC_FROZEN"
+    ctypedef struct row_t "kmc_row":
+        pass
+    row_t row_load "kmc_row_load"(const int16_t *p) noexcept nogil
+    row_t row_all "kmc_row_all"(int x) noexcept nogil
+    row_t row_max "kmc_row_max"(row_t a, row_t b) noexcept nogil
+    row_t row_and "kmc_row_and"(row_t a, row_t b) noexcept nogil
+    row_t row_greater "kmc_row_greater"(row_t a, row_t b) noexcept nogil
+    unsigned row_bits "kmc_row_bits"(row_t a) noexcept nogil
+    int row_largest "kmc_row_largest"(row_t a) noexcept nogil
+    row_t row_select "kmc_row_select"(unsigned bits) noexcept nogil
+    void cap_weights "kmc_weights"(
+        const int16_t *slower, const int16_t *tilt, int gamma, row_t *out, row_t *back
+    ) noexcept nogil
 
 cdef enum:
     OCTAVE = 16                 # steps of the logarithm per factor of two
-    FROZEN = -17184             # logarithm of a rate too small for a double, and of no bond at all
-    LOG_THREE = 25              # log2(3) and log2(100) in steps: how far an uncapped hop is lifted
-    LOG_HUNDRED = 106           # over its slower direction when it competes with a capped one
+    LANES = 8                   # logarithms in a vector
+    MOST_CHUNKS = 8             # vectors of a row at the largest degree
 
 cdef struct Cap:
     int gamma                   # logarithm of the window's Gamma
-    const int16_t *slower       # log of a bond's slower direction, a row per site
-    const int16_t *out          # log of k(site -> neighbour) over the slower direction, >= 0
-    const int16_t *back         # log of k(neighbour -> site) over the slower direction, >= 0
-    const int16_t *fastest      # largest entry of each site's row of `slower`
+    const int16_t *logs         # (n + 1, 2, LANES * chunks): slower direction, out over back
     double factor[OCTAVE]       # 2^(-k/OCTAVE)
 
+cdef struct Weights:            # of all hops at one site, log over Gamma
+    row_t out[MOST_CHUNKS]
+    row_t back[MOST_CHUNKS]
 
-cdef inline int cap_lift(const Cap *cap, int slower) noexcept nogil:
-    """log of the static weight W over Gamma, less the hop's own entry in `out` or `back`."""
-    cdef int below = cap.gamma - slower
-    cdef int lift
-    if below < 0:
-        return 0
-    lift = LOG_THREE - below if below < LOG_THREE else 0
-    return lift if lift < LOG_HUNDRED - below else LOG_HUNDRED - below
+
+cdef inline uint64_t cap_slots(const int16_t *logs, int gamma, int chunks) noexcept nogil:
+    """Bit k: the bond at slot k is capped."""
+    cdef uint64_t bits = 0
+    cdef int c
+    for c in range(chunks):
+        bits |= <uint64_t>row_bits(row_greater(row_load(logs + LANES * c), row_all(gamma))) << (8 * c)
+    return bits
+
+
+cdef inline void cap_site(
+    const int16_t *logs, int gamma, int chunks, Weights *weights
+) noexcept nogil:
+    cdef int c
+    for c in range(chunks):
+        cap_weights(logs + LANES * c, logs + LANES * (chunks + c), gamma,
+                    &weights.out[c], &weights.back[c])
 
 
 cdef inline void cap_competitors(
-    const Cap *cap, int64_t row, int skip, uint64_t blocked, int degree, int *leave, int *fill
+    const Weights *x, uint64_t blocked_x, int slot_x,
+    const Weights *y, uint64_t blocked_y, int slot_y,
+    int chunks, int *forward, int *backward
 ) noexcept nogil:
-    """Largest weights of the other hops at one end of a bond.
+    """Largest weights of what competes with the hop x -> y and with the hop y -> x.
 
-    leave: out of this site into its empty neighbours (an oxygen here would be gone);
-    fill: out of its occupied neighbours into this site (a hole here would be gone).
+    With the oxygen at x: its other ways out, and other oxygens that would take the hole at y.
+    With the oxygen at y: the same with x and y exchanged. Zero where nothing exceeds Gamma.
     """
-    cdef int k, w, lift
-    for k in range(degree):
-        if k == skip:
-            continue
-        lift = cap_lift(cap, cap.slower[row + k])
-        if (blocked >> k) & 1:
-            w = cap.back[row + k] + lift
-            if w > fill[0]:
-                fill[0] = w
-        else:
-            w = cap.out[row + k] + lift
-            if w > leave[0]:
-                leave[0] = w
+    cdef row_t most_forward = row_all(0), most_backward = row_all(0)
+    cdef uint64_t open_x = ~blocked_x & ~(<uint64_t>1 << slot_x)
+    cdef uint64_t open_y = ~blocked_y & ~(<uint64_t>1 << slot_y)
+    cdef uint64_t taken_x = blocked_x & ~(<uint64_t>1 << slot_x)
+    cdef uint64_t taken_y = blocked_y & ~(<uint64_t>1 << slot_y)
+    cdef int c
+    for c in range(chunks):
+        most_forward = row_max(most_forward, row_max(
+            row_and(x.out[c], row_select((open_x >> (8 * c)) & 255)),
+            row_and(y.back[c], row_select((taken_y >> (8 * c)) & 255))))
+        most_backward = row_max(most_backward, row_max(
+            row_and(y.out[c], row_select((open_y >> (8 * c)) & 255)),
+            row_and(x.back[c], row_select((taken_x >> (8 * c)) & 255))))
+    forward[0] = row_largest(most_forward)
+    backward[0] = row_largest(most_backward)

@@ -5,17 +5,19 @@ Typed loops only; `kmc_oxy.engine` checks arguments, keeps the time and document
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport exp2, log2, rint
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from numpy.random cimport bitgen_t
 
 from _blocks cimport BLOCK, Block, block_refill
-from _cap cimport Cap, FROZEN, OCTAVE, cap_competitors
+from _cap cimport (
+    Cap, FROZEN, LANES, OCTAVE, Weights, cap_competitors, cap_site, cap_slots,
+)
 from _events cimport (
-    Events, GROUPS, SLACK, UNLISTED,
-    events_add, events_anchor, events_pick, events_rate, events_remove, events_top,
-    events_update, kmc_exponent, kmc_low_bit, kmc_power_of_two,
+    Events, GROUPS, UNLISTED,
+    events_add, events_pick, events_rate, events_remove, events_settle, events_update,
+    kmc_low_bit, kmc_power_of_two, kmc_quarter_octave,
 )
 
 import numpy as np
@@ -24,11 +26,47 @@ MAX_DEGREE = 64
 
 cdef enum:
     LATTICE_DEGREE = 6      # graphs of at most this degree take the fast, unrolled path
-    ROW = 8                 # entries of a row of 16-bit logarithms on that path
+    LATTICE_STRIDE = 8      # of its rows of neighbours: six sites, the packed reverse slots, spare
+    AHEAD = 3               # trials by which the memory of large systems is fetched in advance
+    LARGE = 50000           # sites from which on that pays
+
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #include <string.h>
+    #ifdef __linux__
+    #include <sys/mman.h>
+    #endif
+    /* Zeroed memory; large blocks on huge pages, since hops touch it at random. */
+    static void *kmc_allocate(size_t bytes)
+    {
+        void *memory = NULL;
+        size_t large = (size_t)1 << 21;
+        if (posix_memalign(&memory, bytes < 2 * large ? 64 : large, bytes ? bytes : 64))
+            return NULL;
+    #if defined(__linux__) && defined(MADV_HUGEPAGE)
+        if (bytes >= 2 * large)
+            madvise(memory, bytes, MADV_HUGEPAGE);
+    #endif
+        memset(memory, 0, bytes);
+        return memory;
+    }
+    /* All ones where slot l is not blocked, for the six slots of a lattice site. */
+    static inline double kmc_where_open(double rate, unsigned blocked, int l)
+    {
+        union { double value; unsigned long long bits; } u;
+        u.value = rate;
+        u.bits &= ((unsigned long long)((blocked >> l) & 1)) - 1ULL;
+        return u.value;
+    }
+    """
+    void *kmc_allocate(size_t size) noexcept nogil
+    double kmc_where_open(double rate, unsigned blocked, int l) noexcept nogil
+    void prefetch "__builtin_prefetch"(const void *address) noexcept nogil
 
 
 cdef void *allocate(size_t count, size_t size) except NULL:
-    cdef void *memory = calloc(count if count else 1, size)
+    cdef void *memory = kmc_allocate(count * size)
     if memory == NULL:
         raise MemoryError(f"No memory for {count * size} bytes of kernel tables.")
     return memory
@@ -38,38 +76,53 @@ cdef class Graph:
     """Neighbour rows of a graph; row n is a dummy that absorbs what missing neighbours are told."""
 
     cdef readonly int n_sites
-    cdef readonly int degree    # slots a row: LATTICE_DEGREE, or the largest degree beyond it
-    cdef readonly int stride    # entries of a row of 16-bit logarithms
-    cdef int32_t *neighbour     # (n + 1, degree): site at the other end, n where there is none
-    cdef uint8_t *reverse       # (n + 1, degree): slot of this site in that neighbour's row
+    cdef readonly int degree    # slots a site: LATTICE_DEGREE, or the largest degree beyond it
+    cdef readonly int stride    # entries of a row of neighbours
+    cdef readonly int chunks    # vectors of LANES logarithms that hold a row
+    cdef int32_t *neighbour     # (n + 1, stride): site at the other end, n where there is none
+    cdef uint8_t *reverse       # (n + 1, degree): this site's slot there; NULL where it is packed
 
     def __init__(self, int n_sites, const int32_t[:, ::1] bonds):
         """`bonds` names each pair of sites once."""
-        cdef int64_t b, i, j
+        cdef int64_t b, i, j, x
+        cdef int k
+        cdef int32_t most = 0
         cdef uint8_t[::1] used = np.zeros(n_sites + 1, dtype=np.uint8)
-        degrees = np.bincount(np.asarray(bonds).ravel(), minlength=n_sites)
-        largest = int(degrees.max()) if len(degrees) else 0
-        if largest > MAX_DEGREE:
+        cdef int32_t[::1] degrees = np.zeros(n_sites + 1, dtype=np.int32)
+        for b in range(bonds.shape[0]):
+            for k in range(2):
+                degrees[bonds[b, k]] += 1
+                most = max(most, degrees[bonds[b, k]])
+        if most > MAX_DEGREE:
             raise ValueError(
                 f"The 'bonds' parameter must give a site at most {MAX_DEGREE} neighbours. "
-                f"Got {largest} at site {int(degrees.argmax())} instead."
+                f"Got {most} at site {int(np.argmax(degrees))} instead."
             )
+        degrees = None
         self.n_sites = n_sites
-        self.degree = LATTICE_DEGREE if largest <= LATTICE_DEGREE else largest
-        self.stride = ROW if self.degree == LATTICE_DEGREE else self.degree
-        self.neighbour = <int32_t *>allocate(<size_t>(n_sites + 1) * self.degree, sizeof(int32_t))
-        self.reverse = <uint8_t *>allocate(<size_t>(n_sites + 1) * self.degree, sizeof(uint8_t))
-        for b in range(<int64_t>(n_sites + 1) * self.degree):
-            self.neighbour[b] = n_sites
+        self.degree = LATTICE_DEGREE if most <= LATTICE_DEGREE else most
+        self.stride = LATTICE_STRIDE if most <= LATTICE_DEGREE else most
+        self.chunks = (self.degree + LANES - 1) // LANES
+        self.neighbour = <int32_t *>allocate(<size_t>(n_sites + 1) * self.stride, sizeof(int32_t))
+        if self.degree != LATTICE_DEGREE:
+            self.reverse = <uint8_t *>allocate(<size_t>(n_sites + 1) * self.degree, 1)
+        for x in range(n_sites + 1):
+            for k in range(self.degree):
+                self.neighbour[x * self.stride + k] = n_sites
         for b in range(bonds.shape[0]):
             i = bonds[b, 0]
             j = bonds[b, 1]
-            self.neighbour[i * self.degree + used[i]] = <int32_t>j
-            self.neighbour[j * self.degree + used[j]] = <int32_t>i
-            self.reverse[i * self.degree + used[i]] = used[j]
-            self.reverse[j * self.degree + used[j]] = used[i]
+            self._enter(i, used[i], j, used[j])
+            self._enter(j, used[j], i, used[i])
             used[i] += 1
             used[j] += 1
+
+    cdef void _enter(self, int64_t x, int slot, int64_t y, int slot_there) noexcept:
+        self.neighbour[x * self.stride + slot] = <int32_t>y
+        if self.degree == LATTICE_DEGREE:
+            self.neighbour[x * self.stride + LATTICE_DEGREE] |= slot_there << (3 * slot)
+        else:
+            self.reverse[x * self.degree + slot] = <uint8_t>slot_there
 
     def __dealloc__(self):
         free(self.neighbour)
@@ -83,66 +136,52 @@ cdef class RateTable:
     cdef readonly bint capped
     cdef readonly int offset    # exponent of group 0's lower end (see _events.pxd)
     cdef double *rate           # (n + 1, degree): out of the site, 0 where there is no neighbour
-    cdef int16_t *slower        # (n + 1, stride), and so on: see _cap.pxd
-    cdef int16_t *out
-    cdef int16_t *back
-    cdef int16_t *fastest       # (n + 1,)
-    cdef uint8_t *used          # slots of each site filled so far
+    cdef int16_t *logs          # (n + 1, 2, LANES * chunks): see _cap.pxd
+    cdef object used            # slots of each site filled so far
 
     def __init__(self, Graph graph, bint capped):
-        cdef size_t rows = graph.n_sites + 1
+        cdef size_t rows = graph.n_sites + 1, row, k, width = LANES * graph.chunks
         self.graph = graph
         self.capped = capped
         self.rate = <double *>allocate(rows * graph.degree, sizeof(double))
-        self.used = <uint8_t *>allocate(rows, sizeof(uint8_t))
+        self.used = np.zeros(rows, dtype=np.uint8)
         if capped:
-            self.slower = <int16_t *>allocate(rows * graph.stride, sizeof(int16_t))
-            self.out = <int16_t *>allocate(rows * graph.stride, sizeof(int16_t))
-            self.back = <int16_t *>allocate(rows * graph.stride, sizeof(int16_t))
-            self.fastest = <int16_t *>allocate(rows, sizeof(int16_t))
-            for i in range(rows * graph.stride):
-                self.slower[i] = FROZEN
-            for i in range(rows):
-                self.fastest[i] = FROZEN
+            self.logs = <int16_t *>allocate(rows * 2 * width, sizeof(int16_t))
+            for row in range(rows):
+                for k in range(width):
+                    self.logs[2 * width * row + k] = FROZEN
 
     def __dealloc__(self):
         free(self.rate)
-        free(self.slower)
-        free(self.out)
-        free(self.back)
-        free(self.fastest)
-        free(self.used)
+        free(self.logs)
 
     @property
     def nbytes(self):
         rows = self.graph.n_sites + 1
-        return rows * (8 * self.graph.degree + (6 * self.graph.stride + 2) * self.capped)
+        return rows * (8 * self.graph.degree + 4 * LANES * self.graph.chunks * self.capped)
 
     def fill(self, const int32_t[:, ::1] bonds, const double[::1] k_ij, const double[::1] k_ji):
         """Enter the rates of the next bonds, in the order in which the graph was built."""
         cdef int64_t b, i, j, row_i, row_j
         cdef int log_ij, log_ji, slower
-        cdef int degree = self.graph.degree, stride = self.graph.stride
+        cdef uint8_t[::1] used = self.used
+        cdef int degree = self.graph.degree, width = LANES * self.graph.chunks
         for b in range(bonds.shape[0]):
             i = bonds[b, 0]
             j = bonds[b, 1]
-            self.rate[i * degree + self.used[i]] = k_ij[b]
-            self.rate[j * degree + self.used[j]] = k_ji[b]
+            self.rate[i * degree + used[i]] = k_ij[b]
+            self.rate[j * degree + used[j]] = k_ji[b]
             if self.capped:
                 log_ij = logarithm(k_ij[b])
                 log_ji = logarithm(k_ji[b])
                 slower = log_ij if log_ij < log_ji else log_ji
-                row_i = i * stride + self.used[i]
-                row_j = j * stride + self.used[j]
-                self.slower[row_i] = self.slower[row_j] = <int16_t>slower
-                self.out[row_i] = self.back[row_j] = <int16_t>(log_ij - slower)
-                self.out[row_j] = self.back[row_i] = <int16_t>(log_ji - slower)
-                if slower > self.fastest[i]:
-                    self.fastest[i] = <int16_t>slower
-                if slower > self.fastest[j]:
-                    self.fastest[j] = <int16_t>slower
-            self.used[i] += 1
-            self.used[j] += 1
+                row_i = 2 * width * i + used[i]
+                row_j = 2 * width * j + used[j]
+                self.logs[row_i] = self.logs[row_j] = <int16_t>slower
+                self.logs[row_i + width] = <int16_t>(log_ij - log_ji)
+                self.logs[row_j + width] = <int16_t>(log_ji - log_ij)
+            used[i] += 1
+            used[j] += 1
 
     def close(self):
         """All bonds are in: fix the scale of the event list."""
@@ -156,7 +195,8 @@ cdef class RateTable:
             if total > most:
                 most = total
         # Far enough above the denormal numbers that every weight is a normal one.
-        self.offset = max(kmc_exponent(most) - (GROUPS - 1), -900)
+        self.offset = max(kmc_quarter_octave(most) // 4 - (GROUPS // 4 - 1), -900)
+        self.used = None
 
 
 cdef inline int logarithm(double rate) noexcept nogil:
@@ -169,7 +209,7 @@ cdef inline int logarithm(double rate) noexcept nogil:
 cdef struct State:
     int n_sites
     int degree
-    int stride
+    int chunks
     const int32_t *neighbour
     const uint8_t *reverse
     const double *rate          # quenched rates, rows of `degree`
@@ -190,75 +230,133 @@ cdef inline uint64_t blocked_of(const State *s, int64_t site, int degree) noexce
     return s.blocked_wide[site]
 
 
+cdef inline const int32_t *neighbours_of(const State *s, int64_t x, int degree) noexcept nogil:
+    return s.neighbour + x * (LATTICE_STRIDE if degree == LATTICE_DEGREE else degree)
+
+
+cdef inline int reverse_of(const State *s, int64_t x, int k, int degree) noexcept nogil:
+    """Slot of x in the row of its neighbour at slot k."""
+    if degree == LATTICE_DEGREE:
+        return (<uint32_t>s.neighbour[x * LATTICE_STRIDE + LATTICE_DEGREE] >> (3 * k)) & 7
+    return s.reverse[x * degree + k]
+
+
+cdef inline const int16_t *logs_of(const State *s, int64_t x, int chunks) noexcept nogil:
+    return s.cap.logs + 2 * LANES * chunks * x
+
+
+cdef inline int chunks_of(const State *s, int degree) noexcept nogil:
+    return 1 if degree == LATTICE_DEGREE else s.chunks
+
+
 cdef inline void tell_neighbours(
     State *s, int64_t site, bint filled, int degree
 ) noexcept nogil:
     """Enter in the masks of all neighbours that `site` is now filled or empty."""
-    cdef int k
-    cdef int64_t y
-    cdef int bit
+    cdef const int32_t *neighbour = neighbours_of(s, site, degree)
+    cdef int k, bit
     for k in range(degree):
-        y = s.neighbour[site * degree + k]
-        bit = s.reverse[site * degree + k]
+        bit = reverse_of(s, site, k, degree)
         if degree == LATTICE_DEGREE:
             if filled:
-                s.blocked[y] |= <uint8_t>(1 << bit)
+                s.blocked[neighbour[k]] |= <uint8_t>(1 << bit)
             else:
-                s.blocked[y] &= <uint8_t>~(1 << bit)
+                s.blocked[neighbour[k]] &= <uint8_t>~(1 << bit)
         elif filled:
-            s.blocked_wide[y] |= <uint64_t>1 << bit
+            s.blocked_wide[neighbour[k]] |= <uint64_t>1 << bit
         else:
-            s.blocked_wide[y] &= ~(<uint64_t>1 << bit)
+            s.blocked_wide[neighbour[k]] &= ~(<uint64_t>1 << bit)
 
 
-cdef inline double capped_rate(const State *s, int64_t x, int k, int degree) noexcept nogil:
-    """Rate of the possible hop out of slot k of x under the cap (physics of the cap: _cap.pxd).
+cdef inline double scaled(const State *s, double rate, int over) noexcept nogil:
+    """`rate` slowed by 2^(-over/OCTAVE), or itself if `over` is not positive."""
+    if over <= 0:
+        return rate
+    return rate * (s.cap.factor[over & (OCTAVE - 1)] * kmc_power_of_two(-(over // OCTAVE)))
+
+
+cdef inline void cap_hop(
+    State *s, int64_t x, int k, const Weights *weights_x, int degree
+) noexcept nogil:
+    """Effective rate of the possible hop out of slot k of x, whose bond is capped.
 
     The factor min(1, max(Gamma/m, A/f, B/b)) is the same from both ends of the bond whichever
     is occupied, so that detailed balance is exact within a window.
     """
-    cdef int stride = ROW if degree == LATTICE_DEGREE else degree
-    cdef int64_t row = x * stride + k
-    cdef int over = s.cap.slower[row] - s.cap.gamma
-    cdef double rate = s.rate[x * degree + k]
-    cdef int64_t y
-    cdef int from_x = -32768, from_y = -32768, best
-    if over <= 0:
-        return rate
-    y = s.neighbour[x * degree + k]
-    cap_competitors(&s.cap, x * stride, k, blocked_of(s, x, degree), degree, &from_x, &from_y)
-    cap_competitors(&s.cap, y * stride, s.reverse[x * degree + k], blocked_of(s, y, degree),
-                    degree, &from_y, &from_x)
-    from_x -= s.cap.out[row]
-    from_y -= s.cap.back[row]
-    best = from_x if from_x > from_y else from_y
+    cdef int chunks = chunks_of(s, degree)
+    cdef const int16_t *logs = logs_of(s, x, chunks)
+    cdef int64_t y = neighbours_of(s, x, degree)[k]
+    cdef int over = logs[k] - s.cap.gamma
+    cdef int tilt = logs[LANES * chunks + k]
+    cdef int forward, backward, best
+    cdef Weights weights_y
+    cap_site(logs_of(s, y, chunks), s.cap.gamma, chunks, &weights_y)
+    cap_competitors(weights_x, blocked_of(s, x, degree), k,
+                    &weights_y, blocked_of(s, y, degree), reverse_of(s, x, k, degree),
+                    chunks, &forward, &backward)
+    if tilt > 0:
+        forward -= tilt
+    else:
+        backward += tilt
+    best = forward if forward > backward else backward
     if best > 0:
         over -= best
-        if over <= 0:
-            return rate
-    return rate * (s.cap.factor[over & (OCTAVE - 1)] * kmc_power_of_two(-(over // OCTAVE)))
+    s.effective[x * degree + k] = scaled(s, s.rate[x * degree + k], over)
 
 
 cdef inline double total_rate(const State *s, int64_t x, int degree) noexcept nogil:
     """Sum over the possible hops of an oxygen at x, in slot order."""
     cdef uint64_t blocked = blocked_of(s, x, degree)
+    cdef const double *rate = s.effective + x * degree
     cdef double total = 0.0
     cdef int k
     for k in range(degree):
-        if not (blocked >> k) & 1:
-            total += s.effective[x * degree + k]
+        if degree == LATTICE_DEGREE:
+            total += kmc_where_open(rate[k], <unsigned>blocked, k)
+        elif not (blocked >> k) & 1:
+            total += rate[k]
     return total
+
+
+cdef inline int direction(
+    const State *s, int64_t x, double rest, int degree
+) noexcept nogil:
+    """Slot in which the cumulated rate of an oxygen's possible hops passes `rest`; `degree` if none.
+
+    A slot of zero rate never does.
+    """
+    cdef uint64_t blocked = blocked_of(s, x, degree)
+    cdef const double *rate = s.effective + x * degree
+    cdef double total = 0.0
+    cdef int k, slot = 0
+    for k in range(degree):
+        if degree == LATTICE_DEGREE:
+            total += kmc_where_open(rate[k], <unsigned>blocked, k)
+        elif not (blocked >> k) & 1:
+            total += rate[k]
+        slot += rest >= total
+    return slot
 
 
 cdef inline void refresh(State *s, int64_t x, int degree, bint capped) noexcept nogil:
     """The surroundings of the oxygen at x have changed: its rates and its group anew."""
-    cdef uint64_t blocked
-    cdef int k
+    cdef uint64_t open_slots, slots
+    cdef int k, chunks
+    cdef const int16_t *logs
+    cdef Weights weights
     if capped:
-        blocked = blocked_of(s, x, degree)
+        chunks = chunks_of(s, degree)
+        logs = logs_of(s, x, chunks)
+        open_slots = ~blocked_of(s, x, degree)
+        slots = cap_slots(logs, s.cap.gamma, chunks)
         for k in range(degree):
-            if not (blocked >> k) & 1:
-                s.effective[x * degree + k] = capped_rate(s, x, k, degree)
+            s.effective[x * degree + k] = s.rate[x * degree + k]
+        slots &= open_slots
+        if slots:
+            cap_site(logs, s.cap.gamma, chunks, &weights)
+            while slots:
+                cap_hop(s, x, kmc_low_bit(slots), &weights, degree)
+                slots &= slots - 1
     events_update(&s.events, <int32_t>x, total_rate(s, x, degree))
 
 
@@ -266,33 +364,43 @@ cdef inline void refresh_around(
     State *s, int64_t center, int64_t other, int degree, bint capped
 ) noexcept nogil:
     """Refresh whatever the occupation of `center` bears on, apart from the oxygen at `other`."""
-    cdef int stride = ROW if degree == LATTICE_DEGREE else degree
+    cdef int chunks = chunks_of(s, degree)
+    cdef const int32_t *neighbour = neighbours_of(s, center, degree)
     cdef uint64_t near = blocked_of(s, center, degree), far
     cdef int k, l, back
     cdef int64_t y, p
+    cdef Weights weights
+    if not capped:
+        while near:
+            y = neighbour[kmc_low_bit(near)]
+            near &= near - 1
+            if y != other and y != s.n_sites:
+                refresh(s, y, degree, False)
+        return
     for k in range(degree):
-        y = s.neighbour[center * degree + k]
-        if y == s.n_sites or y == other:
+        y = neighbour[k]
+        if y == other or y == s.n_sites:
             continue
         if (near >> k) & 1:
-            refresh(s, y, degree, capped)
-        elif capped and s.cap.fastest[y] > s.cap.gamma:
-            # y is empty: capped bonds from its oxygens into it compete with what center changed.
-            far = blocked_of(s, y, degree)
-            for l in range(degree):
-                if (far >> l) & 1 and s.cap.slower[y * stride + l] > s.cap.gamma:
-                    p = s.neighbour[y * degree + l]
-                    if p == center or p == other:
-                        continue
-                    back = s.reverse[y * degree + l]
-                    s.effective[p * degree + back] = capped_rate(s, p, back, degree)
-                    events_update(&s.events, <int32_t>p, total_rate(s, p, degree))
+            refresh(s, y, degree, True)
+            continue
+        # y is empty: capped bonds from its oxygens into it compete with what center changed.
+        far = blocked_of(s, y, degree) & cap_slots(logs_of(s, y, chunks), s.cap.gamma, chunks)
+        while far:
+            l = kmc_low_bit(far)
+            far &= far - 1
+            p = neighbours_of(s, y, degree)[l]
+            if p == center or p == other:
+                continue
+            back = reverse_of(s, y, l, degree)
+            cap_site(logs_of(s, p, chunks), s.cap.gamma, chunks, &weights)
+            cap_hop(s, p, back, &weights, degree)
+            events_update(&s.events, <int32_t>p, total_rate(s, p, degree))
 
 
-cdef inline int hop(State *s, int64_t i, int k, int degree, bint capped) noexcept nogil:
+cdef inline void hop(State *s, int64_t i, int k, int degree, bint capped) noexcept nogil:
     """Move the oxygen at i through slot k."""
-    cdef int64_t j = s.neighbour[i * degree + k]
-    cdef int top
+    cdef int64_t j = neighbours_of(s, i, degree)[k]
     events_remove(&s.events, <int32_t>i)
     s.occupied[i] = 0
     s.occupied[j] = 1
@@ -302,24 +410,53 @@ cdef inline int hop(State *s, int64_t i, int k, int degree, bint capped) noexcep
     refresh_around(s, j, i, degree, capped)
     refresh(s, j, degree, capped)
     s.hops += 1
-    top = events_top(&s.events)
-    if top >= 0 and s.events.anchor - top > SLACK:
-        events_anchor(&s.events, top)
-    return s.events.out_of_memory
+    events_settle(&s.events)
+
+
+cdef inline double uniform(uint64_t word) noexcept nogil:
+    """In [0, 1), a multiple of 2^-53."""
+    return (word >> 11) * (1.0 / 9007199254740992.0)
+
+
+cdef inline void fetch_ahead(State *s, int degree) noexcept nogil:
+    """Start loading what the coming trials will most likely need.
+
+    What they pick is guessed from the present event list; a wrong guess costs a little time only.
+    """
+    cdef int next_trial = s.block.next + AHEAD
+    cdef int64_t site
+    cdef double bound = 0.0
+    cdef int k
+    if next_trial < BLOCK:
+        site = events_pick(&s.events, s.block.word[2 * next_trial], &bound)
+        prefetch(s.effective + site * degree)
+        prefetch(s.effective + site * degree + degree - 1)
+        prefetch(neighbours_of(s, site, degree))
+        prefetch(s.blocked + site)
+    next_trial = s.block.next + 1
+    if next_trial < BLOCK:
+        site = events_pick(&s.events, s.block.word[2 * next_trial], &bound)
+        k = direction(s, site, uniform(s.block.word[2 * next_trial + 1]) * bound, degree)
+        if k < degree:
+            site = neighbours_of(s, site, degree)[k]
+            prefetch(s.effective + site * degree)
+            prefetch(s.effective + site * degree + degree - 1)
+            prefetch(neighbours_of(s, site, degree))
+            prefetch(s.blocked + site)
 
 
 cdef inline int run_events(
-    State *s, double horizon, int64_t most_trials, double *clock, int degree, bint capped
+    State *s, double horizon, int64_t most_trials, double *clock,
+    int degree, bint capped, bint large
 ) noexcept nogil:
     """Run until `horizon` seconds from now or for `most_trials` trials.
 
     Returns 1 when the horizon was reached, 0 when the trials were used up, -1 without memory.
     """
     cdef int64_t trial
-    cdef double now = 0.0, wait, bound = 0.0, rest
+    cdef double now = 0.0, wait, bound = 0.0
     cdef double mean_wait = 1.0 / events_rate(&s.events) if s.events.total else -1.0
     cdef int32_t site
-    cdef uint64_t blocked
     cdef int k
     for trial in range(most_trials):
         if mean_wait < 0.0:
@@ -336,18 +473,15 @@ cdef inline int run_events(
         now += wait
         s.trials += 1
         site = events_pick(&s.events, s.block.word[2 * s.block.next], &bound)
-        rest = (s.block.word[2 * s.block.next + 1] >> 11) * (1.0 / 9007199254740992.0) * bound
+        if large:
+            fetch_ahead(s, degree)
+        k = direction(s, site, uniform(s.block.word[2 * s.block.next + 1]) * bound, degree)
         s.block.next += 1
-        blocked = blocked_of(s, site, degree)
-        for k in range(degree):
-            if (blocked >> k) & 1:
-                continue
-            rest -= s.effective[<int64_t>site * degree + k]
-            if rest < 0.0:
-                if hop(s, site, k, degree, capped):
-                    return -1
-                mean_wait = 1.0 / events_rate(&s.events) if s.events.total else -1.0
-                break
+        if k < degree:
+            hop(s, site, k, degree, capped)
+            mean_wait = 1.0 / events_rate(&s.events) if s.events.total else -1.0
+            if s.events.out_of_memory:
+                return -1
     clock[0] = now
     return 0
 
@@ -377,11 +511,11 @@ cdef class Kernel:
         s.block.next = BLOCK
         s.n_sites = graph.n_sites
         s.degree = graph.degree
-        s.stride = graph.stride
+        s.chunks = graph.chunks
         s.neighbour = graph.neighbour
         s.reverse = graph.reverse
         s.occupied = <uint8_t *>allocate(rows, sizeof(uint8_t))
-        s.events.group = <uint8_t *>allocate(rows, sizeof(uint8_t))
+        s.events.group = <uint16_t *>allocate(rows, sizeof(uint16_t))
         s.events.place = <int32_t *>allocate(rows, sizeof(int32_t))
         if graph.degree == LATTICE_DEGREE:
             s.blocked = <uint8_t *>allocate(rows, sizeof(uint8_t))
@@ -417,7 +551,7 @@ cdef class Kernel:
         for x in range(s.n_sites + 1):
             blocked = 0
             for k in range(s.degree):
-                y = s.neighbour[x * s.degree + k]
+                y = neighbours_of(s, x, s.degree)[k]
                 if y == s.n_sites or s.occupied[y]:
                     blocked |= <uint64_t>1 << k
             if s.degree == LATTICE_DEGREE:
@@ -441,10 +575,7 @@ cdef class Kernel:
             raise ValueError("The rate table belongs to another graph or mode.")
         self.table = table
         s.rate = table.rate
-        s.cap.slower = table.slower
-        s.cap.out = table.out
-        s.cap.back = table.back
-        s.cap.fastest = table.fastest
+        s.cap.logs = table.logs
         s.cap.gamma = gamma
         if not self.capped:
             s.effective = table.rate
@@ -461,7 +592,7 @@ cdef class Kernel:
         s.cap.gamma = gamma
         with nogil:
             for x in range(s.n_sites):
-                if s.occupied[x] and s.cap.fastest[x] > gamma:
+                if s.occupied[x] and cap_slots(logs_of(s, x, s.chunks), gamma, s.chunks):
                     refresh(s, x, s.degree, True)
         self._settle()
 
@@ -469,7 +600,8 @@ cdef class Kernel:
         cdef Events *events = &self.s.events
         memset(events.count, 0, sizeof(events.count))
         memset(events.filled, 0, sizeof(events.filled))
-        memset(events.group, UNLISTED, self.s.n_sites + 1)
+        events.filled_words = 0
+        memset(events.group, 0xff, (self.s.n_sites + 1) * sizeof(uint16_t))
         events.total = 0
         events.offset = offset
         events.anchor = anchor
@@ -477,9 +609,7 @@ cdef class Kernel:
     cdef int _settle(self) except -1:
         if self.s.events.out_of_memory:
             raise MemoryError("No memory for the event list.")
-        cdef int top = events_top(&self.s.events)
-        if top >= 0 and self.s.events.anchor - top > SLACK:
-            events_anchor(&self.s.events, top)
+        events_settle(&self.s.events)
         return 0
 
     def run(self, double horizon_s, int64_t most_trials):
@@ -494,16 +624,18 @@ cdef class Kernel:
         cdef double clock = 0.0
         cdef int outcome
         with self.bit_generator.lock, nogil:
-            if self.s.degree == LATTICE_DEGREE:
-                if self.capped:
-                    outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                         LATTICE_DEGREE, True)
-                else:
-                    outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                         LATTICE_DEGREE, False)
+            if self.s.degree != LATTICE_DEGREE:
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock,
+                                     self.s.degree, self.capped, False)
+            elif self.capped:
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock,
+                                     LATTICE_DEGREE, True, False)
+            elif self.s.n_sites < LARGE:
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock,
+                                     LATTICE_DEGREE, False, False)
             else:
                 outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                     self.s.degree, self.capped)
+                                     LATTICE_DEGREE, False, True)
         if outcome < 0:
             raise MemoryError("No memory for the event list.")
         return clock, outcome == 1

@@ -1,12 +1,13 @@
-# The event list: oxygens grouped by the binary exponent of their total rate (composition-rejection,
-# Slepoy, Thompson, Plimpton, JCP 128:205101, 2008).
+# The event list: oxygens grouped by their total rate (composition-rejection; Slepoy, Thompson,
+# Plimpton, JCP 128:205101, 2008), four groups to a factor of two.
 #
-# Group g holds the oxygens whose total rate lies in [2^(g+offset), 2^(g+offset+1)); each counts with
-# the upper end as its weight, and the excess is rejected when the direction is drawn. Weights are
-# powers of two and counts are integers, so the sum over all groups is an integer: it is kept exactly
-# in 128 bits and cannot drift, however many hops are made and however far apart the rates are.
+# Group g = 4 e + m holds the oxygens whose total rate over 2^offset lies in [(4+m)/4, (5+m)/4) 2^e;
+# each counts with the upper end as its weight, and the excess is rejected when the direction is
+# drawn. Weights are integers times powers of two and counts are integers, so the sum over all
+# groups is an integer: it is kept exactly in 128 bits and cannot drift, however many hops are made
+# and however far apart the rates are.
 
-from libc.stdint cimport int32_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, uint16_t, uint64_t
 from libc.stdlib cimport realloc
 
 cdef extern from *:
@@ -36,11 +37,20 @@ cdef extern from *:
         u.bits = (unsigned long long)(exponent + 1023) << 52;
         return u.value;
     }
-    static inline int kmc_exponent(double value)
+    /* 4 times the binary exponent plus the two leading bits of the mantissa. */
+    static inline int kmc_quarter_octave(double value)
     {
         union { double value; unsigned long long bits; } u;
         u.value = value;
-        return (int)((u.bits >> 52) & 0x7ff) - 1023;
+        return (int)((u.bits >> 50) & 0x1fff) - 4 * 1023;
+    }
+    /* floor(x / (5 + m)) for 0 <= m < 4 and x < 2^31. */
+    static inline int kmc_divided(unsigned long long x, int m)
+    {
+        static const unsigned long long reciprocal[4] = {
+            6871947674ULL, 5726623062ULL, 4908534053ULL, 4294967296ULL
+        };
+        return (int)((x * reciprocal[m]) >> 35);
     }
     """
     ctypedef unsigned long long u128 "kmc_u128"
@@ -50,23 +60,26 @@ cdef extern from *:
     int kmc_high_bit(uint64_t word) noexcept nogil
     int kmc_low_bit(uint64_t word) noexcept nogil
     double kmc_power_of_two(int exponent) noexcept nogil
-    int kmc_exponent(double value) noexcept nogil
+    int kmc_quarter_octave(double value) noexcept nogil
+    int kmc_divided(uint64_t x, int m) noexcept nogil
 
 cdef enum:
-    GROUPS = 255                # groups 0..254
-    UNLISTED = 255              # group of an empty site, or of an oxygen that cannot move
-    WINDOW = 95                 # groups below the anchor that the total counts
-    SLACK = 40                  # how far the fastest oxygen may fall below the anchor
+    GROUPS = 1024               # groups 0..1023: 256 octaves
+    UNLISTED = 65535            # group of an empty site, or of an oxygen that cannot move
+    WORDS = 16                  # of the bitmap of groups
+    WINDOW = 88                 # octaves below the anchor that the total counts
+    SLACK = 36                  # octaves that the fastest oxygen may fall below the anchor
 
 cdef struct Events:
     int32_t *member[GROUPS]     # sites of the oxygens in each group
     int32_t count[GROUPS]
     int32_t room[GROUPS]
-    uint64_t filled[4]          # bit g: group g has members
-    uint8_t *group              # of each site
+    uint64_t filled[WORDS]      # bit g: group g has members
+    uint64_t filled_words       # bit w: filled[w] is not zero
+    uint16_t *group             # of each site
     int32_t *place              # of each site: where it stands in its group's list
-    u128 total                  # sum of count << (g - anchor + WINDOW) over the window
-    int anchor                  # highest group of the window
+    u128 total                  # sum of count * (5 + m) << (e - anchor + WINDOW) over the window
+    int anchor                  # highest octave of the window
     int offset                  # exponent of group 0's lower end
     int out_of_memory           # a list could not grow; the event list is no longer valid
 
@@ -74,27 +87,32 @@ cdef struct Events:
 cdef inline int events_top(const Events *events) noexcept nogil:
     """Highest group with members, -1 if there is none."""
     cdef int word
-    for word in range(3, -1, -1):
-        if events.filled[word]:
-            return 64 * word + kmc_high_bit(events.filled[word])
-    return -1
+    if not events.filled_words:
+        return -1
+    word = kmc_high_bit(events.filled_words)
+    return 64 * word + kmc_high_bit(events.filled[word])
+
+
+cdef inline u128 events_weight(const Events *events, int g, int32_t count) noexcept nogil:
+    """Weight of `count` members of a group of the window."""
+    return kmc_shifted(<uint64_t>count * (5 + (g & 3)), (g >> 2) - events.anchor + WINDOW)
 
 
 cdef inline void events_anchor(Events *events, int anchor) noexcept nogil:
-    """Move the window's top to `anchor` and count its total anew."""
+    """Move the window's top to octave `anchor` and count its total anew."""
     cdef int g
     events.anchor = anchor
     events.total = 0
-    for g in range(anchor - WINDOW if anchor > WINDOW else 0, anchor + 1):
+    for g in range(4 * (anchor - WINDOW) if anchor > WINDOW else 0, 4 * anchor + 4):
         if events.count[g]:
-            events.total = events.total + kmc_shifted(events.count[g], g - anchor + WINDOW)
+            events.total = events.total + events_weight(events, g, events.count[g])
 
 
 cdef inline void events_add(Events *events, int32_t site, int g) noexcept nogil:
     """Append a site that is not listed to group g (which may be UNLISTED). O(1) amortised."""
     cdef int32_t count, room
     cdef void *grown
-    events.group[site] = <uint8_t>g
+    events.group[site] = <uint16_t>g
     if g == UNLISTED:
         return
     count = events.count[g]
@@ -109,43 +127,50 @@ cdef inline void events_add(Events *events, int32_t site, int g) noexcept nogil:
     events.member[g][count] = site
     events.place[site] = count
     events.count[g] = count + 1
-    events.filled[g >> 6] |= <uint64_t>1 << (g & 63)
-    if g > events.anchor:
-        events_anchor(events, g)
-    elif g >= events.anchor - WINDOW:
-        events.total = events.total + kmc_shifted(1, g - events.anchor + WINDOW)
+    if count == 0:
+        events.filled[g >> 6] |= <uint64_t>1 << (g & 63)
+        events.filled_words |= <uint64_t>1 << (g >> 6)
+    if (g >> 2) > events.anchor:
+        events_anchor(events, g >> 2)
+    elif (g >> 2) >= events.anchor - WINDOW:
+        events.total = events.total + events_weight(events, g, 1)
 
 
 cdef inline void events_remove(Events *events, int32_t site) noexcept nogil:
     """Take a site off its group's list; the list's last member takes its place. O(1)."""
     cdef int g = events.group[site]
-    cdef int32_t last, hole
-    events.group[site] = UNLISTED
+    cdef int32_t last, hole, count
     if g == UNLISTED:
         return
+    events.group[site] = UNLISTED
     hole = events.place[site]
-    events.count[g] -= 1
-    last = events.member[g][events.count[g]]
+    count = events.count[g] - 1
+    events.count[g] = count
+    last = events.member[g][count]
     events.member[g][hole] = last
     events.place[last] = hole
-    if events.count[g] == 0:
+    if count == 0:
         events.filled[g >> 6] &= ~(<uint64_t>1 << (g & 63))
-    if g >= events.anchor - WINDOW:
-        events.total = events.total - kmc_shifted(1, g - events.anchor + WINDOW)
+        if not events.filled[g >> 6]:
+            events.filled_words &= ~(<uint64_t>1 << (g >> 6))
+    if (g >> 2) >= events.anchor - WINDOW:
+        events.total = events.total - events_weight(events, g, 1)
 
 
-cdef inline int events_group_of(const Events *events, double rate) noexcept nogil:
-    """Group of an oxygen with this total rate."""
-    cdef int g
-    if rate <= 0.0:
-        return UNLISTED
-    g = kmc_exponent(rate) - events.offset
-    return g if g > 0 else 0
+cdef inline void events_settle(Events *events) noexcept nogil:
+    """Follow the fastest oxygen down, so that the window never misses one that matters."""
+    cdef int top = events_top(events)
+    if top >= 0 and events.anchor - (top >> 2) > SLACK:
+        events_anchor(events, top >> 2)
 
 
 cdef inline void events_update(Events *events, int32_t site, double rate) noexcept nogil:
     """Put a listed or unlisted oxygen where its new total rate belongs."""
-    cdef int g = events_group_of(events, rate)
+    cdef int g = UNLISTED
+    if rate > 0.0:
+        g = kmc_quarter_octave(rate) - 4 * events.offset
+        if g < 0:
+            g = 0
     if g != events.group[site]:
         events_remove(events, site)
         events_add(events, site, g)
@@ -154,27 +179,29 @@ cdef inline void events_update(Events *events, int32_t site, double rate) noexce
 cdef inline double events_rate(const Events *events) noexcept nogil:
     """Upper bound of the total rate: that of trials, the rejected ones included (1/s)."""
     return kmc_to_double(events.total) * kmc_power_of_two(
-        events.anchor - WINDOW + events.offset + 1)
+        events.anchor - WINDOW + events.offset - 2)
 
 
 cdef inline int32_t events_pick(const Events *events, uint64_t word, double *bound) noexcept nogil:
     """Draw an oxygen with probability proportional to its group's weight.
 
-    The total must not be zero. `bound` receives the weight: the upper end of the group's rates.
+    The total must not be zero. `bound` receives the upper end of the group's rates.
     """
     cdef u128 target = kmc_fraction(events.total, word)
     cdef u128 weight
-    cdef int w, g, shift
-    cdef uint64_t bits
-    for w in range(3, -1, -1):
+    cdef int w, g
+    cdef uint64_t words = events.filled_words, bits
+    while words:
+        w = kmc_high_bit(words)
         bits = events.filled[w]
         while bits:
             g = 64 * w + kmc_high_bit(bits)
-            shift = g - events.anchor + WINDOW
-            weight = kmc_shifted(events.count[g], shift)
+            weight = events_weight(events, g, events.count[g])
             if target < weight:
-                bound[0] = kmc_power_of_two(g + events.offset + 1)
-                return events.member[g][<int32_t>(target >> shift)]
+                bound[0] = (5 + (g & 3)) * kmc_power_of_two((g >> 2) + events.offset - 2)
+                return events.member[g][kmc_divided(
+                    <uint64_t>(target >> ((g >> 2) - events.anchor + WINDOW)), g & 3)]
             target = target - weight
             bits ^= <uint64_t>1 << (g & 63)
+        words ^= <uint64_t>1 << w
     return -1
