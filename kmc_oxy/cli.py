@@ -1,0 +1,228 @@
+"""The command line ``kmc-oxy``: arguments, exit codes, and what is printed.
+
+Heavy modules are imported by the commands that need them, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kmc_oxy._version import __version__
+
+if TYPE_CHECKING:
+    from kmc_oxy.ensemble import Plan
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 75
+
+log = logging.getLogger("kmc_oxy")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        In place of those of the process.
+
+    Returns
+    -------
+    int
+        0 done; 2 bad input or usage; 75 interrupted by a signal, and the same line goes on from
+        there; 1 anything else.
+    """
+    parsed = build_parser().parse_args(arguments)
+    level = logging.ERROR if parsed.quiet else logging.DEBUG if parsed.verbose else logging.INFO
+    logging.basicConfig(format="kmc-oxy: %(message)s", level=logging.WARNING, force=True)
+    log.setLevel(level)
+    try:
+        code: int = parsed.command(parsed)
+        # A reader that has gone is noticed here and not at interpreter exit.
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return _complain("interrupted: run the same line again", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader took what it wanted (`| head`).
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
+    except Exception as error:
+        if parsed.debug:
+            raise
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    """Say in one line what went wrong and what to do; an input's faults have one line each."""
+    from kmc_oxy.ensemble import Interrupted
+    from kmc_oxy.inputs import InputError
+    from kmc_oxy.protocol import ProtocolError
+    from kmc_oxy.workdir import StoreError
+
+    if isinstance(error, InputError):
+        print(error, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if isinstance(error, ProtocolError):
+        return _complain(str(error), EXIT_BAD_INPUT)
+    if isinstance(error, Interrupted):
+        return _complain(f"{error}: run the same line again to go on", EXIT_INTERRUPTED)
+    if isinstance(error, StoreError):
+        return _complain(str(error), EXIT_FAILED)
+    if isinstance(error, MemoryError):
+        return _complain("out of memory: see `kmc-oxy validate` for what is needed", EXIT_FAILED)
+    text = " ".join(str(error).split()) or "no message"
+    return _complain(
+        f"{type(error).__name__}: {text} (run again with --debug for the traceback)", EXIT_FAILED
+    )
+
+
+def _complain(message: str, code: int) -> int:
+    with contextlib.suppress(BrokenPipeError):
+        print(f"kmc-oxy: {message}", file=sys.stderr)
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show tracebacks")
+    loudness = common.add_mutually_exclusive_group()
+    loudness.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="say more, more often")
+    with_input = argparse.ArgumentParser(add_help=False)
+    with_input.add_argument("input", metavar="INPUT.yaml", help="what to simulate")
+    with_input.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="set a dotted key of the input, e.g. ensemble.members=8; may be repeated",
+    )
+
+    parser = argparse.ArgumentParser(
+        prog="kmc-oxy",
+        description="Kinetic Monte Carlo of oxygen in molecular memristors.",
+        epilog="Exit codes: 0 done, 2 bad input or usage, 75 interrupted and resumable, "
+        "1 anything else.",
+    )
+    parser.add_argument("--version", action="version", version=f"kmc-oxy {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        parents=[common, with_input],
+        help="run a simulation, or go on with it",
+        description="Run a simulation. The same line again goes on with what is unfinished, and "
+        "returns at once when all is complete.",
+    )
+    run.add_argument(
+        "-o", "--output", metavar="OUT.h5", type=Path, help="default: the input's name with .h5"
+    )
+    run.add_argument(
+        "--fresh", action="store_true", help="begin again, whatever was computed before"
+    )
+    run.set_defaults(command=_run)
+
+    validate = commands.add_parser(
+        "validate",
+        parents=[common, with_input],
+        help="check an input and say what it would cost",
+        description="Report every fault of an input, or what a run of it would be.",
+    )
+    validate.set_defaults(command=_validate)
+
+    info = commands.add_parser(
+        "info", parents=[common], help="say what is in an output, finished or not"
+    )
+    info.add_argument("output", metavar="OUT.h5", type=Path)
+    info.set_defaults(command=_info)
+
+    plot = commands.add_parser(
+        "plot", parents=[common], help="draw the natural figure of a finished run"
+    )
+    plot.add_argument("input", metavar="OUT.h5", type=Path)
+    plot.add_argument("-o", "--output", metavar="FIG.png", type=Path, required=True)
+    plot.set_defaults(command=_plot)
+    return parser
+
+
+def _load(parsed: argparse.Namespace) -> Plan:
+    from kmc_oxy.ensemble import Plan
+    from kmc_oxy.inputs import load
+
+    return Plan(load(parsed.input, parsed.set))
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from kmc_oxy.assembly import assemble
+    from kmc_oxy.ensemble import Interrupted, StopRequest, run_serial
+    from kmc_oxy.progress import ProgressDisplay
+    from kmc_oxy.tables import run_table
+    from kmc_oxy.store import begin_or_resume
+
+    output = parsed.output or Path(parsed.input).with_suffix(".h5").name
+    output = Path(output)
+    plan = _load(parsed)
+    plan.check()
+    with StopRequest().active() as stop:
+        work = begin_or_resume(output, plan.identity, fresh=parsed.fresh)
+        if work is None:
+            log.info("%s is complete already (--fresh computes it again)", output)
+        else:
+            manifest = work.manifest()
+            log.info(
+                "%d tasks (%d finished before), seed %d, results in %s",
+                plan.n_tasks, len(work.finished()), manifest.seed, output,
+            )  # fmt: skip
+            display = ProgressDisplay(sys.stderr, verbose=parsed.verbose, quiet=parsed.quiet)
+            try:
+                run_serial(plan, work, stop=stop, report=display)
+                display.close()
+                assemble(plan, work)
+            except Interrupted:
+                display.close()
+                assert stop.received is not None
+                raise Interrupted(f"stopped by {stop.received.name}") from None
+            finally:
+                display.close()
+                work.release()
+    if not parsed.quiet:
+        print(run_table(output))
+    return EXIT_DONE
+
+
+def _validate(parsed: argparse.Namespace) -> int:
+    from kmc_oxy.estimate import estimate
+    from kmc_oxy.tables import cost_table
+
+    plan = _load(parsed)
+    plan.check()
+    if not parsed.quiet:
+        print(cost_table(plan, estimate(plan)))
+    return EXIT_DONE
+
+
+def _info(parsed: argparse.Namespace) -> int:
+    from kmc_oxy.tables import info_table
+
+    print(info_table(parsed.output))
+    return EXIT_DONE
+
+
+def _plot(parsed: argparse.Namespace) -> int:
+    from kmc_oxy.figures import plot
+
+    plot(parsed.input, parsed.output)
+    log.info("figure in %s", parsed.output)
+    return EXIT_DONE
