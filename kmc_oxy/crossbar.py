@@ -14,7 +14,7 @@ damped: the circuit minimises the convex co-content
 
 over the potentials, whose third derivative is bounded by the second over V0, and for such functions
 a Newton step of size d (largest change of a V/V0) times ln(1 + d)/d always descends (Sun and
-Tran-Dinh, Math. Program. 178, 145, 2019).
+Tran-Dinh 2019, doi 10.1007/s10107-018-1282-4).
 """
 
 from __future__ import annotations

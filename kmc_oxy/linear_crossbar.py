@@ -306,8 +306,8 @@ class FloatingLines:
                 [between.T, np.diag(conductance.sum(axis=0)[self.column])],
             ]
         )
-        factor = cho_factor(laplacian)
-        return lambda current: -cho_solve(factor, self.sums(current))
+        factor = cho_factor(laplacian, check_finite=False)
+        return lambda current: -cho_solve(factor, self.sums(current), check_finite=False)
 
 
 def _dissection(
