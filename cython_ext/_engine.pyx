@@ -370,19 +370,19 @@ cdef inline void refresh_around(
     cdef int k, l, back
     cdef int64_t y, p
     cdef Weights weights
+    cdef uint64_t taken = near
+    # The oxygens next to it first: slots into a site that has just been left have no effective rate
+    # before that.
+    while taken:
+        y = neighbour[kmc_low_bit(taken)]
+        taken &= taken - 1
+        if y != other and y != s.n_sites:
+            refresh(s, y, degree, capped)
     if not capped:
-        while near:
-            y = neighbour[kmc_low_bit(near)]
-            near &= near - 1
-            if y != other and y != s.n_sites:
-                refresh(s, y, degree, False)
         return
     for k in range(degree):
         y = neighbour[k]
-        if y == other or y == s.n_sites:
-            continue
-        if (near >> k) & 1:
-            refresh(s, y, degree, True)
+        if (near >> k) & 1 or y == other:
             continue
         # y is empty: capped bonds from its oxygens into it compete with what center changed.
         far = blocked_of(s, y, degree) & cap_slots(logs_of(s, y, chunks), s.cap.gamma, chunks)

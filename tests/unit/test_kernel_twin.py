@@ -1,0 +1,71 @@
+"""The compiled kernel against its plain twin, draw by draw."""
+
+import itertools
+
+import numpy as np
+import pytest
+from twin import Twin
+
+from kmc_oxy.engine import Engine
+from kmc_oxy.landscape import Landscape
+from kmc_oxy.lattice import Lattice
+
+
+def graph(kind, rng):
+    if kind == "lattice":
+        lattice = Lattice(4, 3, 3, 1, 1e-9, 3e-9, 1e-9)
+        return lattice.n_sites, lattice.bonds
+    if kind == "chain":
+        return 30, np.array([(i, i + 1) for i in range(29)])
+    if kind == "complete":  # degree 8: the path of any degree
+        return 9, np.array(list(itertools.combinations(range(9), 2)))
+    n = 20  # "random": triangles, uneven degrees up to about 10, two vectors of logarithms: two vectors
+    pairs = np.array(list(itertools.combinations(range(n), 2)))
+    return n, pairs[rng.random(len(pairs)) < 0.25]
+
+
+@pytest.mark.parametrize("kind", ["lattice", "chain", "complete", "random"])
+@pytest.mark.parametrize("tolerance", [None, 0.5])
+@pytest.mark.parametrize("seed", range(2))
+def test_same_hops_as_the_twin(kind, tolerance, seed):
+    rng = np.random.default_rng(seed)
+    n, bonds = graph(kind, rng)
+    barrier = rng.uniform(0, 0.3, len(bonds))
+    land = Landscape(rng.normal(0, 0.03, n), bonds, barrier, charge_e=-1)
+    occupied = np.zeros(n, bool)
+    occupied[rng.choice(n, n // 3, replace=False)] = True
+    potential = rng.normal(0, 0.05, n)
+    duration_s = 2e-10 if tolerance is None else 2e-4
+    temperature_K = 300.0
+    engine = Engine(
+        land, occupied, temperature_K=temperature_K, seed=seed, stream=(3,), tolerance=tolerance
+    )
+    bit_generator_state = engine.state_dict()["bit_generator"]
+    engine.set_potential(potential)
+    rates = land.rates(potential, temperature_K, 1e13)
+    windows = [None]
+    edges = [0.0, duration_s]
+    if tolerance is not None:
+        numbers = range(-16, -14)  # windows from 10^(-16/4) s on, as documented in the engine
+        windows = [
+            round(16 * (np.log2(1 / tolerance) - k * np.log2(10) / 4)) for k in numbers
+        ]
+        edges = [0.0, 10 ** (-15 / 4), duration_s]
+        engine.advance(duration_s, resolution_s=10 ** (-16 / 4))
+    else:
+        engine.advance(duration_s)
+
+    twin = Twin(n, land.bonds, *rates, occupied, bit_generator_state, gamma=windows[0])
+    for number, gamma in enumerate(windows):
+        if number:
+            twin.lower_gamma(gamma)
+        twin.run(edges[number + 1] - edges[number])
+
+    assert engine.hops == twin.hops
+    assert engine.trials == twin.trials
+    assert engine.hops > 30
+    assert engine.occupied.tolist() == twin.occupied
+    state = engine.state_dict()
+    listed = [x for g in range(1024) for x in twin.members[g]]
+    assert state["kernel_members"].tolist() == listed
+    assert state["kernel_anchor"] == twin.anchor
