@@ -9,16 +9,9 @@ eliminates them. A link is stored once, in the row of the node that is eliminate
 
 from libc.math cimport exp, sqrt
 from libc.string cimport memcpy, memset
+from _kirchhoff cimport Descent, Elimination, Links, factorise, iterate
 
 import numpy as np
-
-# A link belongs to the preconditioner's pattern when it is more than this share of the
-# conductance that leaves the weaker of its nodes. Smaller shares save iterations and cost
-# more for each; 0.003 was the fastest over on, off and random states.
-cdef double PATTERN_SHARE = 3e-3
-
-# A pivot this small stands for a part of the network that is tied to no electrode.
-cdef double NO_PIVOT = 1e-290
 
 
 cdef class FilamentKernel:
@@ -47,12 +40,6 @@ cdef class FilamentKernel:
     prefactor, wave_number_per_m, decay_per_m, depth_ratio : float
         1e-3, k0, 1/xi and phi_B/E0 of the links near LSMO.
     """
-
-    cdef readonly int n_nodes        # nodes of the last assembly
-    cdef readonly int n_links        # links of the last assembly
-    cdef readonly int n_pattern      # links kept by the preconditioner
-    cdef readonly int iterations     # conjugate-gradient steps of the last solve
-    cdef readonly double bound       # upper bound of the squared energy error of the last solve
 
     cdef int nx
     cdef int ny
@@ -85,27 +72,17 @@ cdef class FilamentKernel:
     cdef double[::1] column_scratch
     cdef double[::1] column_width    # W of each column, m
 
-    cdef readonly int[::1] site      # site of each node
+    cdef int[::1] site               # site of each node
     cdef double[::1] weight          # exp(w/2) of each node
     cdef double[::1] bottom          # link of each node to LSMO
     cdef double[::1] top             # link of each node to Co
-    cdef double[::1] total           # everything that leaves a node
-    cdef int[::1] row                # first link of each node; links of i: row[i] .. row[i+1]
-    cdef int[::1] other              # the node at the other end
-    cdef double[::1] link
+    cdef double[::1] ground          # what ties each node to any electrode in a solve
 
-    cdef int[::1] factor_row         # the same for the preconditioner
-    cdef int[::1] factor_other
-    cdef double[::1] factor          # share of node i's outflow that goes to factor_other
-    cdef double[::1] inverse_pivot
-    cdef double[::1] ground          # what is left of the ground links during elimination
-    cdef double[::1] mark
-
-    cdef double[::1] potential
-    cdef double[::1] residual
-    cdef double[::1] direction
-    cdef double[::1] image
-    cdef double[::1] scratch
+    cdef dict owned                  # the arrays that the three structs below point into
+    cdef int capacity                # links that there is room for
+    cdef Links network
+    cdef Elimination elimination
+    cdef Descent descent
 
     def __init__(
         self, background, layer_z_m, top_link, stencil, stencil_link, taps_x, taps_y, *,
@@ -148,35 +125,67 @@ cdef class FilamentKernel:
         self.column_scratch = np.empty(n_columns)
         self.column_width = np.empty(n_columns)
         self.site = np.empty(n_sites, dtype=np.int32)
-        self.row = np.empty(n_sites + 1, dtype=np.int32)
-        self.factor_row = np.empty(n_sites + 1, dtype=np.int32)
         self.weight = np.empty(n_sites)
         self.bottom = np.empty(n_sites)
         self.top = np.empty(n_sites)
-        self.total = np.empty(n_sites)
-        self.inverse_pivot = np.empty(n_sites)
         self.ground = np.empty(n_sites)
-        self.mark = np.zeros(n_sites)
-        self.potential = np.empty(n_sites)
-        self.residual = np.empty(n_sites)
-        self.direction = np.empty(n_sites)
-        self.image = np.empty(n_sites)
-        self.scratch = np.empty(n_sites)
+        self.owned = {}
+        self.network.row = self._integers("row", n_sites + 1)
+        self.network.total = self._reals("total", n_sites)
+        self.elimination.row = self._integers("kept row", n_sites + 1)
+        self.elimination.inverse_pivot = self._reals("inverse pivot", n_sites)
+        self.elimination.rest = self._reals("rest", n_sites)
+        self.elimination.mark = self._reals("mark", n_sites)
+        self.descent.potential = self._reals("potential", n_sites)
+        self.descent.residual = self._reals("residual", n_sites)
+        self.descent.direction = self._reals("direction", n_sites)
+        self.descent.image = self._reals("image", n_sites)
         self._reserve(max(1024, 4 * n_sites))
+
+    cdef int *_integers(self, str name, Py_ssize_t size) except NULL:
+        cdef int[::1] array = np.zeros(size, dtype=np.int32)
+        self.owned[name] = array
+        return &array[0]
+
+    cdef double *_reals(self, str name, Py_ssize_t size) except NULL:
+        cdef double[::1] array = np.zeros(size)
+        self.owned[name] = array
+        return &array[0]
 
     cdef _reserve(self, Py_ssize_t capacity):
         """Room for `capacity` links; the contents are lost."""
         if capacity >= 2**31:
             raise MemoryError("The filament network has more links than can be numbered.")
-        self.other = np.empty(capacity, dtype=np.int32)
-        self.link = np.empty(capacity)
-        self.factor_other = np.empty(capacity, dtype=np.int32)
-        self.factor = np.empty(capacity)
+        self.network.other = self._integers("other", capacity)
+        self.network.link = self._reals("link", capacity)
+        self.elimination.other = self._integers("kept other", capacity)
+        self.elimination.share = self._reals("share", capacity)
+        self.capacity = <int>capacity
+
+    @property
+    def n_nodes(self):
+        """Nodes of the last assembly."""
+        return self.network.n
+
+    @property
+    def iterations(self):
+        """Conjugate-gradient steps of the last solve."""
+        return self.descent.iterations
+
+    @property
+    def converged(self):
+        """Whether the last solve met its tolerance."""
+        return self.descent.converged
+
+    @property
+    def bound(self):
+        """Upper bound of the squared energy error of the last solve."""
+        return self.descent.bound
 
     def assemble(self, const unsigned char[::1] occupied):
         """Nodes and links of the organic sites `occupied` (uint8, one entry a site)."""
         while not self._assemble(occupied):
-            self._reserve(2 * self.other.shape[0])
+            self._reserve(2 * <Py_ssize_t>self.capacity)
 
     cdef bint _assemble(self, const unsigned char[::1] occupied) noexcept nogil:
         self._find_widths(occupied)
@@ -266,28 +275,27 @@ cdef class FilamentKernel:
                 memcpy(line + (self.reach_y + self.ny + y) * self.row_stride,
                        line + (self.reach_y + y) * self.row_stride,
                        self.row_stride * sizeof(int))
-        self.n_nodes = n
+        self.network.n = n
 
     cdef bint _find_links(self) noexcept nogil:
         """Links of every node to the later ones in reach; False when there is no room."""
         cdef int n_columns = self.nx * self.ny
-        cdef int n = self.n_nodes
-        cdef int capacity = <int>self.other.shape[0]
+        cdef int n = self.network.n
         cdef int used = 0
         cdef int first, i, k, site, candidate
         cdef const int *here
         cdef const int *jump = &self.stencil_jump[0] if self.n_stencil else NULL
         cdef const double *strength = &self.stencil_link[0] if self.n_stencil else NULL
-        cdef int *other = &self.other[0]
-        cdef double *link = &self.link[0]
+        cdef int *other = self.network.other
+        cdef double *link = self.network.link
+        cdef double *total = self.network.total
         cdef const double *weight = &self.weight[0]
-        cdef double *total = &self.total[0]
         cdef double own, sum_out
         for i in range(n):
             total[i] = self.bottom[i] + self.top[i]
         for i in range(n):
-            self.row[i] = used
-            if capacity - used <= self.n_stencil:
+            self.network.row[i] = used
+            if self.capacity - used <= self.n_stencil:
                 return False
             site = self.site[i]
             here = (&self.node_map[0]
@@ -308,113 +316,14 @@ cdef class FilamentKernel:
                 sum_out += link[k]
                 total[other[k]] += link[k]
             total[i] += sum_out
-        self.row[n] = used
-        self.n_links = used
+        self.network.row[n] = used
         return True
-
-    cdef void _factorise(self, const double *ground) noexcept nogil:
-        """Incomplete elimination of the nodes, without a subtraction.
-
-        `ground` is what ties each node to any electrode. Links outside the pattern and fill
-        are left out as whole conductances, their share of the diagonal included, so the
-        network that is factorised never conducts better than the true one: its matrix M obeys
-        M <= A, the eigenvalues of M^-1 A are at least 1, and errors can be bounded.
-        """
-        cdef int n = self.n_nodes
-        cdef int used = 0
-        cdef int i, j, k, m
-        cdef const int *row = &self.row[0]
-        cdef const int *other = &self.other[0]
-        cdef const double *link = &self.link[0]
-        cdef const double *total = &self.total[0]
-        cdef int *factor_row = &self.factor_row[0]
-        cdef int *factor_other = &self.factor_other[0]
-        cdef double *factor = &self.factor[0]
-        cdef double *mark = &self.mark[0]
-        cdef double *rest = &self.ground[0]
-        cdef double pivot, inverse, share
-        for i in range(n):
-            factor_row[i] = used
-            for k in range(row[i], row[i + 1]):
-                j = other[k]
-                factor_other[used] = j
-                factor[used] = link[k]
-                used += link[k] > PATTERN_SHARE * min(total[i], total[j])
-        factor_row[n] = used
-        self.n_pattern = used
-        memcpy(rest, ground, n * sizeof(double))
-        for i in range(n):
-            pivot = rest[i]
-            for k in range(factor_row[i], factor_row[i + 1]):
-                pivot += factor[k]
-                mark[factor_other[k]] = factor[k]
-            # Without a tie to any electrode the last node of a cluster floats: its potential
-            # is free and carries no current, so it stays where it is.
-            inverse = 1.0 / pivot if pivot > NO_PIVOT else 0.0
-            self.inverse_pivot[i] = inverse
-            for k in range(factor_row[i], factor_row[i + 1]):
-                j = factor_other[k]
-                share = factor[k] * inverse
-                rest[j] += share * rest[i]
-                for m in range(factor_row[j], factor_row[j + 1]):
-                    factor[m] += share * mark[factor_other[m]]
-            for k in range(factor_row[i], factor_row[i + 1]):
-                mark[factor_other[k]] = 0.0
-                factor[k] *= inverse
-
-    cdef double _precondition(self, const double *r, double *z) noexcept nogil:
-        """Solve M z = r; return r'z, summed from squares."""
-        cdef int n = self.n_nodes
-        cdef int i, k
-        cdef const int *factor_row = &self.factor_row[0]
-        cdef const int *factor_other = &self.factor_other[0]
-        cdef const double *factor = &self.factor[0]
-        cdef const double *inverse = &self.inverse_pivot[0]
-        cdef double value, product = 0.0
-        memcpy(z, r, n * sizeof(double))
-        for i in range(n):
-            value = z[i]
-            for k in range(factor_row[i], factor_row[i + 1]):
-                z[factor_other[k]] += factor[k] * value
-            product += value * value * inverse[i]
-            z[i] = value * inverse[i]
-        for i in range(n - 1, -1, -1):
-            value = z[i]
-            for k in range(factor_row[i], factor_row[i + 1]):
-                value += factor[k] * z[factor_other[k]]
-            z[i] = value
-        return product
-
-    cdef double _apply(self, const double *ground, const double *p, double *q) noexcept nogil:
-        """q = A p with A = links + ground; return p'A p, summed from squares."""
-        cdef int n = self.n_nodes
-        cdef int i, k
-        cdef const int *row = &self.row[0]
-        cdef const int *other = &self.other[0]
-        cdef const double *link = &self.link[0]
-        cdef double here, drop, current, outflow, row_energy, energy = 0.0
-        for i in range(n):
-            q[i] = ground[i] * p[i]
-            energy += q[i] * p[i]
-        for i in range(n):
-            here = p[i]
-            outflow = 0.0
-            row_energy = 0.0  # sums of their own, so that rows overlap in the pipeline
-            for k in range(row[i], row[i + 1]):
-                drop = here - p[other[k]]
-                current = link[k] * drop
-                row_energy += current * drop
-                outflow += current
-                q[other[k]] -= current
-            q[i] += outflow
-            energy += row_energy
-        return energy
 
     def conductance(self, double tolerance, double parallel, int most):
         """Two-terminal conductance of the last assembly.
 
         Stops when the bound of its error is below `tolerance` times it and `parallel`
-        together, or after `most` steps; `bound` and `iterations` tell which.
+        together, or after `most` steps; `converged` tells which.
         """
         cdef double energy
         with nogil:
@@ -422,85 +331,109 @@ cdef class FilamentKernel:
         return energy
 
     cdef double _charge(self, double tolerance, double parallel, int most) noexcept nogil:
-        cdef int n = self.n_nodes
+        cdef int n = self.network.n
         cdef int i, k
-        cdef double *v = &self.potential[0]
-        cdef double *r = &self.residual[0]
-        cdef double *ground = &self.scratch[0]
+        cdef double *v = self.descent.potential
+        cdef double *r = self.descent.residual
+        cdef double *ground = &self.ground[0]
         cdef double sum_bottom = 0.0, sum_top = 0.0
-        cdef double common, energy, drop
-        self.iterations = 0
-        self.bound = 0.0
+        cdef double common, energy, drop, here, row_energy
+        cdef const int *row = self.network.row
+        cdef const int *other = self.network.other
+        cdef const double *link = self.network.link
+        self.descent.iterations = 0
+        self.descent.converged = True
+        self.descent.bound = 0.0
         for i in range(n):
             sum_bottom += self.bottom[i]
             sum_top += self.top[i]
             ground[i] = self.bottom[i] + self.top[i]
         if sum_bottom <= 0.0 or sum_top <= 0.0:
             return 0.0
-        self._factorise(ground)
+        factorise(&self.network, ground, &self.elimination)
         # Start from the best common potential of all nodes.
         common = sum_bottom / (sum_bottom + sum_top)
         energy = sum_bottom * (sum_top / (sum_bottom + sum_top))
         for i in range(n):
             v[i] = common
             r[i] = self.bottom[i] * (1.0 - common) - self.top[i] * common
-        self._iterate(ground, energy + parallel, tolerance, most)
+        iterate(&self.network, ground, &self.elimination, &self.descent,
+                energy + parallel, tolerance, 0.0, most)
         # The energy is stationary, so its error is the square of the potentials'; and every
         # term is positive, so no digit cancels in any state.
         energy = 0.0
         for i in range(n):
             energy += (self.bottom[i] * (1.0 - v[i]) * (1.0 - v[i])
                        + self.top[i] * v[i] * v[i])
-            for k in range(self.row[i], self.row[i + 1]):
-                drop = v[i] - v[self.other[k]]
-                energy += self.link[k] * drop * drop
+            here = v[i]
+            row_energy = 0.0
+            for k in range(row[i], row[i + 1]):
+                drop = here - v[other[k]]
+                row_energy += link[k] * drop * drop
+            energy += row_energy
         return energy
 
-    cdef void _iterate(
-        self, const double *ground, double energy, double tolerance, int most
-    ) noexcept nogil:
-        """Conjugate gradients on `potential` and `residual`.
+    def transmission(
+        self, double relaxation, double exchange, double tolerance, int most
+    ):
+        """Share of the spin injected from LSMO that reaches Co, for the last assembly.
 
-        `energy` is the energy at the start; it falls by step * r'z each time. Stops when the
-        bound of the squared energy error is below `tolerance` times the energy. The bound is
-        the Gauss-Radau one of Meurant and Tichy (Numer. Algorithms 62:163, 2013) with the
-        smallest eigenvalue of M^-1 A known to be at least 1: `radau` * r'z.
+        Solves ``(1 + exchange) sum_j c_ij (s_i - s_j) + (l_i + t_i + relaxation) s_i = l_i``,
+        l and t the links to LSMO and Co, until a bound of the share's absolute error is below
+        `tolerance`, or after `most` steps; `converged` tells which.
         """
-        cdef int n = self.n_nodes
+        cdef double share
+        with nogil:
+            share = self._spin(relaxation, exchange, tolerance, most)
+        return share
+
+    cdef double _spin(
+        self, double relaxation, double exchange, double tolerance, int most
+    ) noexcept nogil:
+        cdef int n = self.network.n
         cdef int i
-        cdef double *v = &self.potential[0]
-        cdef double *r = &self.residual[0]
-        cdef double *p = &self.direction[0]
-        cdef double *z = &self.image[0]
-        cdef double product, previous, curvature, step, ratio, excess
-        cdef double radau = 1.0
-        product = self._precondition(r, p)
-        while radau * product > tolerance * energy and self.iterations < most:
-            curvature = self._apply(ground, p, z)
-            step = product / curvature
-            for i in range(n):
-                v[i] += step * p[i]
-                r[i] -= step * z[i]
-            energy -= step * product
-            previous = product
-            product = self._precondition(r, z)
-            ratio = product / previous
-            for i in range(n):
-                p[i] = z[i] + ratio * p[i]
-            excess = max(radau - step, 0.0)
-            radau = excess / (excess + ratio) if product > 0.0 else 0.0
-            self.iterations += 1
-        self.bound = radau * product
+        cdef double *s = self.descent.potential
+        cdef double *r = self.descent.residual
+        cdef double *ground = &self.ground[0]
+        cdef double scale = 1.0 / (1.0 + exchange)
+        cdef double sum_bottom = 0.0, sum_top = 0.0, sum_ground = 0.0
+        cdef double common, delivered = 0.0, relaxed = 0.0
+        self.descent.iterations = 0
+        self.descent.converged = True
+        self.descent.bound = 0.0
+        for i in range(n):
+            sum_bottom += self.bottom[i]
+            sum_top += self.top[i]
+            ground[i] = (self.bottom[i] + self.top[i] + relaxation) * scale
+            sum_ground += self.top[i] + relaxation
+        if sum_bottom <= 0.0 or sum_top <= 0.0:
+            return 0.0
+        factorise(&self.network, ground, &self.elimination)
+        common = sum_bottom / (sum_bottom + sum_ground)
+        for i in range(n):
+            s[i] = common
+            r[i] = (self.bottom[i] * (1.0 - common) - (self.top[i] + relaxation) * common) * scale
+        # The injected current is the stationary energy E, and the share's error is at most
+        # |e| sqrt(sum_ground)/E with |e| the energy norm of the potentials' error.
+        iterate(
+            &self.network, ground, &self.elimination, &self.descent,
+            sum_bottom * sum_ground / (sum_bottom + sum_ground) * scale,
+            0.0, tolerance * tolerance / (scale * sum_ground), most
+        )
+        for i in range(n):
+            delivered += self.top[i] * s[i]
+            relaxed += s[i]
+        return delivered / (delivered + relaxation * relaxed)
 
     def links(self):
         """Copies of the last assembly: sites, links to LSMO and Co, ends and strengths."""
-        cdef int n = self.n_nodes
-        row = np.asarray(self.row)[:n + 1]
+        cdef int n = self.network.n
+        row = np.asarray(self.owned["row"])[:n + 1]
         return (
             np.asarray(self.site)[:n].copy(),
             np.asarray(self.bottom)[:n].copy(),
             np.asarray(self.top)[:n].copy(),
             np.repeat(np.arange(n, dtype=np.int32), np.diff(row)),
-            np.asarray(self.other)[:self.n_links].copy(),
-            np.asarray(self.link)[:self.n_links].copy(),
+            np.asarray(self.owned["other"])[:row[n]].copy(),
+            np.asarray(self.owned["link"])[:row[n]].copy(),
         )

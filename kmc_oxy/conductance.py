@@ -128,9 +128,10 @@ class NetworkParameters:
 class FilamentNetwork:
     """The conduction network of one cross-point, with its quenched disorder.
 
-    A reading is a function of the occupation alone: no solve starts from an earlier one, so
-    there is no state to save and a restarted run repeats every reading bit for bit. (A good
-    preconditioner makes the cold start cheap; a warm start would save a few of some ten steps.)
+    A reading is a function of the occupation alone: no solve starts from an earlier one, so there
+    is no state to save and a restarted run repeats every reading bit for bit. (With its
+    preconditioner a cold start takes some ten steps; a warm start would save a few of them.) Only
+    the last assembly and its result are kept, for a second question about the same occupation.
 
     Parameters
     ----------
@@ -164,12 +165,16 @@ class FilamentNetwork:
                 "The 'slab_m' parameter must reach beyond the centre of the first layer, "
                 f"{layer_z_m[0]:.3g} m. Got {p.slab_m} instead."
             )
-        self.leak_S = p.leak_per_column * lattice.n_columns * p.conductance_scale_S * p.patches
+        self._leak = p.leak_per_column * lattice.n_columns
+        self.leak_S = self._leak * p.conductance_scale_S * p.patches
         self._organic = lattice.organic_layers * lattice.n_columns
+        self._assembled: bytes | None = None
+        self._solved: float | None = None
         top_link = np.exp(
             -2 * (lattice.organic_thickness_m - layer_z_m)[:, None] / p.decay_length_m
             - 2 * p.oxide_decay_per_m * self.weak_point_m
         )
+        permittivity = p.relative_permittivity * VACUUM_PERMITTIVITY_F_PER_M
         stencil = _stencil(lattice, p.cutoff_m)
         shape = (lattice.organic_layers, lattice.ny, lattice.nx)
         self._kernel = FilamentKernel(
@@ -183,13 +188,7 @@ class FilamentNetwork:
             slab_layers=int(np.count_nonzero(layer_z_m < p.slab_m)),
             density_per_oxygen=1 / (lattice.spacing_m**2 * p.slab_m),
             density_floor=p.density_floor_per_site / lattice.spacing_m**3,
-            width_coefficient=np.sqrt(
-                2
-                * p.relative_permittivity
-                * VACUUM_PERMITTIVITY_F_PER_M
-                * p.barrier_height_eV
-                / ELEMENTARY_CHARGE_C
-            ),
+            width_coefficient=np.sqrt(2 * permittivity * p.barrier_height_eV / ELEMENTARY_CHARGE_C),
             prefactor=p.electrode_prefactor,
             wave_number_per_m=WAVE_NUMBER_PER_M_SQRT_EV
             * np.sqrt(p.effective_mass * p.barrier_height_eV),
@@ -242,23 +241,80 @@ class FilamentNetwork:
                 f"The 'method' parameter must be 'fast' or 'reference'. Got {method!r} instead."
             )
         self._assemble(occupied)
-        p = self.parameters
         if method == "reference":
             relative = _direct_conductance(*self._kernel.links()[1:])
         else:
-            leak = p.leak_per_column * self.lattice.n_columns
-            most = 100 + 10 * self._kernel.n_nodes
-            relative = self._kernel.conductance(p.tolerance, leak, most)
-            if not self._kernel.bound <= p.tolerance * (relative + leak):
-                raise RuntimeError(
-                    f"The filament network did not converge in {self._kernel.iterations} steps: "
-                    f"error bound {self._kernel.bound:.3g} of {relative:.3g}."
-                )
+            relative = self._solve()
+        p = self.parameters
         return float(relative * p.conductance_scale_S * p.patches + self.leak_S)
 
+    def spin_transmission(
+        self, occupied: ArrayLike, relaxation: float, exchange: float, tolerance: float = 1e-3
+    ) -> float:
+        """Share of the spin injected from LSMO that reaches Co along the network.
+
+        Parameters
+        ----------
+        occupied : array_like of bool, shape (n_sites,)
+        relaxation : float
+            Leak of spin at every node, in G0; not negative.
+        exchange : float
+            What exchange adds to a node-to-node link for spin, relative to hopping.
+        tolerance : float
+            Largest absolute error.
+
+        Returns
+        -------
+        float
+            Between 0 and 1, the part of the current that takes the leak past the network counted
+            as unpolarised. kmc_oxy.spin_valve derives and uses it.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            As `conductance`; or if a number is out of range.
+        """
+        for name, value, least in (
+            ("relaxation", relaxation, 0.0),
+            ("exchange", exchange, 0.0),
+            ("tolerance", tolerance, 1e-9),
+        ):
+            if not least <= value < np.inf:
+                raise ValueError(
+                    f"The {name!r} parameter must be at least {least}. Got {value} instead."
+                )
+        self._assemble(occupied)
+        relative = self._solve()
+        share = self._kernel.transmission(relaxation, exchange, tolerance, self._most())
+        self._check_convergence()
+        return float(share * relative / (relative + self._leak)) if relative > 0 else 0.0
+
     def _assemble(self, occupied: ArrayLike) -> None:
-        sites = _sites("occupied", occupied, self.lattice.n_sites)
-        self._kernel.assemble(sites[: self._organic].view(np.uint8))
+        sites = _sites("occupied", occupied, self.lattice.n_sites)[: self._organic]
+        key = sites.tobytes()
+        if key != self._assembled:
+            self._solved = None
+            self._kernel.assemble(sites.view(np.uint8))
+            self._assembled = key
+
+    def _solve(self) -> float:
+        """Conductance of the assembled network in G0, without the leak."""
+        if self._solved is None:
+            solved = self._kernel.conductance(self.parameters.tolerance, self._leak, self._most())
+            self._check_convergence()
+            self._solved = solved
+        return self._solved
+
+    def _most(self) -> int:
+        """Steps after which an iteration is given up; some ten to thirty are the rule."""
+        return 1000 + self._kernel.n_nodes
+
+    def _check_convergence(self) -> None:
+        if not self._kernel.converged:
+            raise RuntimeError(
+                f"The filament network of {self._kernel.n_nodes} nodes did not converge in "
+                f"{self._kernel.iterations} steps."
+            )
 
 
 def current(
@@ -345,32 +401,24 @@ def _direct_conductance(
 def _sites(name: str, values: ArrayLike, n_sites: int) -> NDArray[np.bool_]:
     """`values` as a contiguous boolean array with one entry a site."""
     array = np.asarray(values)
-    if array.shape != (n_sites,) or not (
-        array.dtype == bool or (array.dtype.kind in "iuf" and np.isin(array, (0, 1)).all())
-    ):
-        raise ValueError(
-            f"The {name!r} parameter must be a boolean array of shape ({n_sites},). "
-            f"Got {_description(array)} instead."
-        )
+    number = array.dtype.kind in "iuf" and np.isin(array, (0, 1)).all()
+    if array.shape != (n_sites,) or not (array.dtype == bool or number):
+        raise _refusal(name, f"a boolean array of shape ({n_sites},)", array)
     return np.ascontiguousarray(array, dtype=bool)
 
 
 def _lengths(name: str, values: ArrayLike, n_columns: int) -> NDArray[np.float64]:
+    """`values` as an array of finite non-negative lengths, one a column."""
     array = np.asarray(values)
-    if (
-        array.shape != (n_columns,)
-        or array.dtype.kind not in "iuf"
-        or not (np.isfinite(array) & (array >= 0)).all()
-    ):
-        raise ValueError(
-            f"The {name!r} parameter must be an array of finite non-negative lengths of shape "
-            f"({n_columns},). Got {_description(array)} instead."
-        )
+    number = array.dtype.kind in "iuf" and (np.isfinite(array) & (array >= 0)).all()
+    if array.shape != (n_columns,) or not number:
+        wanted = f"an array of finite non-negative lengths of shape ({n_columns},)"
+        raise _refusal(name, wanted, array)
     return array.astype(float)
 
 
-def _description(array: NDArray) -> str:
-    kind = f"an array of shape {array.shape} and type {array.dtype}"
+def _refusal(name: str, wanted: str, array: NDArray) -> ValueError:
+    got = f"an array of shape {array.shape} and type {array.dtype}"
     if array.dtype.kind == "f" and np.isnan(array).any():
-        kind += " with NaN"
-    return kind
+        got += " with NaN"
+    return ValueError(f"The {name!r} parameter must be {wanted}. Got {got} instead.")
