@@ -192,23 +192,24 @@ def oxygens(
 
 
 def network_parameters(inputs: Input) -> NetworkParameters:
-    """Parameters of the conduction network, scaled to the junction's number of patches."""
+    """Parameters of the conduction network."""
     given = inputs.conductance
     return NetworkParameters(
-        conductance_scale_S=given.conductance_scale * given.patches,
+        conductance_scale_S=given.conductance_scale,
         electrode_prefactor=given.electrode_prefactor,
         decay_length_m=given.decay_length,
         cutoff_m=given.cutoff,
-        background=given.background,
+        background_share=given.background,
         barrier_height_eV=given.barrier_height,
         level_width_eV=given.level_width,
         effective_mass=given.effective_mass,
-        permittivity=given.permittivity,
+        relative_permittivity=given.permittivity,
         slab_m=given.slab,
         smoothing_m=given.smoothing,
-        density_floor=given.density_floor,
+        density_floor_per_site=given.density_floor,
         oxide_decay_per_m=given.oxide_decay,
         weak_points_m=given.weak_points,
-        leak=given.leak,
+        leak_per_column=given.leak,
+        patches=given.patches,
         tolerance=given.tolerance,
     )
