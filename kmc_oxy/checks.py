@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -87,15 +88,22 @@ def check_scan(model: Input | None, data: dict[str, Any]) -> Iterator[Complaint]
     for key, values in scan.items():
         if not isinstance(values, list) or not values:
             continue
-        refused = next((k for k in _NOT_SCANNED if f"{key}.".startswith(f"{k}.")), None)
-        if refused:
-            message = "cannot be scanned: it is common to all points"
-            yield Complaint(("scan", key), message)
+        path = tuple(key.split("."))
+        common = next((k for k in _NOT_SCANNED if _overlap(path, tuple(k.split(".")))), None)
+        if common:
+            message = f"cannot be scanned: {common} is common to all points"
+            yield Complaint(("scan", key), message, of_key=True)
+            continue
+        rival = next((k for k in grid if _overlap(path, tuple(k.split(".")))), None)
+        if rival:
+            message = f"cannot be scanned together with {rival}: one lies inside the other"
+            yield Complaint(("scan", key), message, of_key=True)
             continue
         try:
-            put(_copy(base), tuple(key.split(".")), values[0])
+            put(_copy(base), path, values[0])
         except NoSuchPlace as error:
-            yield Complaint(("scan", key), f"{dotted(error.location)} {error.message}")
+            message = f"{dotted(error.location)} {error.message}"
+            yield Complaint(("scan", key), message, of_key=True)
             continue
         grid[key] = values
     seen = set(known)
@@ -165,7 +173,7 @@ def put(data: dict[str, Any], path: Sequence[str], value: Any) -> Location:
     location: Location = ()
     for part, following in zip(path, [*path[1:], None], strict=True):
         if isinstance(container, list):
-            if not (part.isascii() and part.isdigit() and len(part) < 10):
+            if not re.fullmatch("0|[1-9][0-9]{0,8}", part):
                 raise NoSuchPlace(location, f"is a list: {part[:30]!r} is not a place in it")
             index = int(part)
             if index >= len(container):

@@ -43,8 +43,13 @@ def complaints(error: ValidationError) -> list[Complaint]:
         elif item["type"] == "union_tag_invalid":
             message = f"must be one of {context['expected_tags']}"
             found.append(Complaint((*location, "distribution"), message, shows_value=True))
+        elif item["type"] == "too_short" and len(item["input"]) >= context["min_length"]:
+            # pydantic counts only the items that are in order; the others have their own fault.
+            continue
         else:
-            found.append(Complaint(location, _message(item, context, field), shows_value=True))
+            # A check among the keys of a mapping names the values itself.
+            shown = item["type"] != "value_error" or not isinstance(item["input"], dict)
+            found.append(Complaint(location, _message(item, context, field), shows_value=shown))
     return found
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -226,7 +226,7 @@ class Input(Section):
     spin: Spin = Field(default_factory=Spin, description="magnetoresistance")
     crossbar: Crossbar = Field(default_factory=Crossbar, description="the array")
     protocol: tuple[Step, ...] = Field(min_length=1, description="the steps, in order")
-    scan: dict[str, tuple[Any, ...]] = Field(
+    scan: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(
         default_factory=dict,
         description="dotted key -> list of values; several keys make a grid, "
         "the last one running fastest. Steps are counted from 0: `protocol.1.train.voltage`",

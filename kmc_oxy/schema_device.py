@@ -296,7 +296,7 @@ class Device(Section):
             problems.append(
                 Problem(
                     ("barriers", "slow_layers"),
-                    f"must be at most {lattice.organic_layers - 1}, the layers of Gaq3 after the first",
+                    f"must be at most {lattice.organic_layers - 1}, the other layers of Gaq3",
                     (at, ("device", "barriers")),
                 )
             )

@@ -90,6 +90,8 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
+# Line breaks to PyYAML and to no editor: every place behind them would be off.
+_STRANGE_BREAK = re.compile("[\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -122,6 +124,11 @@ def read(text: str) -> Document:
         document.faults.append((Mark(1, 1), (), f"longer than {MAX_BYTES} characters"))
         return document
     text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+    strange = _STRANGE_BREAK.search(text)
+    if strange:
+        what = f"a line break other than a newline (U+{ord(strange[0]):04X})"
+        document.faults.append((_place(text, strange.start()), (), what))
+        return document
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -129,8 +136,7 @@ def read(text: str) -> Document:
         mark = error.problem_mark or error.context_mark
         document.faults.append((_mark(mark) if mark else Mark(1, 1), (), _explain(error)))
     except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        place = Mark(before.count("\n") + 1, error.position - before.rfind("\n"))
+        place = _place(text, error.position)
         what = f"a character that YAML does not allow (U+{ord(text[error.position]):04X})"
         document.faults.append((place, (), what))
     except (ValueError, OverflowError) as error:
@@ -143,6 +149,10 @@ def read(text: str) -> Document:
             document.values[()] = _mark(node.start_mark)
             document.data = _construct(document, node, ())
     return document
+
+
+def _place(text: str, position: int) -> Mark:
+    return Mark(text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position))
 
 
 def _mark(mark: Any) -> Mark:

@@ -80,6 +80,15 @@ HELD_IN: dict[str, str] = {
     "number": "",
 }
 
+# Units in which a value is shown, the largest first.
+_SHOWN_IN: dict[str, tuple[str, ...]] = {
+    "duration": ("s", "ms", "us", "ns", "ps"),
+    "length": ("nm",),
+    "inverse length": ("/nm",),
+    "magnetic field": ("T", "mT", "uT"),
+    "conductance": ("S", "mS", "uS", "nS", "pS"),
+}
+
 # Signs and spellings that keyboards, papers and word processors put in place of the table's.
 _SPELLINGS = {
     "\N{MICRO SIGN}": "u",
@@ -101,6 +110,15 @@ _LONGEST_NUMBER = 60
 def units_of(dimension: str) -> list[str]:
     """Names of the units of `dimension`, in the order of the table."""
     return [name for name, (of, _) in UNITS.items() if of == dimension]
+
+
+def format_quantity(value: float, dimension: str) -> str:
+    """Write a value as `parse_quantity` reads it, in a unit of a fitting size, to ten digits."""
+    names = _SHOWN_IN.get(dimension, (HELD_IN[dimension],))
+    name = next((n for n in names if n and abs(value) >= UNITS[n][1]), names[-1] if value else "")
+    if not name:
+        return f"{value:.10g} {HELD_IN[dimension]}".rstrip()
+    return f"{value / UNITS[name][1]:.10g} {name}"
 
 
 def parse_quantity(value: object, dimension: str) -> float:
