@@ -6,7 +6,7 @@ Memory stays bounded by one task, however many there are.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from kmc_oxy.ensemble import CHECK_FACTOR, Plan
 from kmc_oxy.protocol import Schedule
 from kmc_oxy.schema import Input
 from kmc_oxy.schema_fields import dimension_of
+from kmc_oxy.signals import Interrupted
 from kmc_oxy.simulation import Observable, observables, snapshot_readings
 from kmc_oxy.store import Dataset, FinalFile, final_file, string_type
 from kmc_oxy.units import HELD_IN
@@ -67,7 +68,13 @@ WALL_TIME = Dataset(
 )
 
 
-def assemble(plan: Plan, work: WorkFolder, *, mpi_size: int = 1) -> None:
+def assemble(
+    plan: Plan,
+    work: WorkFolder,
+    *,
+    mpi_size: int = 1,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
     """Write the final file of a run whose tasks are all finished, and remove the work folder.
 
     Parameters
@@ -77,9 +84,13 @@ def assemble(plan: Plan, work: WorkFolder, *, mpi_size: int = 1) -> None:
         Locked.
     mpi_size : int
         Number of ranks, for the record.
+    stop : callable
+        Whether to stop; asked between tasks.
 
     Raises
     ------
+    Interrupted
+        If `stop` says so; the next session assembles from the beginning.
     StoreError
         If a task is missing or damaged, or the file cannot be written. No result is lost.
     """
@@ -96,6 +107,8 @@ def assemble(plan: Plan, work: WorkFolder, *, mpi_size: int = 1) -> None:
         for task in plan.tasks():
             if task.coarse:
                 break
+            if stop():
+                raise Interrupted
             record = work.load_task(task.index)
             for item in wanted:
                 file.put(item.name, (task.point, task.member), _array(record, item, work.path))

@@ -18,6 +18,7 @@ from kmc_oxy._version import __version__
 
 if TYPE_CHECKING:
     from kmc_oxy.ensemble import Plan
+    from kmc_oxy.signals import StopRequest
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -65,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _explain(error: Exception) -> int:
     """Say in one line what went wrong and what to do; an input's faults have one line each."""
-    from kmc_oxy.ensemble import Interrupted
     from kmc_oxy.inputs import InputError
     from kmc_oxy.protocol import ProtocolError
+    from kmc_oxy.signals import Interrupted
     from kmc_oxy.workdir import StoreError
 
     if isinstance(error, InputError):
@@ -165,41 +166,51 @@ def _load(parsed: argparse.Namespace) -> Plan:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from kmc_oxy.assembly import assemble
-    from kmc_oxy.ensemble import Interrupted, StopRequest, run_serial
-    from kmc_oxy.progress import ProgressDisplay
-    from kmc_oxy.tables import run_table
-    from kmc_oxy.store import begin_or_resume
+    from kmc_oxy.signals import Interrupted, StopRequest
 
-    output = parsed.output or Path(parsed.input).with_suffix(".h5").name
-    output = Path(output)
-    plan = _load(parsed)
-    plan.check()
+    output = parsed.output or Path(Path(parsed.input).with_suffix(".h5").name)
     with StopRequest().active() as stop:
-        work = begin_or_resume(output, plan.identity, fresh=parsed.fresh)
-        if work is None:
-            log.info("%s is complete already (--fresh computes it again)", output)
-        else:
-            manifest = work.manifest()
-            log.info(
-                "%d tasks (%d finished before), seed %d, results in %s",
-                plan.n_tasks, len(work.finished()), manifest.seed, output,
-            )  # fmt: skip
-            display = ProgressDisplay(sys.stderr, verbose=parsed.verbose, quiet=parsed.quiet)
-            try:
-                run_serial(plan, work, stop=stop, report=display)
-                display.close()
-                assemble(plan, work)
-            except Interrupted:
-                display.close()
-                assert stop.received is not None
-                raise Interrupted(f"stopped by {stop.received.name}") from None
-            finally:
-                display.close()
-                work.release()
+        try:
+            _compute(parsed, output, stop)
+        except Interrupted:
+            stop.raise_if_received()
+            raise
     if not parsed.quiet:
+        from kmc_oxy.tables import run_table
+
         print(run_table(output))
     return EXIT_DONE
+
+
+def _compute(parsed: argparse.Namespace, output: Path, stop: StopRequest) -> None:
+    """Do what is left to do of a run."""
+    from kmc_oxy.assembly import assemble
+    from kmc_oxy.ensemble import run_serial
+    from kmc_oxy.progress import ProgressDisplay
+    from kmc_oxy.store import begin_or_resume
+
+    plan = _load(parsed)
+    plan.check()
+    stop.raise_if_received()
+    work = begin_or_resume(output, plan.identity, fresh=parsed.fresh)
+    if work is None:
+        log.info("%s is complete already (--fresh computes it again)", output)
+        return
+    display = ProgressDisplay(sys.stderr, verbose=parsed.verbose, quiet=parsed.quiet)
+    try:
+        log.info(
+            "%d tasks, %d of them finished before; seed %d; results in %s",
+            plan.n_tasks,
+            len(work.finished()),
+            work.manifest().seed,
+            output,
+        )
+        run_serial(plan, work, stop=stop, report=display)
+        display.close()
+        assemble(plan, work, stop=stop)
+    finally:
+        display.close()
+        work.release()
 
 
 def _validate(parsed: argparse.Namespace) -> int:

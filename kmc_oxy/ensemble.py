@@ -6,21 +6,18 @@ needs nothing else, and the results do not depend on who ran them.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import logging
-import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from types import FrameType
 from typing import Any
 
 from kmc_oxy.inputs import LoadedInput, at_point, n_points
 from kmc_oxy.protocol import Schedule, flatten
 from kmc_oxy.schema import Input
+from kmc_oxy.signals import Interrupted
 from kmc_oxy.simulation import Simulation
 from kmc_oxy.store import Identity
 from kmc_oxy.workdir import WorkFolder
@@ -31,13 +28,6 @@ CHECKED_MEMBERS = 4
 CHECK_FACTOR = 3.0
 #: Wall-clock seconds between two checkpoints of a task.
 CHECKPOINT_CADENCE_S = 30.0
-
-log = logging.getLogger(__name__)
-
-
-class Interrupted(Exception):
-    """The run was asked to stop and can be resumed."""
-
 
 @dataclass(frozen=True)
 class Task:
@@ -199,37 +189,6 @@ class Progress:
         if not 0 < self.fraction <= 1:
             return None
         return self.elapsed_s * (1 - self.fraction) / self.fraction
-
-
-class StopRequest:
-    """Whether a signal has asked the run to stop.
-
-    While active, SIGUSR1, SIGTERM and SIGINT only set a flag, which is looked at between two
-    kernel calls; a second SIGINT interrupts at once.
-    """
-
-    SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
-
-    def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-
-    def __call__(self) -> bool:
-        return self.received is not None
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self.received is not None:
-            raise KeyboardInterrupt
-        self.received = signal.Signals(number)
-
-    @contextlib.contextmanager
-    def active(self) -> Iterator[StopRequest]:
-        """Handle the signals while the block runs; the earlier handlers come back after it."""
-        before = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 Watcher = Callable[[Simulation], None]

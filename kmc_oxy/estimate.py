@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,6 @@ from kmc_oxy.protocol import Hold
 
 #: Points of a scan that are looked at; the others are taken to be like them.
 SAMPLED_POINTS = 8
-#: What the competing exits that the cap keeps add to the hops; 1.3 to 3.7 in trials.
-COMPETING_EXITS_FACTOR = 2.0
 #: Memory of landscape, rate tables and kernel per site, and of the program itself.
 BYTES_PER_SITE = 600
 BASE_BYTES = 120e6
@@ -35,7 +34,8 @@ class Cost:
     duration_s : float
         Physical time of one task, at the first point.
     hops : float
-        Expected number, all tasks together; good to a factor of a few.
+        Expected number, all tasks together: within a factor of about 5 in capped mode, of 30 in
+        exact mode, since where the oxygens will be is not known yet.
     memory_bytes : float
         Of one process; rough.
     """
@@ -92,39 +92,60 @@ def _hops_of_a_cell(plan: Plan, point: int) -> float:
     tolerance = plan.tolerance(plan.task(point, 0))
     total = 0.0
     # A train repeats the same few holds: each kind is looked at once.
-    kinds = Counter(
-        (hold.voltage_V, hold.duration_s, hold.resolution_s)
-        for hold in plan.schedule(point).holds
-    )
-    for (voltage_V, duration_s, resolution_s), count in kinds.items():
-        hold = Hold(voltage_V, duration_s, resolution_s, step=0, leg=0, pulse=0, edge=True)
-        total += count * expected_hops(device, hold, tolerance)
+    kinds = Counter(_spells(plan.schedule(point).holds))
+    for (voltage_V, start_s, stop_s), count in kinds.items():
+        total += count * expected_hops(device, voltage_V, start_s, stop_s, tolerance)
     return total
 
 
-def expected_hops(device: CrossPoint, hold: Hold, tolerance: float | None) -> float:
-    """Expected hops of one cell in one hold after an edge, the oxygens being where they start.
+def _spells(holds: Sequence[Hold]) -> Iterator[tuple[float, float, float]]:
+    """Voltage, and times since the edge between which it is resolved, of each spell without edge.
+
+    In exact mode a spell is resolved from its edge on; the start only matters to the cap.
+    """
+    voltage_V = start_s = stop_s = 0.0
+    for hold in holds:
+        if hold.edge:
+            if stop_s > 0:
+                yield voltage_V, start_s, stop_s
+            voltage_V, stop_s = hold.voltage_V, 0.0
+            start_s = hold.resolution_s or hold.duration_s / 100
+        stop_s += hold.duration_s
+    yield voltage_V, start_s, stop_s
+
+
+def expected_hops(
+    device: CrossPoint, voltage_V: float, start_s: float, stop_s: float, tolerance: float | None
+) -> float:
+    """Expected hops of one cell between an edge and `stop_s`, the oxygens being where they start.
 
     An oxygen that goes to and fro over a bond hops 2 k_ij k_ji / (k_ij + k_ji) times a second.
     Under the cap, a bond that is faster than Gamma(t) = C/max(t, t0) hops C/max(t, t0) times
-    that over its slower rate: C ln 10, some 2.3 C, hops a decade.
+    that over its slower rate: C ln 10, some 2.3 C, hops a decade. Each oxygen is counted with
+    the bond that it hops over most.
     """
     inputs = device.inputs.device
     k_ij, k_ji = device.landscape.rates(
-        device.potential_per_volt * hold.voltage_V,
+        device.potential_per_volt * voltage_V,
         inputs.temperature,
         inputs.oxygen.attempt_frequency,
     )
     first, second = device.landscape.bonds.T
-    possible = device.occupied_at_start[first] != device.occupied_at_start[second]
+    occupied = device.occupied_at_start
+    possible = occupied[first] != occupied[second]
+    oxygen = np.where(occupied[first], first, second)[possible]
     slower = np.minimum(k_ij, k_ji)[possible]
     faster = np.maximum(k_ij, k_ji)[possible]
-    share = 2 / (1 + slower / faster)  # hop rate over the slower direction's rate
+    # Rates below any that matter may underflow to zero.
+    share = 2 / (1 + slower / np.maximum(faster, np.finfo(float).tiny))
     if tolerance is None:
-        return float(np.sum(share * slower)) * hold.duration_s
-    resolution_s = hold.resolution_s or hold.duration_s / 100
-    with np.errstate(divide="ignore"):
-        capped_from_s = np.maximum(1 / (tolerance * slower), resolution_s)
-    uncapped = np.minimum(slower * hold.duration_s, 1 / tolerance)
-    decades = np.log(np.maximum(hold.duration_s / capped_from_s, 1.0))
-    return float(np.sum(share * (uncapped + decades / tolerance))) * COMPETING_EXITS_FACTOR
+        hops = share * slower * stop_s
+    else:
+        with np.errstate(divide="ignore"):
+            capped_from_s = np.maximum(1 / (tolerance * slower), start_s)
+        uncapped = np.minimum(slower * stop_s, 1 / tolerance)
+        periods = np.log(np.maximum(stop_s / capped_from_s, 1.0))
+        hops = share * (uncapped + periods / tolerance)
+    most = np.zeros(occupied.size)
+    np.maximum.at(most, oxygen, hops)
+    return float(most.sum())

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from kmc_oxy.store import OutputFile
 
+#: Most values read at once for a table or a figure.
+MAX_VALUES = 4_000_000
+
 Kind = Literal["train", "relax", "sweep", "single"]
 
 
@@ -41,8 +44,12 @@ class Leg:
     voltage_V: NDArray[np.float64]
 
     def values(self, file: OutputFile, name: str, row: int = 0, column: int = 0) -> NDArray[Any]:
-        """An observable during this leg, shape (members, n)."""
-        found: NDArray[Any] = file[name][self.point, :, row, column, self.readings]
+        """An observable during this leg, shape (members, n).
+
+        Of a very large ensemble only the first members that fit in `MAX_VALUES`.
+        """
+        members = slice(max(1, MAX_VALUES // self.pulse.size))
+        found: NDArray[Any] = file[name][self.point, members, row, column, self.readings]
         return found
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy._version import __version__
+from kmc_oxy.patient_file import PatientFile
 from kmc_oxy.workdir import (
     SCHEMA_VERSION,
     Manifest,
@@ -320,10 +321,10 @@ class FinalFile:
         self.output = output
         self.shape = dict(shape)
         self._temporary = output.with_name(output.name + ".tmp")
-        self._file: h5py.File | None = None
 
     def __enter__(self) -> FinalFile:
-        self._file = h5py.File(self._temporary, "w")
+        self._disk = PatientFile(self._temporary)
+        self._file = h5py.File(self._disk, "w")
         for dimension, length in self.shape.items():
             scale = self._file.create_dataset(dimension, data=np.arange(length, dtype=np.int64))
             scale.attrs["units"] = "1"
@@ -332,25 +333,18 @@ class FinalFile:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        assert self._file is not None
         try:
             self._file.close()
-            if kind is not None:
-                return
-            descriptor = os.open(self._temporary, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.replace(self._temporary, self.output)
-            sync_folder(self.output.parent)
+            self._disk.close()
+            if kind is None:
+                os.replace(self._temporary, self.output)
+                sync_folder(self.output.parent)
         finally:
             with contextlib.suppress(OSError):
                 self._temporary.unlink()
 
     def create(self, item: Dataset, values: NDArray[Any] | None = None) -> None:
         """Add a dataset, whole or to be filled by `put`."""
-        assert self._file is not None
         shape = tuple(self.shape[dimension] for dimension in item.dimensions)
         options: dict[str, Any] = {}
         if values is None:
@@ -373,14 +367,13 @@ class FinalFile:
 
     def put(self, name: str, place: tuple[int, ...], values: NDArray[Any]) -> None:
         """Write one task's array at `place` (point, member) or (point,)."""
-        assert self._file is not None
         # A point with fewer readings or layers than the largest leaves the rest missing.
         window = tuple(slice(0, length) for length in np.shape(values))
         self._file[name][(*place, *window)] = values
+        self._disk.check()
 
     def describe(self, manifest: Manifest, attributes: Mapping[str, Any]) -> None:
         """Write the root attributes."""
-        assert self._file is not None
         root = self._file.attrs
         root["format"] = FORMAT
         for field in _COPIED:
@@ -403,13 +396,8 @@ def final_file(output: Path, shape: Mapping[str, int]) -> Iterator[FinalFile]:
     StoreError
         If the disk is full or the folder cannot be written; nothing computed is lost.
     """
-    with explained(f"write {output}"):
-        try:
-            with FinalFile(output, shape) as file:
-                yield file
-        except RuntimeError as error:
-            # HDF5 reports a failed flush as a RuntimeError.
-            raise OSError(None, str(error)) from error
+    with explained(f"write {output}"), FinalFile(output, shape) as file:
+        yield file
 
 
 def _chunks(item: Dataset, shape: Mapping[str, int]) -> tuple[int, ...]:

@@ -45,10 +45,12 @@ def run_table(output: Path) -> str:
         scan = file.scan()
         rows: list[list[str]] = []
         notes: list[str] = []
-        total = 0
+        total = hops = 0
         for point in range(shape["point"]):
-            for leg in legs(file, point):
-                total += 1
+            found = list(legs(file, point))
+            hops += int(file["hops"][point, :, :, :, found[-1].readings.stop - 1].sum())
+            total += len(found)
+            for leg in found:
                 if len(rows) < ROWS:
                     rows.append(_leg_row(file, leg, scan))
                     notes += _law_notes(file, leg, len(rows))
@@ -56,12 +58,11 @@ def run_table(output: Path) -> str:
         cells = shape["row"] * shape["column"]
         if cells > 1:
             several += f", cell (0, 0) of {cells}"
-        last = file["hops"][:, :, :, :, :].max(axis=4) if total else np.zeros(1)
         text = format_table(
             ["", *scan, "step", "pulses", "V", "first", "last", "max/min - 1"], rows
         )
         more = f"\n... and {total - len(rows)} more legs" if total > len(rows) else ""
-        footer = f"{count_text(float(last.sum()))}hops in all."
+        footer = f"{count_text(hops)}hops in all."
         return "\n".join([f"Conductance{several}:", text + more, *notes, footer])
 
 
@@ -140,7 +141,8 @@ def cost_table(plan: Plan, cost: Cost) -> str:
         "readings": f"{cost.readings} per member",
         "physical time": f"{duration_text(cost.duration_s)} per member",
         "engine": engine,
-        "expected hops": f"about {count_text(cost.hops)}(within a factor of a few)",
+        "expected hops": f"about {count_text(cost.hops)}(within a factor of "
+        f"{30 if settings.algorithm == 'exact' else 5})",
         "memory": f"about {count_text(cost.memory_bytes)}B per process",
         "seed": seed,
     }

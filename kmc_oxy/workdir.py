@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import io
 import json
 import logging
 import os
@@ -246,7 +245,7 @@ class WorkFolder:
     def __init__(self, output: Path) -> None:
         self.output = output
         self.path = output.with_name(output.name + ".work")
-        self._lock: io.BufferedWriter | None = None
+        self._lock: int | None = None
 
     @property
     def manifest_path(self) -> Path:
@@ -269,14 +268,14 @@ class WorkFolder:
                 self.path.mkdir(parents=True, exist_ok=True)
                 path = self.path / "lock"
                 try:
-                    file = open(path, "ab")
+                    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
                 except FileNotFoundError:
                     # The run that held it completed and removed the folder just now.
                     continue
                 try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    file.close()
+                    os.close(descriptor)
                     raise StoreError(
                         f"another run is writing {self.output}: wait for it, or choose another "
                         "output"
@@ -286,15 +285,15 @@ class WorkFolder:
                         raise
                     log.warning("No file locks here: do not run twice on %s", self.output)
                 with contextlib.suppress(FileNotFoundError):
-                    if os.stat(path).st_ino == os.fstat(file.fileno()).st_ino:
-                        self._lock = file
+                    if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
+                        self._lock = descriptor
                         return
-                file.close()
+                os.close(descriptor)
 
     def release(self) -> None:
         """Let go of the lock."""
         if self._lock is not None:
-            self._lock.close()
+            os.close(self._lock)
             self._lock = None
 
     def begin(self, manifest: Manifest) -> None:

@@ -1,0 +1,296 @@
+"""The natural figure of a run: trains, relaxations and sweeps as panels, series told apart in grey.
+
+matplotlib is used through its objects only: no window, no global state.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+from numpy.typing import NDArray
+
+from kmc_oxy.analysis import fit
+from kmc_oxy.conductance import current
+from kmc_oxy.inputs import at_point
+from kmc_oxy.legs import Leg, legs
+from kmc_oxy.schema import Input
+from kmc_oxy.store import OutputFile, open_output
+from kmc_oxy.workdir import StoreError, explained
+
+#: More series than this in a panel cannot be told apart: evenly spaced ones are drawn.
+MAX_SERIES = 8
+#: A panel's axis is logarithmic if its values span more than this ratio.
+LOG_ABOVE_RATIO = 10.0
+#: Fewest pulses for which the logarithm is drawn.
+SHORTEST_FITTED = 8
+
+# Told apart by lightness, line and marker, so that they survive a grey print.
+COLOURS = ("#000000", "#b2182b", "#2166ac", "#1b7837", "#e08214", "#6a51a3", "#777777", "#35978f")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+LINES = ("-", "--", "-.", ":")
+TITLES = {
+    "train": "pulse trains",
+    "relax": "relaxation",
+    "sweep": "voltage sweep",
+    "single": "readings",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """What one curve shows.
+
+    Parameters
+    ----------
+    label : str
+    leg : Leg
+    conductance_S : ndarray, shape (members, n)
+    before_S : float or None
+        Mean conductance before the first pulse of a train.
+    """
+
+    label: str
+    leg: Leg
+    conductance_S: NDArray[np.float64]
+    before_S: float | None = None
+
+
+def plot(path: Path, out: Path) -> None:
+    """Draw the figure of a finished run.
+
+    Parameters
+    ----------
+    path : Path
+        Output of a run.
+    out : Path
+        Image; the ending (png, pdf, svg) decides the format.
+
+    Raises
+    ------
+    StoreError
+        If there is no finished run, or the image cannot be written.
+    """
+    with open_output(path) as file:
+        figure = draw(file)
+    FigureCanvasAgg(figure)
+    kind = out.suffix.lstrip(".").lower() or "png"
+    known = figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise StoreError(f"cannot draw a {kind!r} file: the name may end in {', '.join(known)}")
+    with explained(f"write {out}"):
+        figure.savefig(out, format=kind, dpi=150)
+
+
+def draw(file: OutputFile) -> Figure:
+    """The figure of an open output: a panel for every kind of leg that it has."""
+    inputs = Input.model_validate(file.resolved)
+    found = [leg for point in range(file.shape()["point"]) for leg in legs(file, point)]
+    panels: dict[str, Callable[[Axes, list[Series], Input], None]] = {
+        "train": _draw_trains,
+        "relax": _draw_relaxations,
+        "sweep": _draw_sweeps,
+    }
+    kinds = [kind for kind in panels if any(leg.kind == kind for leg in found)]
+    figure = Figure(figsize=(6.4 * max(1, len(kinds)), 4.8), layout="constrained")
+    if not kinds:
+        _draw_readings(figure.add_subplot(), file)
+    for number, kind in enumerate(kinds):
+        axes = figure.add_subplot(1, len(kinds), number + 1)
+        chosen = [leg for leg in found if leg.kind == kind]
+        series = list(_series(file, _thin(chosen)))
+        panels[kind](axes, series, at_point(inputs, chosen[0].point))
+        note = f" ({len(series)} of {len(chosen)})" if len(chosen) > len(series) else ""
+        if len(kinds) > 1 or note:
+            axes.set_title(TITLES[kind] + note, fontsize="medium")
+        if len(series) > 1:
+            axes.legend(fontsize="small", frameon=False)
+    if inputs.name:
+        figure.suptitle(inputs.name)
+    return figure
+
+
+def _thin(found: list[Leg]) -> list[Leg]:
+    """At most MAX_SERIES legs, evenly spaced, the first and last among them."""
+    if len(found) <= MAX_SERIES:
+        return found
+    places = np.unique(np.linspace(0, len(found) - 1, MAX_SERIES).round().astype(int))
+    return [found[place] for place in places]
+
+
+def _series(file: OutputFile, chosen: list[Leg]) -> Iterator[Series]:
+    scan = file.scan()
+    several_points = len({leg.point for leg in chosen}) > 1
+    per_point = max(sum(leg.point == other.point for leg in chosen) for other in chosen)
+    for leg in chosen:
+        parts = []
+        if several_points:
+            parts += [f"{_last_parts(key)} {_shown(file, key, leg.point)}" for key in scan]
+        if per_point > 1 or not parts:
+            parts.append(_leg_label(leg, chosen))
+        values = leg.values(file, "conductance")
+        before = None
+        if leg.kind == "train" and leg.pulse[0] == 0:
+            before = float(values[:, 0].mean())
+        yield Series(", ".join(parts), leg, values, before)
+
+
+def _leg_label(leg: Leg, among: list[Leg]) -> str:
+    """What tells a leg of one point apart: its voltage, and its number if others share that."""
+    voltage = leg.voltage_V[-1]
+    if leg.kind == "sweep":
+        return f"sweep {leg.number}"
+    same = [other for other in among if other.voltage_V[-1] == voltage]
+    text = f"{voltage:+g} V" if leg.kind == "train" else f"after {voltage:+g} V"
+    return text if len(same) < 2 else f"{text} (leg {leg.number})"
+
+
+def _last_parts(key: str) -> str:
+    """The end of a dotted key that names it: ``train.duration`` of a step, else the last part."""
+    parts = key.split(".")
+    return ".".join(parts[-2:]) if parts[0] == "protocol" else parts[-1]
+
+
+def _shown(file: OutputFile, key: str, point: int) -> str:
+    value = file.scan()[key][point]
+    if not isinstance(value, float):
+        return str(value)
+    unit = str(file[f"scan:{key}"].attrs["units"])
+    return f"{value:g}" if unit == "1" else EngFormatter(unit=unit, places=None)(value)
+
+
+def _style(number: int) -> dict[str, Any]:
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "markersize": 4,
+        "fillstyle": "full" if number % 2 == 0 else "none",
+        "linewidth": 1.0,
+    }
+
+
+def _draw_curve(axes: Axes, x: NDArray, values: NDArray, style: dict[str, Any], label: str) -> None:
+    """Mean over members, and a band of one standard deviation over members."""
+    mean = values.mean(axis=0)
+    axes.plot(x, mean, label=label, **style)
+    if len(values) > 1:
+        spread = values.std(axis=0, ddof=1)
+        low = np.maximum(mean - spread, values.min(axis=0))
+        axes.fill_between(x, low, mean + spread, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
+    """Conductance against pulse number, the state before the first pulse as a tick at the left."""
+    fitted = False
+    for number, item in enumerate(series):
+        chosen = item.leg.pulse >= 1
+        x, values = item.leg.pulse[chosen], item.conductance_S[:, chosen]
+        style = _style(number) | {"linestyle": "none"}
+        _draw_curve(axes, x, values, style, item.label)
+        if item.before_S is not None:
+            axes.plot(
+                [0, 0.025],
+                [item.before_S] * 2,
+                transform=axes.get_yaxis_transform(),
+                color=style["color"],
+                linewidth=2,
+                label="before the first pulse" if len(series) == 1 else None,
+            )
+        if x.size >= SHORTEST_FITTED:
+            law = fit(x, values.mean(axis=0), "log")
+            axes.plot(
+                x,
+                law(x),
+                color=style["color"],
+                linestyle=LINES[number % len(LINES)],
+                linewidth=1,
+                label=None if fitted or len(series) > 1 else "a + b ln N",
+            )
+            fitted = True
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("pulse number N" + (" (lines: a + b ln N)" if fitted else ""))
+    _conductance_axis(axes, series)
+    if fitted and len(series) == 1:
+        axes.legend(fontsize="small", frameon=False)
+
+
+def _draw_relaxations(axes: Axes, series: list[Series], inputs: Input) -> None:
+    for number, item in enumerate(series):
+        style = _style(number) | {"linestyle": LINES[number % len(LINES)]}
+        _draw_curve(axes, item.leg.time_s, item.conductance_S, style, item.label)
+    axes.set_xscale("log")
+    axes.set_xlabel("time since the hold began (s)")
+    _conductance_axis(axes, series)
+
+
+def _draw_sweeps(axes: Axes, series: list[Series], inputs: Input) -> None:
+    """I-V loop; the current from the low-bias conductance of each stair and I = G V0 sinh(V/V0)."""
+    nonlinearity_V = inputs.conductance.nonlinearity or np.inf
+    currents_A = [
+        np.abs(current(item.conductance_S, item.leg.voltage_V, nonlinearity_V)) for item in series
+    ]
+    for number, (item, current_A) in enumerate(zip(series, currents_A, strict=True)):
+        # At zero volts there is no current to show on a logarithmic axis.
+        shown = np.where(item.leg.voltage_V == 0, np.nan, current_A)
+        style = _style(number) | {"linestyle": LINES[number % len(LINES)]}
+        _draw_curve(axes, item.leg.voltage_V, shown, style, item.label)
+        _mark_direction(axes, item.leg.voltage_V, shown.mean(axis=0), style["color"])
+    axes.set_yscale("log")
+    axes.set_xlabel("voltage V(LSMO) - V(Co) (V)")
+    axes.set_ylabel("|current|")
+    axes.yaxis.set_major_formatter(EngFormatter(unit="A"))
+
+
+def _mark_direction(axes: Axes, x: NDArray, y: NDArray, colour: str) -> None:
+    """Arrows along the loop."""
+    for start in range(len(x) // 8, len(x) - 1, max(1, len(x) // 4)):
+        if np.isfinite(y[start : start + 2]).all():
+            axes.annotate(
+                "",
+                xy=(x[start + 1], y[start + 1]),
+                xytext=(x[start], y[start]),
+                arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.5},
+            )
+
+
+def _draw_readings(axes: Axes, file: OutputFile) -> None:
+    """Every reading against time, for protocols of single pulses and reads."""
+    shape = file.shape()
+    points = np.unique(np.linspace(0, shape["point"] - 1, MAX_SERIES).astype(int))
+    for number, point in enumerate(points):
+        time_s = file["time"][point]
+        chosen = np.isfinite(time_s)
+        values = file["conductance"][point, :, 0, 0, :][:, chosen]
+        label = ", ".join(f"{_last_parts(key)} {_shown(file, key, point)}" for key in file.scan())
+        style = _style(number) | {"linestyle": LINES[number % len(LINES)]}
+        _draw_curve(axes, time_s[chosen], values, style, label)
+        _scale_of(axes, itertools.chain(values.ravel()))
+    axes.set_xlabel("time (s)")
+    axes.set_ylabel("conductance")
+    axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
+    if len(points) > 1:
+        axes.legend(fontsize="small", frameon=False)
+
+
+def _conductance_axis(axes: Axes, series: list[Series]) -> None:
+    _scale_of(axes, itertools.chain.from_iterable(s.conductance_S.ravel() for s in series))
+    members = len(series[0].conductance_S)
+    axes.set_ylabel(
+        "conductance" + (f" (mean and spread of {members} members)" if members > 1 else "")
+    )
+    axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
+
+
+def _scale_of(axes: Axes, values: Iterator[float]) -> None:
+    positive = np.array([value for value in values if np.isfinite(value) and value > 0])
+    if positive.size and positive.max() > LOG_ABOVE_RATIO * positive.min():
+        axes.set_yscale("log")

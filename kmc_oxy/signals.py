@@ -1,0 +1,61 @@
+"""Signals that ask a run to stop, heard between two kernel calls.
+
+Imports nothing heavy: a command can listen before it loads anything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and can be resumed."""
+
+
+class StopRequest:
+    """Whether a signal has asked the run to stop.
+
+    While active, SIGUSR1, SIGTERM and SIGINT only set a flag; a second SIGINT interrupts at once.
+
+    Attributes
+    ----------
+    received : signal.Signals or None
+        The last signal heard.
+    """
+
+    SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    def __call__(self) -> bool:
+        return self.received is not None
+
+    def raise_if_received(self) -> None:
+        """Stop here if a signal has asked for it.
+
+        Raises
+        ------
+        Interrupted
+            If it has.
+        """
+        if self.received is not None:
+            raise Interrupted(f"stopped by {self.received.name}")
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self.received is not None:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number)
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[StopRequest]:
+        """Listen while the block runs; the earlier handlers come back after it."""
+        before = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
