@@ -146,13 +146,13 @@ cdef inline double apply(
 
 cdef inline void iterate(
     const Links *links, const double *ground, const Elimination *e, Descent *d,
-    double energy, double linear, double quadratic, int most,
+    double energy, double tolerance, double allowed, int most,
 ) noexcept nogil:
     """Conjugate gradients from the start in `d`.
 
     `energy` is the Dirichlet energy there; it falls by step * r'z each time. Stops when the
-    bound of the squared energy error is below linear * energy + quadratic * energy^2, or after
-    `most` steps. The bound is radau * r'z, the Gauss-Radau one of Meurant and Tichy (Numer.
+    bound of the squared energy error is below tolerance * energy + allowed, or after `most`
+    steps. The bound is radau * r'z, the Gauss-Radau one of Meurant and Tichy (Numer.
     Algorithms 62:163, 2013) with the smallest eigenvalue of M^-1 A known to be at least 1.
     """
     cdef int i
@@ -165,7 +165,7 @@ cdef inline void iterate(
     d.iterations = 0
     d.converged = True
     product = precondition(e, links.n, r, p)
-    while radau * product > energy * (linear + quadratic * energy):
+    while radau * product > tolerance * energy + allowed:
         if d.iterations == most:
             d.converged = False
             break

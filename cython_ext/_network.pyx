@@ -77,6 +77,7 @@ cdef class FilamentKernel:
     cdef double[::1] bottom          # link of each node to LSMO
     cdef double[::1] top             # link of each node to Co
     cdef double[::1] ground          # what ties each node to any electrode in a solve
+    cdef double[::1] arriving        # current of each node to Co at one volt
 
     cdef dict owned                  # the arrays that the three structs below point into
     cdef int capacity                # links that there is room for
@@ -129,6 +130,7 @@ cdef class FilamentKernel:
         self.bottom = np.empty(n_sites)
         self.top = np.empty(n_sites)
         self.ground = np.empty(n_sites)
+        self.arriving = np.empty(n_sites)
         self.owned = {}
         self.network.row = self._integers("row", n_sites + 1)
         self.network.total = self._reals("total", n_sites)
@@ -363,9 +365,10 @@ cdef class FilamentKernel:
         # term is positive, so no digit cancels in any state.
         energy = 0.0
         for i in range(n):
-            energy += (self.bottom[i] * (1.0 - v[i]) * (1.0 - v[i])
-                       + self.top[i] * v[i] * v[i])
             here = v[i]
+            self.arriving[i] = self.top[i] * here
+            energy += (self.bottom[i] * (1.0 - here) * (1.0 - here)
+                       + self.arriving[i] * here)
             row_energy = 0.0
             for k in range(row[i], row[i + 1]):
                 drop = here - v[other[k]]
@@ -373,57 +376,54 @@ cdef class FilamentKernel:
             energy += row_energy
         return energy
 
-    def transmission(
-        self, double relaxation, double exchange, double tolerance, int most
-    ):
-        """Share of the spin injected from LSMO that reaches Co, for the last assembly.
+    def transmission(self, double relaxation, double exchange, double tolerance, int most):
+        """Spin accumulation that arrives at the oxide, in units of the one in LSMO.
 
-        Solves ``(1 + exchange) sum_j c_ij (s_i - s_j) + (l_i + t_i + relaxation) s_i = l_i``,
-        l and t the links to LSMO and Co, until a bound of the share's absolute error is below
+        For the last assembly, after its `conductance`. Solves ``(1 + exchange) sum_j c_ij
+        (s_i - s_j) + (l_i + relaxation) s_i = l_i``, l the links to LSMO, and averages s over
+        the current that flows to Co, until a bound of the average's error is below
         `tolerance`, or after `most` steps; `converged` tells which.
         """
-        cdef double share
+        cdef double average
         with nogil:
-            share = self._spin(relaxation, exchange, tolerance, most)
-        return share
+            average = self._spin(relaxation, exchange, tolerance, most)
+        return average
 
     cdef double _spin(
-        self, double relaxation, double exchange, double tolerance, int most
+        self, double relaxation, double exchange, double tolerance, int most,
     ) noexcept nogil:
         cdef int n = self.network.n
         cdef int i
         cdef double *s = self.descent.potential
         cdef double *r = self.descent.residual
         cdef double *ground = &self.ground[0]
+        cdef const double *arriving = &self.arriving[0]
         cdef double scale = 1.0 / (1.0 + exchange)
-        cdef double sum_bottom = 0.0, sum_top = 0.0, sum_ground = 0.0
-        cdef double common, delivered = 0.0, relaxed = 0.0
+        cdef double sum_bottom = 0.0, sum_arriving = 0.0, spread = 0.0
+        cdef double common, average = 0.0
         self.descent.iterations = 0
         self.descent.converged = True
         self.descent.bound = 0.0
         for i in range(n):
             sum_bottom += self.bottom[i]
-            sum_top += self.top[i]
-            ground[i] = (self.bottom[i] + self.top[i] + relaxation) * scale
-            sum_ground += self.top[i] + relaxation
-        if sum_bottom <= 0.0 or sum_top <= 0.0:
+            sum_arriving += arriving[i]
+            ground[i] = self.bottom[i] + relaxation
+        if sum_bottom <= 0.0 or sum_arriving <= 0.0:
             return 0.0
-        factorise(&self.network, ground, &self.elimination)
-        common = sum_bottom / (sum_bottom + sum_ground)
+        common = sum_bottom / (sum_bottom + n * relaxation)
         for i in range(n):
             s[i] = common
-            r[i] = (self.bottom[i] * (1.0 - common) - (self.top[i] + relaxation) * common) * scale
-        # The injected current is the stationary energy E, and the share's error is at most
-        # |e| sqrt(sum_ground)/E with |e| the energy norm of the potentials' error.
-        iterate(
-            &self.network, ground, &self.elimination, &self.descent,
-            sum_bottom * sum_ground / (sum_bottom + sum_ground) * scale,
-            0.0, tolerance * tolerance / (scale * sum_ground), most
-        )
+            r[i] = (self.bottom[i] * (1.0 - common) - relaxation * common) * scale
+            # The average's error is at most |e| sqrt(spread), |e| the error's energy norm.
+            if ground[i] > 0.0:
+                spread += arriving[i] / sum_arriving * arriving[i] / sum_arriving / ground[i]
+            ground[i] *= scale
+        factorise(&self.network, ground, &self.elimination)
+        iterate(&self.network, ground, &self.elimination, &self.descent,
+                0.0, 0.0, tolerance * tolerance * scale / spread, most)
         for i in range(n):
-            delivered += self.top[i] * s[i]
-            relaxed += s[i]
-        return delivered / (delivered + relaxation * relaxed)
+            average += arriving[i] / sum_arriving * s[i]
+        return average
 
     def links(self):
         """Copies of the last assembly: sites, links to LSMO and Co, ends and strengths."""

@@ -249,9 +249,9 @@ class FilamentNetwork:
         return float(relative * p.conductance_scale_S * p.patches + self.leak_S)
 
     def spin_transmission(
-        self, occupied: ArrayLike, relaxation: float, exchange: float, tolerance: float = 1e-3
+        self, occupied: ArrayLike, relaxation: float, exchange: float, tolerance: float = 1e-4
     ) -> float:
-        """Share of the spin injected from LSMO that reaches Co along the network.
+        """Spin accumulation that arrives at the oxide, as a share of the one in LSMO.
 
         Parameters
         ----------
@@ -261,7 +261,7 @@ class FilamentNetwork:
         exchange : float
             What exchange adds to a node-to-node link for spin, relative to hopping.
         tolerance : float
-            Largest absolute error.
+            Largest absolute error of the solve for spin.
 
         Returns
         -------

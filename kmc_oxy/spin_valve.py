@@ -3,23 +3,26 @@
 Spin crosses Gaq3 along the same impurities as charge. Hopping carries it over the links
 ``c_ij``, exchange between neighbouring impurity spins adds a share of them (the impurity band of
 Yu, Nat. Commun. 5, 4842 (2014), here on a network), and every impurity relaxes it, a leak to
-ground ``g ~ 1/tau_s``. With the spin accumulation at LSMO held at 1 and at Co at 0, and ``l_i``,
-``t_i`` the links to LSMO and Co,
+ground ``g ~ 1/tau_s``. With ``l_i`` the links to LSMO and its spin accumulation as the unit, the
+accumulation ``s`` obeys
 
-    (1 + exchange) sum_j c_ij (s_i - s_j) + (l_i + t_i + g) s_i = l_i
+    (1 + exchange) sum_j c_ij (s_i - s_j) + (l_i + g) s_i = l_i
 
-    eta = sum t_i s_i / (sum t_i s_i + g sum s_i)
+    eta = sum j_i s_i / sum j_i,    j_i the charge current from node i to Co
 
-is the share of the injected spin that reaches Co: 1 without relaxation, 0 when an electron waits
-for its next hop longer than its spin lives. Sparse networks have weak links, hence small ``eta``.
-Current past the network (the leak) counts as unpolarised. The conductances with parallel and
-antiparallel electrodes are ``G (1 +- P1 P2 eta)``, after Julliere; P1 P2 < 0 here, since the
-antiparallel state conducts better (paper, section 1).
+so ``eta`` is the accumulation that arrives at the oxide, where the current samples it. Without
+relaxation it is 1. It goes to 0 when spin relaxes in Gaq3 faster than LSMO supplies it through
+its barrier (``sum l_i`` far below ``g`` times the nodes: little oxygen at LSMO, the depressed
+state) or when a sparse bulk lets too little through. Current past the network (the leak) counts
+as unpolarised. With parallel and antiparallel electrodes the conductance is
+``G (1 +- P1 P2 eta)``, after Julliere; P1 P2 < 0 here, since the antiparallel state conducts
+better (paper, section 1).
 
-What this leaves out: in a two-current model of the same network the links inside Gaq3 are in
-series with the spin-selective ones at the electrodes, which by itself (conductance mismatch) would
-press the magnetoresistance to some per cent in the on state. That it is observed all the same is
-one reason why the impurity-band picture is contested, and why the model can be switched.
+Co is a detector behind a tunnel barrier: what it drains from the accumulation is left out. With
+the drain of the links to Co counted (a two-current model of this network, in which the oxide's
+mean transmission is part of the unit G0) the same contrast of on and off remains, but
+conductance mismatch leaves some per cent of it in the on state. The picture is contested, which
+is why the model can be switched.
 """
 
 from __future__ import annotations
@@ -112,7 +115,7 @@ class SpinValve:
         self.parameters = SpinParameters() if parameters is None else parameters
 
     def transmission(self, occupied: ArrayLike) -> float:
-        """eta, the share of injected spin that reaches the other electrode (0 to 1).
+        """eta, the share of LSMO's spin accumulation that arrives at the oxide (0 to 1).
 
         Parameters
         ----------

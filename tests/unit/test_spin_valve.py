@@ -34,10 +34,12 @@ def dense_transmission(net, occupied, relaxation, exchange):
     n = bottom.size
     links = np.zeros((n, n))
     links[first, second] = links[second, first] = link * (1 + exchange)
-    matrix = np.diag(links.sum(axis=1) + bottom + top + relaxation) - links
-    s = np.linalg.solve(matrix, bottom)
-    share = top @ s / (top @ s + relaxation * s.sum())
-    return share * (1 - net.leak_S / total)
+    laplacian = np.diag(links.sum(axis=1)) - links
+    charge = (laplacian - np.diag(np.diag(laplacian))) / (1 + exchange)
+    charge -= np.diag(charge.sum(axis=1))
+    arriving = top * np.linalg.solve(charge + np.diag(bottom + top), bottom)
+    s = np.linalg.solve(laplacian + np.diag(bottom + relaxation), bottom)
+    return arriving @ s / arriving.sum() * (1 - net.leak_S / total)
 
 
 @pytest.mark.parametrize(("first_layer", "above"), [(0.8, 0.2), (0.1, 0.1), (0.0, 0.02)])
@@ -48,18 +50,19 @@ def test_transmission_against_a_dense_solve(first_layer, above):
         net, occupied = draw(seed), state(seed, first_layer, above)
         found = net.spin_transmission(occupied, relaxation, exchange)
         exact = dense_transmission(net, occupied, relaxation, exchange)
-        assert found == pytest.approx(exact, abs=1e-3)
-        tight = net.spin_transmission(occupied, relaxation, exchange, tolerance=1e-8)
-        assert tight == pytest.approx(exact, abs=1e-7)
+        assert found == pytest.approx(exact, abs=1e-4)
 
 
 def test_one_node_shares_spin_between_electrode_and_relaxation():
     cells = Lattice(1, 1, 1, 1, 0.835e-9, 0.835e-9, 1e-9)
-    p = NetworkParameters(leak_per_column=0.0, background_share=0.0, weak_points_m=0.0)
-    occupied = np.array([True, False])
+    p = NetworkParameters(
+        leak_per_column=0.0, background_share=0.0, weak_points_m=0.0, conductance_scale_S=1.0
+    )
+    net, occupied = draw(0, p, cells), np.array([True, False])
     top = np.exp(-0.835e-9 / p.decay_length_m)
-    found = draw(0, p, cells).spin_transmission(occupied, relaxation=0.1, exchange=3.0)
-    assert found == pytest.approx(top / (top + 0.1), rel=1e-9)
+    bottom = 1 / (1 / net.conductance(occupied) - 1 / top)
+    found = net.spin_transmission(occupied, relaxation=3 * bottom, exchange=3.0)
+    assert found == pytest.approx(1 / 4, rel=1e-9)
 
 
 def test_limits_of_relaxation():
@@ -86,18 +89,20 @@ def test_without_nodes_no_spin_arrives():
 
 
 def test_magnetoresistance_appears_with_oxygen_and_grows_with_it():
-    """Paper, figure 2: a spin valve in the potentiated state, none in the depressed one."""
+    """Paper, figure 2: a spin valve in the potentiated state, none in the depressed one.
+
+    The first layer's filling as the engine leaves it after -4 V (0.15) up to +4 V (0.85).
+    """
     cells = Lattice(28, 28, 12, 2, 0.835e-9, 10e-9, 2e-9)
-    for seed in range(2):
+    for seed in range(3):
         valve = SpinValve(draw(seed, cells=cells))
-        depressed = valve.magnetoresistance(state(seed, 0.0, 0.005, cells))
-        grown = [
-            valve.magnetoresistance(state(seed, 0.2 * f, 0.1 * f, cells))
-            for f in (0.25, 0.5, 0.75, 1.0)
-        ]
-        assert (np.diff([depressed, *grown]) < 0).all()
-        assert grown[-1] < -0.2
-        assert abs(depressed) < abs(grown[-1]) / 20
+        states = [state(seed, filling, 0.002, cells) for filling in (0.15, 0.3, 0.5, 0.7, 0.85)]
+        found = np.array([valve.magnetoresistance(occupied) for occupied in states])
+        conductance = [valve.network.conductance(occupied) for occupied in states]
+        assert (np.diff(conductance) > 0).all()
+        assert (np.diff(found) < 0).all()
+        assert found[-1] < -0.1
+        assert abs(found[0]) < abs(found[-1]) / 20
 
 
 @pytest.mark.parametrize(("model", "eta"), [("julliere", 1.0), ("none", 0.0)])
@@ -136,7 +141,7 @@ def test_readings_do_not_depend_on_their_order():
 
 def sweep_there_and_back():
     up = np.linspace(-50e-3, 50e-3, 401)
-    valve, occupied = SpinValve(draw(7)), state(7, 0.5, 0.2)
+    valve, occupied = SpinValve(draw(7)), state(7, 0.9, 0.2)
     rise, kept = valve.field_sweep(occupied, up)
     fall, kept = valve.field_sweep(occupied, up[::-1], kept)
     return valve.conductances(occupied), up, rise, fall, kept
@@ -156,10 +161,12 @@ def test_the_loop_has_two_steps():
 
 
 def test_the_loop_is_hysteretic_and_symmetric():
-    _, field_T, rise, fall, _ = sweep_there_and_back()
+    (parallel, antiparallel), field_T, rise, fall, _ = sweep_there_and_back()
     np.testing.assert_allclose(fall, rise, rtol=1e-12)  # G_fall(-H) = G_rise(H)
     at = np.searchsorted(field_T, 12e-3)
-    assert fall[::-1][at] < 0.9 * rise[at]
+    assert fall[::-1][at] == pytest.approx(parallel, rel=1e-3)
+    assert rise[at] == pytest.approx(antiparallel, rel=1e-3)
+    assert parallel < 0.9 * antiparallel
 
 
 def test_minor_loops_remember():
