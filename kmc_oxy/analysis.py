@@ -28,7 +28,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize
+from scipy.special import stdtrit
 
 #: A difference of AICc below this tells nothing (Burnham and Anderson 2002).
 UNDECIDED_BELOW = 2.0
@@ -91,7 +92,7 @@ def ensemble_mean(values: ArrayLike, confidence: float = 0.95, axis: int = 0) ->
         unknown = np.full_like(mean, np.nan)
         return EnsembleMean(mean, unknown, unknown, unknown, members, confidence)
     spread = array.std(axis=0, ddof=1)
-    half = stats.t.ppf(0.5 + confidence / 2, members - 1) * spread / np.sqrt(members)
+    half = stdtrit(members - 1, 0.5 + confidence / 2) * spread / np.sqrt(members)
     return EnsembleMean(mean, mean - half, mean + half, spread, members, confidence)
 
 

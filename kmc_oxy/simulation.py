@@ -275,6 +275,10 @@ class Simulation:
                 "profile": occupied.reshape(lattice.n_layers, -1).mean(axis=1),
                 "hops": cell.engine.hops,
             }
+            # Devices without a spin valve leave the magnetoresistance missing.
+            spin_valve = getattr(cell.device, "spin_valve", None)
+            if spin_valve is not None:
+                values["magnetoresistance"] = spin_valve.magnetoresistance(occupied)
             for name, value in values.items():
                 if name in self.record:
                     self.record[name][(*corner, self._readings)] = value

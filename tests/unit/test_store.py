@@ -99,7 +99,7 @@ def test_another_run_is_refused_until_fresh(output, change, message):
     work = begin_or_resume(output, identity(**change))
     assert work is not None and output.read_bytes() == before
     work.release()
-    with pytest.raises(StoreError, match="another input|seed"):
+    with pytest.raises(StoreError, match=r"another input|seed"):
         begin_or_resume(output, identity())
 
 
@@ -214,7 +214,7 @@ def test_truncated_outputs_are_named(output, cut):
 
 
 def test_reading_what_is_not_there(output):
-    with pytest.raises(StoreError, match="does not exist$"), open_output(output):
+    with pytest.raises(StoreError, match=r"does not exist$"), open_output(output):
         pass
     begin_or_resume(output, identity()).release()
     with pytest.raises(StoreError, match="finish it first"), open_output(output):
