@@ -254,6 +254,17 @@ def test_an_unknown_method_is_refused():
         net.conductance(np.zeros(150, bool), method="slow")
 
 
+def test_a_solve_that_does_not_converge_is_an_error(monkeypatch):
+    cells = lattice(nx=10, ny=10, organic_layers=6)
+    occupied = np.random.default_rng(8).random(cells.n_sites) < 0.2
+    net = network(cells, NetworkParameters(leak_per_column=0.0, tolerance=1e-12))
+    monkeypatch.setattr(net, "_most", lambda: 2)
+    with pytest.raises(RuntimeError, match="did not converge in 2 steps"):
+        net.conductance(occupied)
+    monkeypatch.undo()
+    assert net.conductance(occupied) == pytest.approx(net.conductance(occupied, "reference"))
+
+
 def test_current_is_ohmic_at_low_bias_and_odd():
     voltage = np.array([-2.0, -1e-4, 0.0, 1e-4, 2.0])
     found = current(1e-6, voltage, 0.5)
