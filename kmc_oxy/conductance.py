@@ -293,7 +293,7 @@ class FilamentNetwork:
         sites = _sites("occupied", occupied, self.lattice.n_sites)[: self._organic]
         key = sites.tobytes()
         if key != self._assembled:
-            self._solved = None
+            self._assembled = self._solved = None
             self._kernel.assemble(sites.view(np.uint8))
             self._assembled = key
 
