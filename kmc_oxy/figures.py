@@ -22,8 +22,8 @@ from kmc_oxy.analysis import fit
 from kmc_oxy.conductance import current
 from kmc_oxy.inputs import at_point
 from kmc_oxy.legs import Leg, legs
+from kmc_oxy.output_file import OutputFile, open_output
 from kmc_oxy.schema import Input
-from kmc_oxy.store import OutputFile, open_output
 from kmc_oxy.workdir import StoreError, explained
 
 #: More series than this in a panel cannot be told apart: evenly spaced ones are drawn.

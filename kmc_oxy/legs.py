@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.store import OutputFile
+from kmc_oxy.output_file import OutputFile
 
 #: Most values read at once for a table or a figure.
 MAX_VALUES = 4_000_000

@@ -12,8 +12,9 @@ from kmc_oxy.analysis import compare, ensemble_mean, fit, verdict
 from kmc_oxy.ensemble import Plan
 from kmc_oxy.estimate import Cost
 from kmc_oxy.legs import Leg, legs
+from kmc_oxy.output_file import OutputFile, open_output
 from kmc_oxy.progress import count_text, duration_text
-from kmc_oxy.store import OutputFile, open_output, progress_of
+from kmc_oxy.store import progress_of
 from kmc_oxy.workdir import StoreError
 
 #: Rows of a table, and points of a scan that are looked at for it.
@@ -54,12 +55,16 @@ def run_table(output: Path) -> str:
                 if len(rows) < ROWS:
                     rows.append(_leg_row(file, leg, scan))
                     notes += _law_notes(file, leg, len(rows))
-        several = f", mean over {shape['member']} members" if shape["member"] > 1 else ""
+        several = (
+            f", mean over {shape['member']} members (+- is its 95 % confidence interval)"
+            if shape["member"] > 1
+            else ""
+        )
         cells = shape["row"] * shape["column"]
         if cells > 1:
             several += f", cell (0, 0) of {cells}"
         text = format_table(
-            ["", *scan, "step", "pulses", "V", "first", "last", "max/min - 1"], rows
+            ["leg", *scan, "step", "pulses", "V", "first", "last", "max/min - 1"], rows
         )
         more = f"\n... and {total - len(rows)} more legs" if total > len(rows) else ""
         footer = f"{count_text(hops)}hops in all."

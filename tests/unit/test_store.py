@@ -10,8 +10,9 @@ import pytest
 import xarray
 
 from kmc_oxy import store, workdir
-from kmc_oxy.store import Dataset, Identity, StoreError, begin_or_resume, final_file, open_output
-from kmc_oxy.workdir import WorkFolder
+from kmc_oxy.output_file import Dataset, final_file, open_output
+from kmc_oxy.store import Identity, begin_or_resume
+from kmc_oxy.workdir import StoreError, WorkFolder
 
 SHAPE = {"point": 2, "member": 3, "row": 1, "column": 1, "reading": 4}
 
@@ -242,7 +243,7 @@ def test_a_really_full_file_system(output):
     code = """
 import resource, signal, sys, pathlib
 import numpy as np
-from kmc_oxy.store import Dataset, final_file
+from kmc_oxy.output_file import Dataset, final_file
 from kmc_oxy.workdir import StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
@@ -268,7 +269,7 @@ def test_assembly_takes_bounded_memory(output):
     code = """
 import pathlib, resource, sys
 import numpy as np
-from kmc_oxy.store import Dataset, final_file
+from kmc_oxy.output_file import Dataset, final_file
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 shape = {"point": 1, "member": 2000, "row": 1, "column": 1, "reading": 2000, "layer": 14}
 before = peak()
