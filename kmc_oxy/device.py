@@ -16,6 +16,7 @@ from kmc_oxy.engine import Engine
 from kmc_oxy.landscape import Landscape, gaussian_barriers
 from kmc_oxy.lattice import Lattice
 from kmc_oxy.schema import Input
+from kmc_oxy.spin_valve import SpinParameters, SpinValve
 from kmc_oxy.streams import Purpose, generator
 
 
@@ -27,7 +28,8 @@ class CrossPoint:
     ----------
     lattice : Lattice
     landscape : Landscape
-    network : FilamentNetwork
+    spin_valve : SpinValve
+        On `spin_valve.network`, the conduction network.
     potential_per_volt : ndarray, shape (n_sites,)
         Potential for 1 V = V(LSMO) - V(Co).
     occupied_at_start : ndarray of bool, shape (n_sites,)
@@ -36,11 +38,16 @@ class CrossPoint:
     inputs: Input
     lattice: Lattice
     landscape: Landscape
-    network: FilamentNetwork
+    spin_valve: SpinValve
     potential_per_volt: NDArray[np.float64]
     occupied_at_start: NDArray[np.bool_]
     seed: int
     cell: tuple[int, int, int]
+
+    @property
+    def network(self) -> FilamentNetwork:
+        """Conduction network of the patch."""
+        return self.spin_valve.network
 
     @classmethod
     def build(cls, inputs: Input, member: int, row: int, column: int, seed: int) -> CrossPoint:
@@ -70,7 +77,7 @@ class CrossPoint:
             inputs=inputs,
             lattice=lattice,
             landscape=landscape,
-            network=network,
+            spin_valve=SpinValve(network, spin_parameters(inputs)),
             potential_per_volt=potential_per_volt(device, lattice),
             occupied_at_start=oxygens(device, lattice, generator(seed, Purpose.OXYGEN, *cell)),
             seed=seed,
@@ -212,4 +219,19 @@ def network_parameters(inputs: Input) -> NetworkParameters:
         leak_per_column=given.leak,
         patches=given.patches,
         tolerance=given.tolerance,
+    )
+
+
+def spin_parameters(inputs: Input) -> SpinParameters:
+    """Parameters of the spin valve."""
+    given = inputs.spin
+    return SpinParameters(
+        model=given.model,
+        polarisation_lsmo=given.polarisation_lsmo,
+        polarisation_co=given.polarisation_co,
+        relaxation=given.relaxation,
+        exchange=given.exchange,
+        coercive_lsmo_T=given.coercive_lsmo,
+        coercive_co_T=given.coercive_co,
+        switching_width_T=given.switching_width,
     )
