@@ -116,7 +116,7 @@ class Engine:
         self.attempt_frequency_Hz = float(attempt_frequency_Hz)
         self.tolerance = tolerance
         self._bit_generator = np.random.PCG64DXSM(seed_sequence(seed, Purpose.HOPS, *stream))
-        self._pairs, self._pair_of_bond, self._flipped = _distinct_pairs(land.bonds)
+        self._pairs, self._merged = _distinct_pairs(land.bonds)
         self._graph = Graph(land.n_sites, self._pairs)
         self._kernel = Kernel(
             self._graph, start.astype(np.uint8), self._bit_generator, tolerance is not None
@@ -312,15 +312,13 @@ class Engine:
             self._tables.move_to_end(key)
             return self._tables[key]
         table = RateTable(self._graph, self.tolerance is not None)
-        if self._pair_of_bond is not None:
-            rates = self._rates(potential_V, slice(None))
-            forward = np.where(self._flipped, rates[1], rates[0])
-            back = np.where(self._flipped, rates[0], rates[1])
-            count = len(self._pairs)
+        if self._merged is not None:
+            pair, flipped = self._merged
+            k_ij, k_ji = self._rates(potential_V, slice(None))
             table.fill(
                 self._pairs,
-                np.bincount(self._pair_of_bond, forward, count),
-                np.bincount(self._pair_of_bond, back, count),
+                np.bincount(pair, np.where(flipped, k_ji, k_ij), len(self._pairs)),
+                np.bincount(pair, np.where(flipped, k_ij, k_ji), len(self._pairs)),
             )
         else:
             for start in range(0, max(len(self._pairs), 1), _BONDS_PER_PIECE):
@@ -357,16 +355,16 @@ def _window_start_s(window: int) -> float:
 
 def _distinct_pairs(
     bonds: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.intp] | None, NDArray[np.bool_] | None]:
-    """The pairs of sites that are joined, and which of them each bond is.
+) -> tuple[NDArray[np.int32], tuple[NDArray[np.intp], NDArray[np.bool_]] | None]:
+    """The pairs of sites that are joined and, for every bond, its pair and whether it runs back.
 
     Parallel bonds (a period of two sites has them) act as one with the sum of their rates; without
-    any, the bonds are the pairs and the other two results are None.
+    any, the bonds are the pairs and the second result is None.
     """
     low, high = bonds.min(axis=1, initial=2**31 - 1), bonds.max(axis=1, initial=0)
     key = low.astype(np.int64) << 32 | high
-    if len(key) < 2 or np.unique(key).size == len(key):
-        return bonds, None, None
-    pairs, pair_of_bond = np.unique(key, return_inverse=True)
-    distinct = np.column_stack([pairs >> 32, pairs & 0xFFFFFFFF]).astype(np.int32)
-    return np.ascontiguousarray(distinct), pair_of_bond, bonds[:, 0] > bonds[:, 1]
+    if np.unique(key).size == len(key):
+        return bonds, None
+    distinct, pair = np.unique(key, return_inverse=True)
+    pairs = np.column_stack([distinct >> 32, distinct & 0xFFFFFFFF]).astype(np.int32)
+    return pairs, (pair, bonds[:, 0] > bonds[:, 1])

@@ -87,15 +87,15 @@ class Lattice:
     @cached_property
     def layer_z_m(self) -> NDArray[np.float64]:
         """Height of each layer's centre above LSMO, shape (n_layers,), m."""
-        organic = (np.arange(self.organic_layers) + 0.5) * (
-            self.organic_thickness_m / self.organic_layers
-        )
-        if not self.oxide_layers:
-            return organic
-        oxide = self.organic_thickness_m + (np.arange(self.oxide_layers) + 0.5) * (
-            self.oxide_thickness_m / self.oxide_layers
-        )
-        return np.concatenate([organic, oxide])
+        height = np.empty(self.n_layers)
+        organic, oxide = height[: self.organic_layers], height[self.organic_layers :]
+        organic[:] = np.arange(organic.size) + 0.5
+        organic *= self.organic_thickness_m / self.organic_layers
+        if self.oxide_layers:
+            oxide[:] = np.arange(oxide.size) + 0.5
+            oxide *= self.oxide_thickness_m / self.oxide_layers
+            oxide += self.organic_thickness_m
+        return height
 
     @cached_property
     def layer(self) -> NDArray[np.int32]:

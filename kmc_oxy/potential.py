@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 
 def interfacial_profile(
-    z_m: ArrayLike,
+    z_m: NDArray[np.float64],
     organic_thickness_m: float,
     stack_m: float,
     lsmo_share: float,
@@ -30,7 +30,7 @@ def interfacial_profile(
 
 
 def dielectric_profile(
-    z_m: ArrayLike,
+    z_m: NDArray[np.float64],
     organic_thickness_m: float,
     stack_m: float,
     permittivity_organic: float,
@@ -45,6 +45,6 @@ def dielectric_profile(
     return np.interp(z_m, [0.0, organic_thickness_m, stack_m], [1.0, at_interface, 0.0])
 
 
-def uniform_profile(z_m: ArrayLike, stack_m: float) -> NDArray[np.float64]:
+def uniform_profile(z_m: NDArray[np.float64], stack_m: float) -> NDArray[np.float64]:
     """Potential per volt of a uniform field."""
-    return 1.0 - np.asarray(z_m, dtype=np.float64) / stack_m
+    return 1.0 - z_m / stack_m
