@@ -15,8 +15,8 @@ from kmc_oxy.protocol import Hold
 #: Points of a scan that are looked at; the others are taken to be like them.
 SAMPLED_POINTS = 8
 #: Memory of landscape, rate tables and kernel per site, and of the program itself.
-BYTES_PER_SITE = 600
-BASE_BYTES = 120e6
+BYTES_PER_SITE = 550
+BASE_BYTES = 85e6
 
 
 @dataclass(frozen=True)
