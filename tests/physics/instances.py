@@ -226,6 +226,11 @@ def dense_box(rng: np.random.Generator, **landscape) -> Instance:
     return box(rng, (2, 2, 3), 4, **landscape)
 
 
+def dense_cube(rng: np.random.Generator, **landscape) -> Instance:
+    """Three to five oxygens in a box of 2 x 2 x 2."""
+    return box(rng, (2, 2, 2), int(rng.integers(3, 6)), **landscape)
+
+
 def any_shape(rng: np.random.Generator, **landscape) -> Instance:
     """A strip, a small box, a ring or a random graph."""
     kind = int(rng.integers(4))
