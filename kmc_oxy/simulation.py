@@ -62,7 +62,7 @@ OBSERVABLES = (
         "magnetoresistance",
         CELL_READING,
         "1",
-        "(G_P - G_AP)/G_AP, signed; NaN where it was not computed",
+        "(G_P - G_AP)/G_AP, signed",
     ),
     Observable("oxygen_organic", CELL_READING, "1", "number of oxygens in Gaq3", np.int64),
     Observable("profile", (*CELL_READING, "layer"), "1", "occupied fraction of the layer"),
@@ -274,11 +274,8 @@ class Simulation:
                 "oxygen_organic": np.count_nonzero(occupied[lattice.organic]),
                 "profile": occupied.reshape(lattice.n_layers, -1).mean(axis=1),
                 "hops": cell.engine.hops,
+                "magnetoresistance": cell.device.spin_valve.magnetoresistance(occupied),
             }
-            # Devices without a spin valve leave the magnetoresistance missing.
-            spin_valve = getattr(cell.device, "spin_valve", None)
-            if spin_valve is not None:
-                values["magnetoresistance"] = spin_valve.magnetoresistance(occupied)
             for name, value in values.items():
                 if name in self.record:
                     self.record[name][(*corner, self._readings)] = value

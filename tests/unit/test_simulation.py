@@ -54,7 +54,9 @@ def test_the_record_is_what_was_asked_for():
     assert record["conductance"].shape == record["hops"].shape == (1, 1, n)
     assert record["profile"].shape == (1, 1, n, 14)
     assert (record["conductance"] > 0).all()
-    assert np.isnan(record["magnetoresistance"]).all()
+    cell = simulation.cells[0]
+    expected = cell.device.spin_valve.magnetoresistance(cell.engine.occupied)
+    assert record["magnetoresistance"][0, 0, -1] == expected != 0
     assert (np.diff(record["hops"]) >= 0).all() and record["hops"][0, 0, -1] == simulation.hops
 
     # Oxygens are conserved, and every observable tells the same story.
@@ -194,6 +196,10 @@ def test_an_interrupted_array_goes_on_bit_for_bit():
             tolerance=0.1,
         )
     assert_same(simulation.record, whole)
+
+
+def test_no_spin_valve_no_magnetoresistance():
+    assert (drain(build(inputs(spin={"model": "none"})))["magnetoresistance"] == 0).all()
 
 
 @pytest.mark.parametrize(("snapshots", "count"), [("none", None), ("ends", 2), ("all", 11)])
