@@ -269,12 +269,15 @@ class Simulation:
             corner = divmod(index, self._columns)
             occupied = cell.engine.occupied
             lattice = cell.device.lattice
+            parallel_S, antiparallel_S = cell.device.spin_valve.conductances(occupied)
             values: dict[str, Any] = {
-                "conductance": cell.device.network.conductance(occupied),
+                "conductance": parallel_S,
                 "oxygen_organic": np.count_nonzero(occupied[lattice.organic]),
                 "profile": occupied.reshape(lattice.n_layers, -1).mean(axis=1),
                 "hops": cell.engine.hops,
-                "magnetoresistance": cell.device.spin_valve.magnetoresistance(occupied),
+                "magnetoresistance": (
+                    parallel_S / antiparallel_S - 1 if antiparallel_S else np.inf
+                ),
             }
             for name, value in values.items():
                 if name in self.record:

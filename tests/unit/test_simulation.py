@@ -55,8 +55,9 @@ def test_the_record_is_what_was_asked_for():
     assert record["profile"].shape == (1, 1, n, 14)
     assert (record["conductance"] > 0).all()
     cell = simulation.cells[0]
-    expected = cell.device.spin_valve.magnetoresistance(cell.engine.occupied)
-    assert record["magnetoresistance"][0, 0, -1] == expected != 0
+    parallel_S, antiparallel_S = cell.device.spin_valve.conductances(cell.engine.occupied)
+    assert record["conductance"][0, 0, -1] == parallel_S
+    assert record["magnetoresistance"][0, 0, -1] == parallel_S / antiparallel_S - 1 != 0
     assert (np.diff(record["hops"]) >= 0).all() and record["hops"][0, 0, -1] == simulation.hops
 
     # Oxygens are conserved, and every observable tells the same story.
