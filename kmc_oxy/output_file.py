@@ -21,14 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.patient_file import PatientFile
-from kmc_oxy.workdir import (
-    SCHEMA_VERSION,
-    Manifest,
-    StoreError,
-    WorkFolder,
-    explained,
-    sync_folder,
-)
+from kmc_oxy.safe_files import StoreError, explained, sync_folder
+from kmc_oxy.workdir import SCHEMA_VERSION, Manifest, WorkFolder
 
 #: Chunks hold about this much, so that they stay in HDF5's cache while tasks stream in.
 CHUNK_BYTES = 256 * 1024

@@ -15,7 +15,8 @@ import h5py
 
 from kmc_oxy._version import __version__
 from kmc_oxy.output_file import FORMAT, open_output
-from kmc_oxy.workdir import Manifest, StoreError, WorkFolder
+from kmc_oxy.safe_files import StoreError
+from kmc_oxy.workdir import Manifest, WorkFolder
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def begin_or_resume(output: Path, identity: Identity, *, fresh: bool = False) ->
             raise StoreError(
                 f"{output} and {work.path} both exist and belong to different runs: move one away"
             )
+        work.tidy()
         return work
     except BaseException:
         work.release()

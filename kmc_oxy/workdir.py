@@ -1,7 +1,7 @@
-"""The work folder of an unfinished run: finished tasks, checkpoints, manifest and lock.
+"""The work folder of an unfinished run: finished tasks, checkpoints, manifest and locks.
 
 Every file appears by rename after an fsync, so that whatever the moment a run is killed, a file
-is either whole or absent. One file per task (not per rank) lets a run go on with another number
+is either whole or absent. Files belong to tasks, not to ranks: a run goes on with another number
 of ranks. Nothing here knows what a task computes: records and states are trees of dictionaries,
 lists, arrays and numbers.
 """
@@ -9,150 +9,48 @@ lists, arrays and numbers.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
+import io
 import json
 import logging
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from kmc_oxy.locks import is_current, lock
+from kmc_oxy.packs import close_packs, packed_tasks, read_packed, write_pack
+from kmc_oxy.safe_files import (
+    StoreError,
+    explained,
+    read_tree,
+    replacing,
+    sync_folder,
+    write_tree,
+)
+
+# With what those who use a work folder need beside it.
+__all__ = [
+    "SCHEMA_VERSION",
+    "Manifest",
+    "StoreError",
+    "WorkFolder",
+    "explained",
+    "read_tree",
+    "replacing",
+    "sync_folder",
+    "write_tree",
+]
 
 #: Version of the layout of work folders and final files; raised whenever either changes.
 SCHEMA_VERSION = 1
+#: How long a new session waits for the ranks of one whose first rank has died.
+ORPHANS_S = 10.0
 
 log = logging.getLogger(__name__)
-
-
-class StoreError(Exception):
-    """A result cannot be written, read or resumed; the message says what to do about it."""
-
-
-@contextlib.contextmanager
-def explained(action: str) -> Iterator[None]:
-    """Turn an operating-system error met while doing `action` into one clear line.
-
-    Raises
-    ------
-    StoreError
-        In place of any OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            advice = "the disk is full: free some space and run the same line again"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            advice = "no permission to write there: choose another place with -o"
-        else:
-            advice = error.strerror or str(error)
-        raise StoreError(f"cannot {action}: {advice}") from error
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` at the end, whole and safe on disk, or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the renames done in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems cannot sync a folder, and need not.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def write_tree(file: BinaryIO, tree: Any) -> None:
-    """Write nested dictionaries, lists, tuples, numbers, strings, bytes and arrays.
-
-    A zip archive of NumPy's own format: each array carries a checksum, nothing is ever executed
-    on reading.
-    """
-    arrays: list[NDArray[Any]] = []
-
-    def skeleton(node: Any) -> Any:
-        if isinstance(node, np.ndarray):
-            arrays.append(node)
-            return {"array": len(arrays) - 1}
-        if isinstance(node, np.generic):
-            return skeleton(node.item())
-        if isinstance(node, bytes):
-            arrays.append(np.frombuffer(node, dtype=np.uint8))
-            return {"bytes": len(arrays) - 1}
-        if isinstance(node, Mapping):
-            if not all(isinstance(key, str) for key in node):
-                raise TypeError("Only dictionaries with string keys can be stored.")
-            return {"map": {key: skeleton(value) for key, value in node.items()}}
-        if isinstance(node, tuple):
-            return {"tuple": [skeleton(value) for value in node]}
-        if isinstance(node, list):
-            return [skeleton(value) for value in node]
-        if node is None or isinstance(node, (bool, int, float, str)):
-            return node
-        raise TypeError(f"A {type(node).__name__} cannot be stored.")
-
-    text = json.dumps(skeleton(tree)).encode()
-    np.savez(
-        file,
-        allow_pickle=False,
-        tree=np.frombuffer(text, dtype=np.uint8),
-        **{f"array{index}": array for index, array in enumerate(arrays)},
-    )
-
-
-def read_tree(path: Path) -> Any:
-    """Read what `write_tree` wrote.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing, truncated or damaged.
-    """
-
-    def build(node: Any) -> Any:
-        if isinstance(node, list):
-            return [build(value) for value in node]
-        if not isinstance(node, dict):
-            return node
-        ((kind, value),) = node.items()
-        if kind == "array":
-            return archive[f"array{value}"]
-        if kind == "bytes":
-            return archive[f"array{value}"].tobytes()
-        if kind == "tuple":
-            return tuple(build(item) for item in value)
-        return {key: build(item) for key, item in value.items()}
-
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return build(json.loads(archive["tree"].tobytes()))
-    except FileNotFoundError:
-        raise StoreError(f"{path} is missing") from None
-    except Exception as error:  # a damaged archive can make its readers raise nearly anything
-        raise StoreError(f"{path} is damaged ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -245,11 +143,16 @@ class WorkFolder:
     def __init__(self, output: Path) -> None:
         self.output = output
         self.path = output.with_name(output.name + ".work")
-        self._lock: int | None = None
+        self._locks: list[int] = []
+        self._packed: dict[int, Path] = {}
 
     @property
     def manifest_path(self) -> Path:
         return self.path / "manifest.json"
+
+    @property
+    def _tasks(self) -> Path:
+        return self.path / "tasks"
 
     def exists(self) -> bool:
         """Whether a run was begun here and not completed."""
@@ -263,44 +166,58 @@ class WorkFolder:
         StoreError
             If another run holds it, or the folder cannot be written.
         """
+        taken = f"another run is writing {self.output}: wait for it, or choose another output"
         with explained(f"write in {self.path}"):
-            while True:
+            while not self._locks:
                 self.path.mkdir(parents=True, exist_ok=True)
                 path = self.path / "lock"
-                try:
-                    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-                except FileNotFoundError:
-                    # The run that held it completed and removed the folder just now.
-                    continue
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    os.close(descriptor)
-                    raise StoreError(
-                        f"another run is writing {self.output}: wait for it, or choose another "
-                        "output"
-                    ) from None
-                except OSError as error:
-                    if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
-                        raise
-                    log.warning("No file locks here: do not run twice on %s", self.output)
+                # The run that held it may complete and remove the folder at this moment.
                 with contextlib.suppress(FileNotFoundError):
-                    if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
-                        self._lock = descriptor
-                        return
-                os.close(descriptor)
+                    descriptor = lock(path)
+                    if descriptor is None:
+                        raise StoreError(taken)
+                    if is_current(descriptor, path):
+                        self._locks.append(descriptor)
+                    else:
+                        os.close(descriptor)
+            deadline = time.monotonic() + ORPHANS_S
+            while (descriptor := lock(self._ranks_path)) is None:
+                if time.monotonic() > deadline:
+                    self.release()
+                    raise StoreError(taken)
+                time.sleep(0.05)
+            os.close(descriptor)
+
+    @property
+    def _ranks_path(self) -> Path:
+        return self.path / "ranks"
+
+    def join(self) -> None:
+        """Write here beside the rank that called `acquire`, until `release`.
+
+        No later run begins before all that have joined are gone, though the first rank be killed.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be seen from here.
+        """
+        with explained(f"share {self.path} (do all ranks see that folder?)"):
+            descriptor = lock(self._ranks_path, shared=True, create=False)
+        if descriptor is None:
+            raise StoreError(f"another run is writing {self.output}: wait for it")
+        self._locks.append(descriptor)
 
     def release(self) -> None:
-        """Let go of the lock."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Let go of the locks."""
+        while self._locks:
+            os.close(self._locks.pop())
 
     def begin(self, manifest: Manifest) -> None:
         """Empty the folder and start the run described by `manifest` in it."""
         with explained(f"write in {self.path}"):
             for entry in self.path.iterdir():
-                if entry.name != "lock":
+                if entry.name not in ("lock", "ranks"):
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             (self.path / "tasks").mkdir()
             (self.path / "checkpoints").mkdir()
@@ -317,7 +234,7 @@ class WorkFolder:
         return Manifest.read(self.manifest_path)
 
     def _task_path(self, index: int) -> Path:
-        return self.path / "tasks" / f"{index:07d}.npz"
+        return self._tasks / f"{index:07d}.npz"
 
     def _checkpoint_path(self, index: int) -> Path:
         return self.path / "checkpoints" / f"{index:07d}.npz"
@@ -325,11 +242,35 @@ class WorkFolder:
     def finished(self) -> set[int]:
         """Indices of the tasks whose results are safe on disk."""
         with explained(f"read {self.path}"):
-            return {
-                int(entry.name[:-4])
-                for entry in os.scandir(self.path / "tasks")
-                if entry.name.endswith(".npz")
-            }
+            self._packed = packed_tasks(self._tasks.iterdir())
+            return self.singles() | self._packed.keys()
+
+    def singles(self) -> set[int]:
+        """Indices of the finished tasks that have a file of their own."""
+        return _indices(self._tasks)
+
+    def started(self) -> set[int]:
+        """Indices of the tasks that have a checkpoint."""
+        return _indices(self.path / "checkpoints")
+
+    def tidy(self) -> None:
+        """Remove what killed sessions left over; only while nobody else writes here."""
+        with explained(f"write in {self.path}"):
+            finished = self.finished()
+            for folder in (self._tasks, self.path / "checkpoints"):
+                for path in folder.glob("*.tmp"):
+                    path.unlink()
+            for index in self.singles() & self._packed.keys():
+                self._task_path(index).unlink()
+            for index in self.started() & finished:
+                self._checkpoint_path(index).unlink()
+
+    def pack(self, tasks: Collection[int]) -> None:
+        """Put finished tasks that have files of their own into one pack."""
+        with explained(f"pack finished tasks in {self.path}"):
+            packed = write_pack(self._tasks, {index: self._task_path(index) for index in tasks})
+            for index in packed:
+                self._task_path(index).unlink()
 
     def save_task(self, index: int, record: Mapping[str, Any]) -> None:
         """Make a task's result safe on disk; its checkpoint goes."""
@@ -346,8 +287,14 @@ class WorkFolder:
         StoreError
             If it is missing or damaged.
         """
+        path = self._task_path(index)
+        if not path.exists() and index not in self._packed:
+            self.finished()
+        if not path.exists() and index in self._packed:
+            pack = self._packed[index]
+            return read_tree(io.BytesIO(read_packed(pack, index)), f"task {index} in {pack}")
         try:
-            return read_tree(self._task_path(index))
+            return read_tree(path)
         except StoreError as error:
             raise StoreError(
                 f"{error}: delete that file if it exists and run the same line again, which "
@@ -378,9 +325,16 @@ class WorkFolder:
 
     def remove(self) -> None:
         """Remove the folder of a completed run, and let go of the lock."""
+        close_packs()
         with explained(f"remove {self.path}"):
             # The manifest goes first: without it a half-removed folder is not taken for a run.
             self.manifest_path.unlink(missing_ok=True)
         # What cannot be removed (another run may just be looking for the lock) does no harm.
         shutil.rmtree(self.path, ignore_errors=True)
         self.release()
+
+
+def _indices(folder: Path) -> set[int]:
+    """Tasks that have a file in `folder`."""
+    with os.scandir(folder) as entries:
+        return {int(entry.name[:-4]) for entry in entries if entry.name.endswith(".npz")}
