@@ -10,15 +10,18 @@ import contextlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from kmc_oxy import launch
 from kmc_oxy._version import __version__
 
 if TYPE_CHECKING:
     from kmc_oxy.ensemble import Plan
     from kmc_oxy.signals import StopRequest
+    from kmc_oxy.workdir import WorkFolder
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -42,14 +45,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done; 2 bad input or usage; 75 interrupted by a signal, and the same line goes on from
         there; 1 anything else.
     """
-    parsed = build_parser().parse_args(arguments)
+    rank = launch.rank()
+    with contextlib.ExitStack() as silence:
+        if rank > 0:
+            nowhere = silence.enter_context(open(os.devnull, "w"))
+            silence.enter_context(contextlib.redirect_stderr(nowhere))
+            silence.enter_context(contextlib.redirect_stdout(nowhere))
+        parsed = build_parser().parse_args(arguments)
     level = logging.ERROR if parsed.quiet else logging.DEBUG if parsed.verbose else logging.INFO
-    logging.basicConfig(format="kmc-oxy: %(message)s", level=logging.WARNING, force=True)
+    if rank > 0:
+        level = max(level, logging.WARNING)
+    where = f"rank {rank}: " if rank > 0 else ""
+    logging.basicConfig(format=f"kmc-oxy: {where}%(message)s", level=logging.WARNING, force=True)
     log.setLevel(level)
+    if rank > 0 and parsed.command is not _run:
+        # One process is enough.
+        return EXIT_DONE
     try:
         code: int = parsed.command(parsed)
         # A reader that has gone is noticed here and not at interpreter exit.
         sys.stdout.flush()
+        launch.leave()
         return code
     except KeyboardInterrupt:
         return _complain("interrupted: run the same line again", EXIT_INTERRUPTED)
@@ -64,12 +80,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _explain(error)
 
 
+def _explain_on_one_rank(parsed: argparse.Namespace, error: Exception) -> int:
+    """`_explain`, or with ``--debug`` the traceback, on behalf of all ranks."""
+    if parsed.debug:
+        traceback.print_exception(error)
+        return EXIT_FAILED
+    return _explain(error)
+
+
 def _explain(error: Exception) -> int:
     """Say in one line what went wrong and what to do; an input's faults have one line each."""
     from kmc_oxy.inputs import InputError
     from kmc_oxy.protocol import ProtocolError
+    from kmc_oxy.safe_files import StoreError
     from kmc_oxy.signals import Interrupted
-    from kmc_oxy.workdir import StoreError
 
     if isinstance(error, InputError):
         print(error, file=sys.stderr)
@@ -78,6 +102,8 @@ def _explain(error: Exception) -> int:
         return _complain(str(error), EXIT_BAD_INPUT)
     if isinstance(error, Interrupted):
         return _complain(f"{error}: run the same line again to go on", EXIT_INTERRUPTED)
+    if isinstance(error, launch.LaunchError):
+        return _complain(str(error), EXIT_FAILED) if launch.rank() == 0 else EXIT_FAILED
     if isinstance(error, StoreError):
         return _complain(str(error), EXIT_FAILED)
     if isinstance(error, MemoryError):
@@ -89,8 +115,9 @@ def _explain(error: Exception) -> int:
 
 
 def _complain(message: str, code: int) -> int:
+    where = f"rank {launch.rank()}: " if launch.rank() > 0 else ""
     with contextlib.suppress(BrokenPipeError):
-        print(f"kmc-oxy: {message}", file=sys.stderr)
+        print(f"kmc-oxy: {where}{message}", file=sys.stderr, flush=True)
     return code
 
 
@@ -170,11 +197,17 @@ def _run(parsed: argparse.Namespace) -> int:
 
     output = parsed.output or Path(Path(parsed.input).with_suffix(".h5").name)
     with StopRequest().active() as stop:
-        try:
-            _compute(parsed, output, stop)
-        except Interrupted:
-            stop.raise_if_received()
-            raise
+        world = launch.communicator()
+        if world is not None:
+            code = _compute_in_parallel(world, parsed, output, stop)
+            if code != EXIT_DONE or world.rank > 0:
+                return code
+        else:
+            try:
+                _compute(parsed, output, stop)
+            except Interrupted:
+                stop.raise_if_received()
+                raise
     if not parsed.quiet:
         from kmc_oxy.tables import run_table
 
@@ -182,11 +215,10 @@ def _run(parsed: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _compute(parsed: argparse.Namespace, output: Path, stop: StopRequest) -> None:
-    """Do what is left to do of a run."""
-    from kmc_oxy.assembly import assemble
-    from kmc_oxy.ensemble import run_serial
-    from kmc_oxy.progress import ProgressDisplay
+def _begin(
+    parsed: argparse.Namespace, output: Path, stop: StopRequest
+) -> tuple[Plan, WorkFolder] | None:
+    """Read the input and lock the work folder; None if the run is complete."""
     from kmc_oxy.store import begin_or_resume
 
     plan = _load(parsed)
@@ -195,22 +227,57 @@ def _compute(parsed: argparse.Namespace, output: Path, stop: StopRequest) -> Non
     work = begin_or_resume(output, plan.identity, fresh=parsed.fresh)
     if work is None:
         log.info("%s is complete already (--fresh computes it again)", output)
+        return None
+    log.info(
+        "%d tasks, %d of them finished before; seed %d; results in %s",
+        plan.n_tasks,
+        len(work.finished()),
+        work.manifest().seed,
+        output,
+    )
+    return plan, work
+
+
+def _compute(parsed: argparse.Namespace, output: Path, stop: StopRequest) -> None:
+    """Do what is left to do of a run, in this process alone."""
+    from kmc_oxy.assembly import assemble
+    from kmc_oxy.ensemble import run_serial
+    from kmc_oxy.progress import ProgressDisplay
+
+    begun = _begin(parsed, output, stop)
+    if begun is None:
         return
+    plan, work = begun
     display = ProgressDisplay(sys.stderr, verbose=parsed.verbose, quiet=parsed.quiet)
     try:
-        log.info(
-            "%d tasks, %d of them finished before; seed %d; results in %s",
-            plan.n_tasks,
-            len(work.finished()),
-            work.manifest().seed,
-            output,
-        )
         run_serial(plan, work, stop=stop, report=display)
         display.close()
         assemble(plan, work, stop=stop)
     finally:
         display.close()
         work.release()
+
+
+def _compute_in_parallel(
+    world: Any, parsed: argparse.Namespace, output: Path, stop: StopRequest
+) -> int:
+    """Do what is left to do of a run as one of several ranks; the same exit code on all."""
+    from kmc_oxy.parallel import Ended, run_parallel
+    from kmc_oxy.progress import ProgressDisplay
+
+    if world.rank == 0:
+        log.info("%d ranks", world.size)
+    try:
+        run_parallel(
+            world,
+            lambda: _begin(parsed, output, stop),
+            stop=stop,
+            report=ProgressDisplay(sys.stderr, verbose=parsed.verbose, quiet=parsed.quiet),
+            complain=lambda error: _explain_on_one_rank(parsed, error),
+        )
+    except Ended as ended:
+        return ended.code
+    return EXIT_DONE
 
 
 def _validate(parsed: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from kmc_oxy.inputs import LoadedInput, at_point, n_points
+from kmc_oxy.packs import Packer, single_files
 from kmc_oxy.protocol import Schedule, flatten
 from kmc_oxy.schema import Input
 from kmc_oxy.signals import Interrupted
@@ -28,6 +29,7 @@ CHECKED_MEMBERS = 4
 CHECK_FACTOR = 3.0
 #: Wall-clock seconds between two checkpoints of a task.
 CHECKPOINT_CADENCE_S = 30.0
+
 
 @dataclass(frozen=True)
 class Task:
@@ -123,6 +125,15 @@ class Plan:
             for point in range(self.n_points):
                 for member in range(members):
                     yield self.task(point, member, coarse)
+
+    def task_at(self, index: int) -> Task:
+        """The task of an index."""
+        coarse = index >= self.n_points * self.members
+        if coarse:
+            place = divmod(index - self.n_points * self.members, self.checked_members)
+        else:
+            place = divmod(index, self.members)
+        return Task(index, *place, coarse)
 
     def tolerance(self, task: Task) -> float | None:
         """1/C of the rate cap in a task; None for exact residence times."""
@@ -292,10 +303,13 @@ def run_serial(
     finished = work.finished()
     todo = [task for task in plan.tasks() if task.index not in finished]
     meter = Meter(plan, len(todo), report)
+    packer = Packer(work.pack, single_files(plan.n_tasks, ranks=1))
+    packer.add(*work.singles())
     for task in todo:
         if stop():
             raise Interrupted
         run_task(plan, task, work, seed, stop=stop, watch=meter.watch, cadence_s=cadence_s)
+        packer.add(task.index)
         meter.finish()
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 
 from kmc_oxy.device import CrossPoint
-from kmc_oxy.ensemble import Plan
+from kmc_oxy.ensemble import CHECK_FACTOR, Plan, Task
 from kmc_oxy.protocol import Hold
+from kmc_oxy.schema import Input
 
 #: Points of a scan that are looked at; the others are taken to be like them.
 SAMPLED_POINTS = 8
 #: Memory of landscape, rate tables and kernel per site, and of the program itself.
 BYTES_PER_SITE = 550
 BASE_BYTES = 85e6
+#: Relative costs of points are taken from a device of at most this many columns each way.
+SMALL_DEVICE = 8
+#: Wall-clock time of a hop, and of a reading for each site; only their ratio matters.
+HOP_S = 3e-7
+READING_S = 1e-6
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,49 @@ def estimate(plan: Plan) -> Cost:
     )
 
 
-def _hops_of_a_cell(plan: Plan, point: int) -> float:
+def relative_cost(plan: Plan, point: int) -> float:
+    """Rough wall-clock time (s) of a task at a point, good enough to tell long from short."""
+    if plan.n_points == 1:
+        return 1.0
     inputs = plan.point(point)
+    lattice = inputs.device.lattice
+    small = lattice.model_copy(
+        update={"nx": min(lattice.nx, SMALL_DEVICE), "ny": min(lattice.ny, SMALL_DEVICE)}
+    )
+    device = inputs.device.model_copy(update={"lattice": small})
+    columns = lattice.nx * lattice.ny
+    hops = _hops_of_a_cell(plan, point, inputs.model_copy(update={"device": device}))
+    sites = columns * (lattice.organic_layers + lattice.oxide_layers)
+    readings = len(plan.schedule(point).readings)
+    cells = inputs.crossbar.rows * inputs.crossbar.columns
+    return cells * (hops * columns / (small.nx * small.ny) * HOP_S + readings * sites * READING_S)
+
+
+def longest_first(
+    plan: Plan, costs: Sequence[float], finished: Set[int], started: Set[int]
+) -> list[Task]:
+    """Tasks still to do, in the order that leaves no rank idle for long at the end.
+
+    Parameters
+    ----------
+    plan : Plan
+    costs : sequence of float
+        `relative_cost` of every point.
+    finished, started : set of int
+        Indices of tasks that are done, and of those that have a checkpoint; the latter come
+        first, so that checkpoints do not pile up over many sessions.
+    """
+    todo = [task for task in plan.tasks() if task.index not in finished]
+    return sorted(todo, key=lambda t: (t.index not in started, -task_cost(costs, t)))
+
+
+def task_cost(costs: Sequence[float], task: Task) -> float:
+    """Cost of a task from the costs of all points."""
+    return float(costs[task.point]) / (CHECK_FACTOR if task.coarse else 1.0)
+
+
+def _hops_of_a_cell(plan: Plan, point: int, inputs: Input | None = None) -> float:
+    inputs = inputs or plan.point(point)
     device = CrossPoint.build(inputs, 0, 0, 0, plan.base.ensemble.seed or 0)
     tolerance = plan.tolerance(plan.task(point, 0))
     total = 0.0

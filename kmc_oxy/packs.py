@@ -12,7 +12,7 @@ import io
 import math
 import uuid
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,6 +26,30 @@ PREFIX, SUFFIX = "pack-", ".zip"
 def single_files(tasks: int, ranks: int) -> int:
     """How many single files a rank may have, so that single files and packs are few together."""
     return max(FEWEST, math.ceil(math.sqrt(tasks / ranks)))
+
+
+class Packer:
+    """Packs the tasks of one rank whenever it has too many single files.
+
+    Parameters
+    ----------
+    pack : callable
+        Puts the given tasks into one pack.
+    limit : int
+        How many single files may stay.
+    """
+
+    def __init__(self, pack: Callable[[Collection[int]], None], limit: int) -> None:
+        self._pack = pack
+        self._limit = limit
+        self._singles: set[int] = set()
+
+    def add(self, *tasks: int) -> None:
+        """Take note of finished tasks in files of their own."""
+        self._singles.update(tasks)
+        if len(self._singles) > self._limit:
+            self._pack(self._singles)
+            self._singles = set()
 
 
 def write_pack(folder: Path, singles: Mapping[int, Path]) -> list[int]:
