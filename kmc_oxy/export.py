@@ -1,0 +1,263 @@
+"""Runs handed on to other programs: tables, pictures of the oxygens, neural-network simulators.
+
+======== ==================================================== ===============================
+name     what is written                                      opens in
+======== ==================================================== ===============================
+csv      every reading as one row                             anything
+xyz      oxygens at the stored snapshots, extended XYZ, in Å  OVITO, ASE
+vtkhdf   occupied sites at the snapshots, ImageData with time ParaView
+aihwkit  mean up and down train as two columns, and beside it aihwkit: its fit tool,
+         ready parameters of two devices (JSON)               PiecewiseStepDevice, PowStepDevice
+crosssim dG_increasing.txt and dG_decreasing.txt in a folder  CrossSim 2, lookup-table model
+======== ==================================================== ===============================
+
+Everything is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from kmc_oxy.device import build_lattice
+from kmc_oxy.inputs import at_point
+from kmc_oxy.lattice import Lattice
+from kmc_oxy.output_file import OutputFile, open_output
+from kmc_oxy.patient_file import PatientFile
+from kmc_oxy.safe_files import StoreError, explained, sync_folder
+from kmc_oxy.schema import Input
+from kmc_oxy.selection import READING, Selection, text_file
+from kmc_oxy.simulator_tables import write_aihwkit, write_crosssim
+
+#: Columns of the table that come first, in this order.
+FIRST_COLUMNS = ("time", "pulse", "step", "leg", "voltage", "conductance")
+#: Dimensions whose datasets have one value a reading.
+PER_READING = (("point", "reading"), ("point", "row", "column", "reading"), READING)
+
+
+def export(source: Path, to: str, out: Path, selection: Selection | None = None) -> list[Path]:
+    """Write a finished run in another program's format.
+
+    Parameters
+    ----------
+    source : Path
+        Output of a run.
+    to : str
+        Key of `FORMATS`.
+    out : Path
+        File to be written; a folder for crosssim. The JSON of aihwkit lies beside it.
+    selection : Selection, optional
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    StoreError
+        If there is no finished run, it lacks what the format needs, or the place cannot be
+        written.
+    ValueError
+        If there is no such format.
+    """
+    if to not in FORMATS:
+        raise ValueError(
+            f"The 'to' parameter must be one of {', '.join(FORMATS)}. Got {to!r} instead."
+        )
+    chosen = selection or Selection()
+    with open_output(source) as file:
+        if out.exists() and out.resolve() == source.resolve():
+            raise StoreError(f"{out} is the run itself: choose another place")
+        chosen.check(file)
+        with explained(f"write {out}"):
+            return FORMATS[to](file, out, chosen)
+
+
+def write_csv(file: OutputFile, out: Path, selection: Selection) -> list[Path]:
+    """One row a reading, all quantities in SI units, one header line with the datasets' names."""
+    shape = file.shape()
+    dimensions = {
+        name: tuple(file.dimensions_of(name))
+        for name, item in file.file.items()
+        if not item.is_scale
+    }
+    names = [name for name in dimensions if dimensions[name] in PER_READING]
+    names.sort(key=lambda name: FIRST_COLUMNS.index(name) if name in FIRST_COLUMNS else 99)
+    scan = file.scan()
+    with text_file(out) as text:
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow([*READING, *scan, *names])
+        for point in selection.some("point", shape["point"]):
+            readings = int(np.count_nonzero(file["leg"][point] >= 0))
+            scanned = [values[point] for values in scan.values()]
+            for member in selection.some("member", shape["member"]):
+                blocks = [
+                    file[name][(point, member) if dimensions[name] == READING else point]
+                    for name in names
+                ]
+                for row in selection.some("row", shape["row"]):
+                    for column in selection.some("column", shape["column"]):
+                        values = [
+                            (block if block.ndim == 1 else block[row, column])[:readings].tolist()
+                            for block in blocks
+                        ]
+                        table.writerows(
+                            [point, member, row, column, reading, *scanned, *found]
+                            for reading, found in enumerate(zip(*values, strict=True))
+                        )
+    return [out]
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Sites of the oxygens at one reading.
+
+    Parameters
+    ----------
+    reading : int
+    sites : ndarray of int
+    """
+
+    reading: int
+    sites: NDArray[np.int64]
+
+
+def _snapshots(file: OutputFile, selection: Selection) -> tuple[Lattice, list[Snapshot]]:
+    """Lattice and snapshots of one device.
+
+    Raises
+    ------
+    StoreError
+        If none were stored.
+    """
+    if "oxygen_site" not in file:
+        raise StoreError(
+            "the run stored no snapshots of the oxygens: run it with output.snapshots=all"
+        )
+    point = selection.one[0]
+    lattice = build_lattice(at_point(Input.model_validate(file.resolved), point).device)
+    found = []
+    for number, reading in enumerate(file["snapshot_reading"][point]):
+        if reading >= 0:
+            sites = file["oxygen_site"][(*selection.one, number)]
+            found.append(Snapshot(int(reading), sites[sites >= 0].astype(np.int64)))
+    return lattice, found
+
+
+def write_xyz(file: OutputFile, out: Path, selection: Selection) -> list[Path]:
+    """A frame a snapshot. Oxygens carry no identity: their order means nothing."""
+    lattice, snapshots = _snapshots(file, selection)
+    point, member, row, column = selection.one
+    angstrom = lattice.position_m * 1e10
+    (width, depth), height = (length * 1e10 for length in lattice.box_m), lattice.stack_m * 1e10
+    cell = f"{width:.8g} 0 0 0 {depth:.8g} 0 0 0 {height:.8g}"
+    with text_file(out) as text:
+        for snapshot in snapshots:
+            at = snapshot.reading
+            values = {
+                "point": point,
+                "member": member,
+                "row": row,
+                "column": column,
+                "reading": at,
+                "time": float(file["time"][point, at]),
+                "pulse": int(file["pulse"][point, at]),
+                "voltage": float(file["voltage"][point, row, column, at]),
+                "conductance": float(file["conductance"][point, member, row, column, at]),
+            }
+            text.write(
+                f"{snapshot.sites.size}\n"
+                f'Lattice="{cell}" Properties=species:S:1:pos:R:3:layer:I:1 pbc="T T F" '
+                + " ".join(f"{name}={value!r}" for name, value in values.items())
+                + "\n"
+            )
+            for site in snapshot.sites:
+                x, y, z = angstrom[site]
+                text.write(f"O {x:.6f} {y:.6f} {z:.6f} {lattice.layer[site]}\n")
+    return [out]
+
+
+def write_vtkhdf(file: OutputFile, out: Path, selection: Selection) -> list[Path]:
+    """Sites are the points of a regular grid in nm, x fastest; time in s.
+
+    A grid has one layer spacing, that of Gaq3. The true heights are the array ``height_nm``.
+    """
+    lattice, snapshots = _snapshots(file, selection)
+    extent = (lattice.n_layers, lattice.ny, lattice.nx)
+    spacing_nm = lattice.spacing_m * 1e9
+    layer_nm = lattice.organic_thickness_m / lattice.organic_layers * 1e9
+    steps = len(snapshots)
+    with _hdf5(out) as target:
+        root = target.create_group("VTKHDF")
+        root.attrs["Version"] = np.array([2, 0], dtype=np.int64)
+        root.attrs["Type"] = np.bytes_("ImageData")
+        root.attrs["WholeExtent"] = np.array(
+            [0, lattice.nx - 1, 0, lattice.ny - 1, 0, lattice.n_layers - 1], dtype=np.int64
+        )
+        root.attrs["Origin"] = np.array([0.0, 0.0, lattice.layer_z_m[0] * 1e9])
+        root.attrs["Spacing"] = np.array([spacing_nm, spacing_nm, layer_nm])
+        root.attrs["Direction"] = np.eye(3).ravel()
+        data = root.create_group("PointData")
+        occupied = data.create_dataset(
+            "occupied",
+            shape=(steps, *extent),
+            dtype=np.uint8,
+            chunks=(1, *extent),
+            compression="gzip",
+            compression_opts=1,
+        )
+        for step, snapshot in enumerate(snapshots):
+            frame = np.zeros(lattice.n_sites, dtype=np.uint8)
+            frame[snapshot.sites] = 1
+            occupied[step] = frame.reshape(extent)
+        data["organic"] = lattice.organic.astype(np.uint8).reshape(1, *extent)
+        data["height_nm"] = (lattice.position_m[:, 2] * 1e9).reshape(1, *extent)
+        times = root.create_group("Steps")
+        times.attrs["NSteps"] = np.int64(steps)
+        readings = [snapshot.reading for snapshot in snapshots]
+        times["Values"] = file["time"][selection.one[0]][readings]
+        # What does not change is stored once: every step begins at 0.
+        for name, offsets in {
+            "occupied": np.arange(steps),
+            "organic": np.zeros(steps),
+            "height_nm": np.zeros(steps),
+        }.items():
+            times[f"PointDataOffsets/{name}"] = offsets.astype(np.int64)
+    return [out]
+
+
+@contextlib.contextmanager
+def _hdf5(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file that takes its place at the end, or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        disk = PatientFile(temporary)
+        with h5py.File(disk, "w") as target:
+            yield target
+        disk.close()
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+Writer = Callable[[OutputFile, Path, Selection], list[Path]]
+
+FORMATS: Mapping[str, Writer] = {
+    "csv": write_csv,
+    "xyz": write_xyz,
+    "vtkhdf": write_vtkhdf,
+    "aihwkit": write_aihwkit,
+    "crosssim": write_crosssim,
+}
