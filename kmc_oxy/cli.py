@@ -28,6 +28,9 @@ EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 75
 
+#: Keys of `export.FORMATS`, here so that the parser need not import them.
+EXPORT_FORMATS = ("csv", "xyz", "vtkhdf", "aihwkit", "crosssim")
+
 log = logging.getLogger("kmc_oxy")
 
 
@@ -182,6 +185,28 @@ def build_parser() -> argparse.ArgumentParser:
     plot.add_argument("input", metavar="OUT.h5", type=Path)
     plot.add_argument("-o", "--output", metavar="FIG.png", type=Path, required=True)
     plot.set_defaults(command=_plot)
+
+    export = commands.add_parser(
+        "export",
+        parents=[common],
+        help="write a finished run for another program",
+        description="Write a finished run in another program's format. Unless told otherwise, csv "
+        "has everything, xyz and vtkhdf the first member, aihwkit and crosssim all members, and "
+        "all but csv the first point of the scan and cell (0, 0).",
+    )
+    export.add_argument("input", metavar="OUT.h5", type=Path)
+    export.add_argument(
+        "--to",
+        required=True,
+        choices=EXPORT_FORMATS,
+        help="table of readings; oxygens for OVITO or ASE; oxygens for ParaView; update curve for "
+        "aihwkit (CSV, and parameters in a JSON beside it); for CrossSim (a folder)",
+    )
+    export.add_argument("-o", "--output", metavar="PATH", type=Path, required=True)
+    export.add_argument("--point", metavar="N", type=int, help="point of the scan")
+    export.add_argument("--member", metavar="N", type=int, help="device (csv, xyz, vtkhdf)")
+    export.add_argument("--cell", metavar=("ROW", "COLUMN"), type=int, nargs=2, help="of an array")
+    export.set_defaults(command=_export)
     return parser
 
 
@@ -303,4 +328,14 @@ def _plot(parsed: argparse.Namespace) -> int:
 
     plot(parsed.input, parsed.output)
     log.info("figure in %s", parsed.output)
+    return EXIT_DONE
+
+
+def _export(parsed: argparse.Namespace) -> int:
+    from kmc_oxy.export import Selection, export
+
+    cell = None if parsed.cell is None else (parsed.cell[0], parsed.cell[1])
+    selection = Selection(parsed.point, parsed.member, cell)
+    written = export(parsed.input, parsed.to, parsed.output, selection)
+    log.info("written: %s", ", ".join(map(str, written)))
     return EXIT_DONE

@@ -382,3 +382,15 @@ def test_selections_outside_are_refused(source, tmp_path, selection, message):
 def test_unknown_formats_are_refused(source, tmp_path):
     with pytest.raises(ValueError, match="must be one of csv, xyz"):
         export(source, "png", tmp_path / "t.png")
+
+
+def test_command_line(source, tmp_path, capsys):
+    """Every format that the parser offers is there, and its options arrive."""
+    assert tuple(FORMATS) == cli.EXPORT_FORMATS
+    line = ["export", str(source), "--to", "csv", "-o", str(tmp_path / "t.csv")]
+    assert cli.main([*line, "--point", "1", "--member", "2", "--cell", "0", "0"]) == 0
+    assert f"written: {tmp_path / 't.csv'}" in capsys.readouterr().err
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 1 + 28
+    assert cli.main([*line, "--point", "4"]) == 1
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1 and "no 4" in text
