@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: run test lint clean
+.PHONY: run test paper lint clean
 
 run: $(READY)
 	$(BIN)/kmc-oxy run inputs/quickstart.yaml -o quickstart.h5
@@ -11,6 +11,12 @@ run: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# QUICK= runs the full ensembles.
+QUICK ?= --quick
+
+paper: $(READY)
+	$(BIN)/python scripts/reproduce_paper.py $(QUICK) -o paper
 
 lint: $(READY)
 	$(BIN)/python -m pip install --quiet ".[lint]"

@@ -1,0 +1,356 @@
+"""How the paper's figures are judged: measured quantity, interval, criterion met or not.
+
+Every quantity is measured on each member by itself and then averaged, with Student's 95 %
+interval; ratios that spread over decades are averaged as logarithms. Where a criterion is a
+range, the mean decides, and the interval says how safe the verdict is; where it is a sign or
+"beats", the whole interval has to lie on the right side. Of several trains or pulses that have
+to meet one criterion the worst is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmc_oxy.analysis import ensemble_mean, fit
+from kmc_oxy.legs import Leg, legs
+from kmc_oxy.output_file import OutputFile
+
+Array = NDArray[np.float64]
+
+#: Pulses at the end of a train that must still change the conductance (figure 3).
+LAST_PULSES = 10
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over members and the ends of its 95 % interval (NaN for one member)."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Estimate:
+        """Arithmetic mean of one value a member."""
+        found = ensemble_mean(np.asarray(list(values), dtype=np.float64))
+        return cls(float(found.mean), float(found.low), float(found.high))
+
+    @classmethod
+    def of_logarithms(cls, values: Iterable[float]) -> Estimate:
+        """Geometric mean of one positive value a member."""
+        found = cls.of(np.log(list(values)))
+        return cls(float(np.exp(found.value)), float(np.exp(found.low)), float(np.exp(found.high)))
+
+    @property
+    def positive(self) -> bool:
+        """Whether the whole interval lies above zero."""
+        return self.low > 0
+
+    @property
+    def negative(self) -> bool:
+        """Whether the whole interval lies below zero."""
+        return self.high < 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row of the table.
+
+    Parameters
+    ----------
+    id : str
+        Of the experiment.
+    quantity, published : str
+        What is measured, and the published value or finding.
+    estimate : Estimate
+    met : bool or None
+        None for a quantity that is reported and not judged.
+    """
+
+    id: str
+    quantity: str
+    published: str
+    estimate: Estimate
+    met: bool | None
+
+    def row(self) -> list[str]:
+        """As written in the table: id, quantity, published, simulated, low, high, met."""
+        numbers = (self.estimate.value, self.estimate.low, self.estimate.high)
+        met = {True: "yes", False: "no", None: "reported"}[self.met]
+        return [self.id, self.quantity, self.published, *(f"{x:.4g}" for x in numbers), met]
+
+
+def threshold(file: OutputFile) -> list[Verdict]:
+    """Row T: single pulses on a state reached from above and on one reached from below.
+
+    The scan must have the two preparations first, then the voltage, then the duration.
+    """
+    preparation, voltage_V, duration_s = file.scan().values()
+    states = list(dict.fromkeys(preparation.tolist()))
+    before, after = np.moveaxis(file["conductance"][:, :, 0, 0, :2], -1, 0)
+    change = 100 * (after / before - 1)
+
+    def measured(state: int, volts: float) -> list[tuple[float, Estimate]]:
+        points = (preparation == states[state]) & (voltage_V == volts)
+        return [(duration_s[p], Estimate.of(change[p])) for p in np.flatnonzero(points)]
+
+    found = []
+    for state, name in enumerate(("from above", "from below")):
+        for volts in (-1.0, 1.75):
+            length_s, worst = max(measured(state, volts), key=lambda item: abs(item[1].value))
+            found.append(
+                Verdict(
+                    "T",
+                    f"change by one {volts:+g} V pulse on the state {name}, largest of 1 to 50 ms "
+                    f"(at {1e3 * length_s:g} ms) (%)",
+                    "unchanged (below 5 %)",
+                    worst,
+                    abs(worst.value) < 5,
+                )
+            )
+    for state, name, volts in ((1, "from below", -2.0), (0, "from above", 2.5)):
+        length_s, longest = max(measured(state, volts), key=lambda item: item[0])
+        clear = longest.negative if volts < 0 else longest.positive
+        found.append(
+            Verdict(
+                "T",
+                f"change by one {volts:+g} V pulse of {1e3 * length_s:g} ms on the state {name} "
+                "(%)",
+                "clear change",
+                longest,
+                clear and abs(longest.value) > 5,
+            )
+        )
+    return found
+
+
+def potentiation(file: OutputFile) -> list[Verdict]:
+    """Row 3a."""
+    return _trains(file, "3a", +1, (0.3, 0.8), "about 50 %")
+
+
+def depression(file: OutputFile) -> list[Verdict]:
+    """Row 3b."""
+    return _trains(file, "3b", -1, (3.0, 8.0), "about 500 %")
+
+
+def _trains(
+    file: OutputFile, row: str, sign: int, wanted: tuple[float, float], published: str
+) -> list[Verdict]:
+    """A train per pulse duration, shortest first, on the same devices."""
+    series = [leg for point in range(file.shape()["point"]) for leg in _of_kind(file, point)]
+    (duration_s,) = file.scan().values()
+    names = [f"{1e3 * value:g} ms" for value in duration_s]
+    values = [leg.values(file, "conductance") for leg in series]
+    number = series[0].pulse
+
+    spans = [g.max(axis=1) / g.min(axis=1) - 1 for g in values]
+    found = [
+        Verdict(
+            row, f"dynamic range of the {name} train (max/min - 1)", published, span,
+            wanted[0] <= span.value <= wanted[1],
+        )
+        for name, span in zip(names, map(Estimate.of, spans), strict=True)
+    ]  # fmt: skip
+    steps = [
+        (Estimate.of(longer - shorter), f"{a} to {b}")
+        for shorter, longer, a, b in zip(spans, spans[1:], names, names[1:], strict=False)
+    ]
+    smallest, between = min(steps, key=lambda item: item[0].value)
+    found.append(
+        Verdict(
+            row, f"dynamic range gained by a longer pulse, smallest step ({between})",
+            "longer pulses do more", smallest, smallest.value > 0,
+        )
+    )  # fmt: skip
+    tails = [
+        (Estimate.of(100 * sign * _slope(number[-LAST_PULSES:], np.log(g[:, -LAST_PULSES:]))), name)
+        for g, name in zip(values, names, strict=True)
+    ]
+    slowest, name = min(tails, key=lambda item: item[0].value)
+    direction = "rise" if sign > 0 else "fall"
+    found.append(
+        Verdict(
+            row, f"{direction} a pulse over the last {LAST_PULSES}, slowest train ({name}) (%)",
+            "no saturation", slowest, slowest.value > 0,
+        )
+    )  # fmt: skip
+    after = number >= 1
+    forms = [
+        (_preference(number[after], g[:, after], "exponential"), name)
+        for g, name in zip(values, names, strict=True)
+    ]
+    worst, name = min(forms, key=lambda item: item[0].value)
+    found.append(
+        Verdict(
+            row, f"AICc of an exponential minus that of log N, least of the trains ({name})",
+            "log N", worst, worst.positive,
+        )
+    )  # fmt: skip
+    together = np.array(
+        [_aicc_gain(number[after], g[:, after].sum(axis=0), "exponential") for g in values]
+    )
+    found.append(
+        Verdict(
+            row,
+            f"the same for {len(values[0])} patches in parallel, least of the trains "
+            f"({names[int(together.argmin())]})",
+            "log N",
+            _single(together.min()),
+            None,
+        )
+    )
+    return found
+
+
+def cycles(file: OutputFile) -> list[Verdict]:
+    """Row 4a: relaxation after set and reset, and how well cycles repeat."""
+    found = []
+    for name, sign in (("set", +1), ("reset", -1)):
+        relaxations = [leg for leg in _of_kind(file, 0, "relax") if sign * leg.voltage_V[0] > 0]
+        logarithm = np.array([np.log(leg.values(file, "conductance")) for leg in relaxations])
+        time = np.log10(relaxations[0].time_s)
+        slope = Estimate.of(100 * _slope(time, logarithm).mean(axis=0))
+        found.append(
+            Verdict(
+                "4a", f"relaxation after {name} (% a decade of time)",
+                "slightly down" if sign > 0 else "slightly up",
+                slope, slope.negative if sign > 0 else slope.positive,
+            )
+        )  # fmt: skip
+        drift = abs(float((logarithm[..., -1] - logarithm[..., 0]).mean()))
+        spread = logarithm[..., -1].std(axis=0, ddof=1)
+        ratio = Estimate.of(spread / drift)
+        found.append(
+            Verdict(
+                "4a", f"cycle-to-cycle spread after {name} over that relaxation, one patch",
+                "repeatable (below 1)", ratio, ratio.value < 1,
+            )
+        )  # fmt: skip
+        members = spread.size
+        whole = np.exp(logarithm).sum(axis=-1)
+        drift = abs(np.log(whole[:, -1] / whole[:, 0]).mean())
+        common = float(np.log(whole[:, -1]).std(ddof=1) / drift)
+        found.append(
+            Verdict(
+                "4a", f"the same for {members} patches in parallel",
+                "repeatable (below 1)", _single(common), None,
+            )
+        )  # fmt: skip
+    return found
+
+
+def long_train(file: OutputFile) -> list[Verdict]:
+    """Row 4c: the law of a long train of depressing pulses."""
+    (leg,) = _of_kind(file, 0)
+    number, values = leg.pulse[1:], leg.values(file, "conductance")[:, 1:]
+    found = []
+    for law in ("exponential", "power"):
+        gain = _preference(number, values, law)
+        found.append(
+            Verdict("4c", f"AICc of the {law} law minus that of log N", "log N", gain,
+                    gain.positive)
+        )  # fmt: skip
+        together = _aicc_gain(number, values.sum(axis=0), law)
+        found.append(
+            Verdict("4c", f"the same for {len(values)} patches in parallel", "log N",
+                    _single(together), None)
+        )  # fmt: skip
+    change = Estimate.of(100 * (values[:, -1] / values[:, 0] - 1))
+    found.append(
+        Verdict("4c", f"change from the first to pulse {number[-1]} (%)", "falls", change, None)
+    )
+    return found
+
+
+def experiments(file: OutputFile) -> list[Verdict]:
+    """Row 4d: the conductance right after the reset of each of a long series of experiments."""
+    values = file["conductance"][0, :, 0, 0, :]
+    number = np.arange(1.0, values.shape[1] + 1)
+    slope = Estimate.of(100 * _slope(np.log10(number), values) / values.mean(axis=1))
+    found = [
+        Verdict("4d", "slope of the reset state (% a decade of the number of experiments)",
+                "falls", slope, slope.negative)
+    ]  # fmt: skip
+    gain = _preference(number, values, "exponential")
+    found.append(
+        Verdict("4d", "AICc of an exponential minus that of log N", "log N", gain, gain.positive)
+    )
+    return found
+
+
+def on_off(file: OutputFile) -> list[Verdict]:
+    """Row R: ratio of the extremal states at each temperature; the warmer one is judged."""
+    (temperature_K,) = file.scan().values()
+    on, off = np.moveaxis(file["conductance"][:, :, 0, 0, :2], -1, 0)
+    found = []
+    for point, kelvin in enumerate(temperature_K):
+        ratio = Estimate.of_logarithms(on[point] / off[point])
+        judged = kelvin == 100
+        found.append(
+            Verdict("R", f"on/off ratio after +-4 V 3 s at {kelvin:g} K", "about 1e4", ratio,
+                    3e3 <= ratio.value <= 3e4 if judged else None)
+        )  # fmt: skip
+    return found
+
+
+def endurance(file: OutputFile) -> list[Verdict]:
+    """Row S3: change of the on/off ratio over many cycles; readings alternate on, off."""
+    values = np.log10(file["conductance"][0, :, 0, 0, :])
+    ratio = values[:, 0::2] - values[:, 1::2]
+    cycle = cycle_numbers(file)
+    slope = Estimate.of(1000 * _slope(cycle, ratio))
+    mean = Estimate.of_logarithms(10 ** ratio.mean(axis=1))
+    return [
+        Verdict("S3", f"slope of log10(on/off) over {cycle[-1]:.0f} cycles (a thousand cycles)",
+                "no degradation", slope, not slope.negative),
+        Verdict("S3", "on/off ratio of these cycles", "", mean, None),
+    ]  # fmt: skip
+
+
+def cycle_numbers(file: OutputFile) -> Array:
+    """Number of the cycle that each on reading belongs to: two pulses, and so two legs, each."""
+    return 1.0 + file["leg"][0, 0::2] // 2
+
+
+def spin_valve(file: OutputFile) -> list[Verdict]:
+    """Row 2: magnetoresistance of the potentiated (first reading) and the depressed state."""
+    values = 100 * file["magnetoresistance"][0, :, 0, 0, :]
+    on, off = Estimate.of(values[:, 0]), Estimate.of(values[:, -1])
+    share = Estimate.of(values[:, -1] / values[:, 0].mean())
+    return [
+        Verdict("2", "magnetoresistance of the potentiated state (%)", "spin valve", on,
+                on.positive or on.negative),
+        Verdict("2", "magnetoresistance of the depressed state (%)", "none", off, None),
+        Verdict("2", "depressed over potentiated", "none (below 1/20)", share,
+                abs(share.value) < 1 / 20),
+    ]  # fmt: skip
+
+
+def _of_kind(file: OutputFile, point: int, kind: str = "train") -> Sequence[Leg]:
+    return [leg for leg in legs(file, point) if leg.kind == kind]
+
+
+def _slope(x: NDArray, y: Array) -> Array:
+    """Slope of least squares along the last axis of `y`."""
+    centred = x - x.mean()
+    found: Array = (y * centred).sum(axis=-1) / (centred**2).sum()
+    return found
+
+
+def _aicc_gain(number: NDArray, values: Array, rival: str) -> float:
+    """AICc of the rival law minus that of log N: positive where log N is the better one."""
+    return fit(number, values, rival).aicc - fit(number, values, "log").aicc
+
+
+def _preference(number: NDArray, values: Array, rival: str) -> Estimate:
+    return Estimate.of(_aicc_gain(number, member, rival) for member in values)
+
+
+def _single(value: float) -> Estimate:
+    """A quantity of the whole ensemble, for which there is no interval."""
+    return Estimate(float(value), float("nan"), float("nan"))

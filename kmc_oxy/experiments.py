@@ -1,0 +1,123 @@
+"""The paper's experiments: which input, how much less of it is quick, and what judges it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kmc_oxy import criteria
+from kmc_oxy.assembly import assemble
+from kmc_oxy.criteria import Verdict
+from kmc_oxy.ensemble import Plan, run_serial
+from kmc_oxy.inputs import load
+from kmc_oxy.output_file import OutputFile, open_output
+from kmc_oxy.store import begin_or_resume
+
+COLUMNS = ("id", "quantity", "published", "simulated", "low", "high", "met")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment of the paper.
+
+    Parameters
+    ----------
+    id : str
+        Row of the table.
+    name : str
+        Of the input and of the output, without its ending.
+    quick : tuple of str
+        Settings ``"a.b=c"`` with which it takes a minute or two on one core.
+    judge : callable
+        Output -> rows of the table; none for what is only drawn.
+    """
+
+    id: str
+    name: str
+    quick: tuple[str, ...]
+    judge: Callable[[OutputFile], list[Verdict]]
+
+    def run(self, inputs: Path, folder: Path, settings: Sequence[str] = ()) -> Path:
+        """Run it, or go on with it; a complete output is left as it is.
+
+        Parameters
+        ----------
+        inputs : Path
+            Folder of the inputs.
+        folder : Path
+            Where the output is, or will be.
+        settings : sequence of str
+            ``"a.b=c"``, e.g. `quick`.
+
+        Returns
+        -------
+        Path
+            The output.
+
+        Raises
+        ------
+        InputError, StoreError
+            As in `kmc-oxy run`; a `StoreError` too if the output is that of another input.
+        """
+        plan = Plan(load(inputs / f"{self.name}.yaml", settings))
+        output = folder / f"{self.name}.h5"
+        work = begin_or_resume(output, plan.identity)
+        if work is not None:
+            try:
+                run_serial(plan, work)
+                assemble(plan, work)
+            finally:
+                work.release()
+        return output
+
+    def verdicts(self, output: Path) -> list[Verdict]:
+        """Judge a complete output."""
+        with open_output(output) as file:
+            return self.judge(file)
+
+
+def _short_experiments() -> tuple[str, ...]:
+    """Figure 4d with fewer pulses in the same 400 s an experiment, and fewer rounds."""
+    steps = "protocol.2.repeat.steps"
+    trains = range(1, 50, 2)
+    return (
+        *(f"{steps}.{step}.train.count=5" for step in trains),
+        *(f"{steps}.{step}.train.rest.duration=79.7 s" for step in trains),
+        "protocol.2.repeat.count=4",
+    )
+
+
+#: The longest first, so that processes that share them end together.
+EXPERIMENTS = (
+    Experiment("S3", "figS3", ("ensemble.members=4", "protocol.0.repeat.count=20",
+               "protocol.0.repeat.steps.2.repeat.count=24"), criteria.endurance),
+    Experiment("4d", "fig4d", ("ensemble.members=6", *_short_experiments()),
+               criteria.experiments),
+    Experiment("4c", "fig4c", ("ensemble.members=8",), criteria.long_train),
+    Experiment("3a", "fig3a", ("ensemble.members=8",), criteria.potentiation),
+    Experiment("3b", "fig3b", ("ensemble.members=8",), criteria.depression),
+    Experiment("T", "fig_T", ("ensemble.members=8",
+               "scan.protocol.5.pulse.duration=[1 ms, 50 ms]"), criteria.threshold),
+    Experiment("4a", "fig4a", ("ensemble.members=8", "protocol.1.repeat.count=10"),
+               criteria.cycles),
+    Experiment("R", "fig_R", ("ensemble.members=16",), criteria.on_off),
+    Experiment("2", "fig2", ("ensemble.members=16",), criteria.spin_valve),
+)  # fmt: skip
+
+
+def _not_judged(file: OutputFile) -> list[Verdict]:
+    return []
+
+
+#: The I-V loop of figure S1: drawn and not judged.
+SWEEP = Experiment("S1", "figS1", (), _not_judged)
+
+
+def write_table(path: Path, verdicts: Iterable[Verdict]) -> None:
+    """Write the table as CSV."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        table.writerows(verdict.row() for verdict in verdicts)
