@@ -8,13 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kmc_oxy.schema_steps import Pulse, Read, Relax, Repeat, Step, Sweep, Train
+from kmc_oxy.schedule import Drive, Hold, Operation, Reading, Schedule, Target
+from kmc_oxy.schema_steps import (
+    FieldSweep,
+    Map,
+    Program,
+    Pulse,
+    Read,
+    Relax,
+    Repeat,
+    Step,
+    Sweep,
+    Train,
+    VectorMatrix,
+)
+
+__all__ = ["Hold", "Operation", "ProtocolError", "Reading", "Schedule", "flatten"]
 
 #: A relaxation is resolved from this share of its first reading time on.
 RELAX_RESOLUTION_SHARE = 0.1
@@ -22,97 +35,6 @@ RELAX_RESOLUTION_SHARE = 0.1
 
 class ProtocolError(ValueError):
     """A protocol that is well formed but cannot be carried out."""
-
-
-@dataclass(frozen=True)
-class Hold:
-    """A constant voltage V(LSMO) - V(Co) for some time.
-
-    Parameters
-    ----------
-    voltage_V, duration_s : float
-    resolution_s : float or None
-        Earliest time after the edge that matters; None leaves the choice to the engine.
-    step, leg, pulse : int
-        As in `Reading`, for whoever watches the run.
-    edge : bool
-        False if the voltage just goes on from the hold before.
-    cell : (int, int) or None
-        The selected cell of an array; None drives every cell alike.
-    """
-
-    voltage_V: float
-    duration_s: float
-    resolution_s: float | None
-    step: int
-    leg: int
-    pulse: int
-    edge: bool
-    cell: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A reading, which takes no time and disturbs nothing.
-
-    Parameters
-    ----------
-    time_s : float
-        Since the protocol began.
-    step : int
-        Index into the protocol's list of steps.
-    leg : int
-        How many steps were carried out before, the repetitions of a `repeat` counted one by one:
-        tells two trains apart that one `repeat` makes.
-    pulse : int
-        Pulses of the current train so far, 0 before the first.
-    voltage_V : float
-        Of the last pulse as nominally applied, 0 before the first.
-    cell : (int, int) or None
-        The selected cell of an array; None reads every cell.
-    """
-
-    time_s: float
-    step: int
-    leg: int
-    pulse: int
-    voltage_V: float
-    cell: tuple[int, int] | None = None
-
-
-Operation = Hold | Reading
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What happens when: holds and readings in order.
-
-    Parameters
-    ----------
-    operations : tuple of Hold and Reading
-    """
-
-    operations: tuple[Operation, ...]
-
-    @cached_property
-    def readings(self) -> tuple[Reading, ...]:
-        """The readings in order."""
-        return tuple(item for item in self.operations if isinstance(item, Reading))
-
-    @cached_property
-    def holds(self) -> tuple[Hold, ...]:
-        """The holds in order."""
-        return tuple(item for item in self.operations if isinstance(item, Hold))
-
-    @cached_property
-    def duration_s(self) -> float:
-        """Length of the whole protocol (s)."""
-        return sum(hold.duration_s for hold in self.holds)
-
-    def per_reading(self, name: str) -> NDArray[Any]:
-        """One attribute of every reading (`time_s`, `step`, `leg`, `pulse`, `voltage_V`)."""
-        kind = float if name in ("time_s", "voltage_V") else int
-        return np.array([getattr(reading, name) for reading in self.readings], dtype=kind)
 
 
 @dataclass
@@ -124,30 +46,66 @@ class _Writer:
     step: int = 0
     leg: int = -1
     pulse: int = 0
-    pulse_voltage_V: float = 0.0
-    held_V: float | None = None
+    pulse_drive: Drive | None = None
+    kind: str = ""
+    held: Drive | None = None
 
-    def hold(self, voltage_V: float, duration_s: float, resolution_s: float | None = None) -> None:
+    def hold(
+        self, drive: Drive | float, duration_s: float, resolution_s: float | None = None
+    ) -> None:
+        self._hold(drive, duration_s, resolution_s)
+
+    def apply(self, drive: Drive | float, duration_s: float, target: Target | None = None) -> None:
+        """A hold that readings after it refer to as the pulse."""
+        self.pulse_drive = drive if isinstance(drive, Drive) else Drive(drive)
+        self._hold(drive, duration_s, None, is_pulse=True, target=target)
+
+    def _hold(
+        self,
+        drive: Drive | float,
+        duration_s: float,
+        resolution_s: float | None,
+        is_pulse: bool = False,
+        target: Target | None = None,
+    ) -> None:
         if duration_s == 0:
             return
+        drive = drive if isinstance(drive, Drive) else Drive(drive)
         # Where the voltage does not change there is no edge: fast degrees of freedom stay relaxed.
-        edge = voltage_V != self.held_V
         self.operations.append(
-            Hold(voltage_V, duration_s, resolution_s, self.step, self.leg, self.pulse, edge)
+            Hold(
+                drive,
+                duration_s,
+                resolution_s,
+                self.step,
+                self.leg,
+                self.pulse,
+                edge=drive != self.held,
+                is_pulse=is_pulse,
+                target=target,
+            )
         )
-        self.held_V = voltage_V
+        self.held = drive
         self.time_s += duration_s
 
-    def read(self) -> None:
+    def read(self, **special: Any) -> None:
         self.operations.append(
-            Reading(self.time_s, self.step, self.leg, self.pulse, self.pulse_voltage_V)
+            Reading(
+                self.time_s,
+                self.step,
+                self.leg,
+                self.pulse,
+                self.kind,
+                self.pulse_drive,
+                **special,
+            )
         )
 
     def pulses(self, body: Pulse | Train, count: int) -> None:
         """`count` pulses, each followed by its rest and a reading."""
         for number in range(1, count + 1):
-            self.pulse, self.pulse_voltage_V = number, body.voltage
-            self.hold(body.voltage, body.duration)
+            self.pulse = number
+            self.apply(body.voltage, body.duration)
             if body.rest is not None:
                 self.hold(body.rest.voltage, body.rest.duration)
             if body.read:
@@ -169,7 +127,7 @@ def flatten(steps: Sequence[Step]) -> Schedule:
     Raises
     ------
     ProtocolError
-        If a step is of a kind that cannot be carried out, or nothing is ever read.
+        If nothing is ever read.
     """
     writer = _Writer()
     for index, step in enumerate(steps):
@@ -189,24 +147,60 @@ def _carry_out(writer: _Writer, step: Step) -> None:
                 _carry_out(writer, inner)
         return
     writer.leg += 1
-    if isinstance(body, Pulse):
-        writer.pulses(body, 1)
-    elif isinstance(body, Train):
-        writer.pulse = 0
-        if body.read:
+    writer.kind = step.kind
+    match body:
+        case Pulse():
+            writer.pulses(body, 1)
+        case Train():
+            writer.pulse = 0
+            if body.read:
+                writer.read()
+            writer.pulses(body, body.count)
+        case Read():
+            writer.hold(body.voltage, body.duration)
             writer.read()
-        writer.pulses(body, body.count)
-    elif isinstance(body, Read):
-        writer.hold(body.voltage, body.duration)
-        writer.read()
-    elif isinstance(body, Relax):
-        _relax(writer, body)
-    elif isinstance(body, Sweep):
-        _sweep(writer, body)
-    else:
-        raise ProtocolError(
-            f"protocol.{writer.step}: a {step.kind!r} step cannot be carried out by this version"
+        case Relax():
+            _relax(writer, body)
+        case Sweep():
+            _sweep(writer, body)
+        case FieldSweep():
+            writer.hold(body.voltage, body.duration)
+            for field_T in field_path(body.amplitude, body.step):
+                writer.read(field_T=field_T)
+        case Program():
+            _program(writer, body)
+        case Map():
+            writer.hold(Drive(None), body.duration)
+            writer.read()
+        case VectorMatrix():
+            writer.hold(Drive(None, "product", inputs_V=body.inputs), body.duration)
+            writer.read(inputs_V=body.inputs)
+
+
+def _program(writer: _Writer, body: Program) -> None:
+    """Pulses on one cell, or slots for as many as a write-verify may need."""
+    forward = Drive(body.voltage, "program", body.cell)
+    waiting = Drive(0.0 if body.rest is None else body.rest.voltage, "read", body.cell)
+    target, count = None, body.count
+    if body.target is not None:
+        back = -body.voltage if body.reverse is None else body.reverse
+        raising, lowering = max(body.voltage, back), min(body.voltage, back)
+        target = Target(
+            body.target,
+            body.tolerance,
+            Drive(raising, "program", body.cell),
+            Drive(lowering, "program", body.cell),
+            waiting,
         )
+        count = body.max_pulses
+    writer.pulse = 0
+    writer.read(cell=body.cell, target=target)
+    for number in range(1, count + 1):
+        writer.pulse = number
+        writer.apply(forward, body.duration, target)
+        if body.rest is not None:
+            writer.hold(waiting, body.rest.duration)
+        writer.read(cell=body.cell, target=target)
 
 
 def _relax(writer: _Writer, body: Relax) -> None:
@@ -229,8 +223,7 @@ def relax_times(body: Relax) -> list[float]:
 def _sweep(writer: _Writer, body: Sweep) -> None:
     writer.pulse = 0
     for voltage in staircase(body.turning_voltages, body.step):
-        writer.pulse_voltage_V = voltage
-        writer.hold(voltage, body.dwell)
+        writer.apply(voltage, body.dwell)
         writer.read()
 
 
@@ -261,3 +254,11 @@ def staircase(corners_V: Iterable[float], step_V: float) -> Iterator[float]:
             yield round(start + (corner - start) * number / count, 12)
         yield corner
         level = corner
+
+
+def field_path(amplitude_T: float, step_T: float) -> list[float]:
+    """Fields from +amplitude to -amplitude and back (T), both ends hit exactly."""
+    count = max(1, int(np.ceil(2 * amplitude_T / step_T - 1e-9)))
+    down = [round(amplitude_T * (1 - 2 * number / count), 12) for number in range(1, count)]
+    up = down[::-1]
+    return [amplitude_T, *down, -amplitude_T, *up, amplitude_T]

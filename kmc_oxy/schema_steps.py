@@ -122,13 +122,22 @@ class FieldSweep(Section):
     """A magnetic sweep +amplitude, -amplitude, +amplitude, read on every stair."""
 
     amplitude: MagneticField = Field(default=0.1, gt=0, description="largest field")
-    step: MagneticField = Field(default=1e-3, gt=0, description="height of a stair")
-    dwell: Duration = Field(default=50e-3, gt=0, description="time on a stair before its reading")
-    voltage: Voltage = Field(default=READ_VOLTAGE_V, description="voltage held")
+    step: MagneticField = Field(default=1e-3, gt=0, description="largest height of a stair")
+    voltage: Voltage = Field(default=READ_VOLTAGE_V, description="voltage held before the sweep")
+    duration: Duration = Field(
+        default=50e-3,
+        gt=0,
+        description="for how long before the sweep; the oxygens stay where they are during it",
+    )
 
 
 class Program(Section):
-    """Pulses on one cell of the array by `crossbar.scheme`; with `target`, write and verify."""
+    """Pulses on one cell of the array by `crossbar.scheme`; with `target`, write and verify.
+
+    The cell is read before the first pulse and after each. With a target there is room for
+    `max_pulses`; what is not needed passes at the voltage of `rest`, so that all members keep
+    one clock.
+    """
 
     cell: Cell
     voltage: Voltage = Field(description="voltage of the pulses at the chosen cell")
@@ -136,7 +145,11 @@ class Program(Section):
     count: Whole = Field(
         default=1, ge=1, le=MAX_COUNT, description="number of pulses, without a target"
     )
-    rest: Rest | None = _rest()
+    rest: Rest | None = Field(
+        default_factory=Rest,
+        description="held after each pulse, before it is read: the input of the cell at minus "
+        "this voltage, all other lines at ground; null: no rest",
+    )
     target: Conductance | None = Field(
         default=None,
         gt=0,
@@ -172,7 +185,11 @@ class Program(Section):
 class Map(Section):
     """Every cell of the array read once, at `crossbar.read_voltage`."""
 
-    duration: Duration = Field(default=50e-3, gt=0, description="for how long the cells are read")
+    duration: Duration = Field(
+        default=50e-3,
+        gt=0,
+        description="for how long every cell has the reading voltage before it is read",
+    )
 
 
 class VectorMatrix(Section):

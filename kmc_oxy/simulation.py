@@ -8,100 +8,20 @@ built from it goes on bit for bit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kmc_oxy.array import Cell, CellArray, restored_cell
+from kmc_oxy.crossbar import reading_voltages, solve_crossbar, vector_matrix
 from kmc_oxy.device import CrossPoint
-from kmc_oxy.engine import Engine
+from kmc_oxy.observables import OBSERVABLES, Observable, observables, snapshot_readings
 from kmc_oxy.protocol import Hold, Reading, Schedule
+from kmc_oxy.schedule import Drive
 from kmc_oxy.schema import Input
 
-
-@dataclass(frozen=True)
-class Observable:
-    """A recorded quantity.
-
-    Parameters
-    ----------
-    name : str
-        Of the dataset.
-    dimensions : tuple of str
-        Besides point and member.
-    unit : str
-        As written in the dataset's attribute; "1" for a pure number.
-    long_name : str
-    dtype : type
-    """
-
-    name: str
-    dimensions: tuple[str, ...]
-    unit: str
-    long_name: str
-    dtype: type = np.float64
-
-    @property
-    def missing(self) -> float | int:
-        """The value that stands where there is no reading: NaN, or -1 for counts."""
-        return np.nan if self.dtype is np.float64 else -1
-
-
-CELL_READING = ("row", "column", "reading")
-
-#: What a simulation records.
-OBSERVABLES = (
-    Observable(
-        "conductance",
-        CELL_READING,
-        "S",
-        "low-bias conductance, parallel magnetisations",
-    ),
-    Observable(
-        "magnetoresistance",
-        CELL_READING,
-        "1",
-        "(G_P - G_AP)/G_AP, signed",
-    ),
-    Observable("oxygen_organic", CELL_READING, "1", "number of oxygens in Gaq3", np.int64),
-    Observable("profile", (*CELL_READING, "layer"), "1", "occupied fraction of the layer"),
-    Observable("hops", CELL_READING, "1", "hops since the protocol began", np.int64),
-    Observable(
-        "oxygen_site",
-        ("row", "column", "snapshot", "oxygen"),
-        "1",
-        "sites of the oxygens, site = (layer*ny + y)*nx + x",
-        np.int32,
-    ),
-)
-
-
-def observables(inputs: Input) -> tuple[Observable, ...]:
-    """The entries of `OBSERVABLES` that the input asks for."""
-    unwanted = set()
-    if not inputs.output.profile:
-        unwanted.add("profile")
-    if inputs.output.snapshots == "none":
-        unwanted.add("oxygen_site")
-    return tuple(item for item in OBSERVABLES if item.name not in unwanted)
-
-
-def snapshot_readings(inputs: Input, readings: int) -> list[int]:
-    """Indices of the readings at which the places of all oxygens are stored."""
-    if inputs.output.snapshots == "none":
-        return []
-    if inputs.output.snapshots == "ends":
-        return sorted({0, readings - 1})
-    return list(range(readings))
-
-
-@dataclass
-class Cell:
-    """One junction of the array: its device and the engine that moves its oxygens."""
-
-    device: CrossPoint
-    engine: Engine
+__all__ = ["OBSERVABLES", "Observable", "Simulation", "observables", "snapshot_readings"]
 
 
 class Simulation:
@@ -151,22 +71,32 @@ class Simulation:
             for number, reading in enumerate(snapshot_readings(inputs, len(schedule.readings)))
         }
         if _state is None:
-            self.cells = [Cell(device, device.engine(point, tolerance)) for device in devices]
+            self.array = CellArray(
+                inputs, [Cell(device, device.engine(point, tolerance)) for device in devices]
+            )
             self.record = self._empty_record(rows)
             self._operation = 0
             self._readings = 0
             self._cell = 0
-            self._begun = False
+            self._applied = 0
+            self._reached = False
+            self._pulse_V = np.zeros((rows, columns))
             return
-        self.cells = [
-            Cell(device, Engine.from_state(device.landscape, engine_state))
-            for device, engine_state in zip(devices, _state["engines"], strict=True)
-        ]
+        self.array = CellArray(
+            inputs,
+            [
+                restored_cell(device, cell)
+                for device, cell in zip(devices, _state["array"]["cells"], strict=True)
+            ],
+        )
+        self.array.restore(_state["array"])
         self.record = {name: array.copy() for name, array in _state["record"].items()}
         self._operation = _state["operation"]
         self._readings = _state["readings"]
         self._cell = _state["cell"]
-        self._begun = _state["begun"]
+        self._applied = _state["applied"]
+        self._reached = _state["reached"]
+        self._pulse_V = _state["pulse_V"].copy()
 
     @classmethod
     def from_state(
@@ -194,13 +124,20 @@ class Simulation:
     def state_dict(self) -> dict[str, Any]:
         """Everything that `from_state` needs besides the input; valid between two kernel calls."""
         return {
-            "engines": [cell.engine.state_dict() for cell in self.cells],
+            "array": self.array.state_dict(),
             "record": {name: array.copy() for name, array in self.record.items()},
             "operation": self._operation,
             "readings": self._readings,
             "cell": self._cell,
-            "begun": self._begun,
+            "applied": self._applied,
+            "reached": self._reached,
+            "pulse_V": self._pulse_V.copy(),
         }
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells, row by row."""
+        return self.array.cells
 
     @property
     def done(self) -> bool:
@@ -210,7 +147,7 @@ class Simulation:
     @property
     def time_s(self) -> float:
         """Physical time reached by the cell in progress (s)."""
-        return float(self.cells[min(self._cell, len(self.cells) - 1)].engine.time_s)
+        return float(self.array.current_cell.engine.time_s)
 
     @property
     def fraction(self) -> float:
@@ -233,40 +170,55 @@ class Simulation:
         operations = self.schedule.operations
         while self._operation < len(operations):
             operation = operations[self._operation]
-            if isinstance(operation, Reading):
-                self._read()
-            else:
+            if isinstance(operation, Hold):
                 yield from self._hold(operation)
-            self._operation += 1
+                self._operation += 1
+            else:
+                readings = self._readings_now()
+                yield from self._read(len(readings))
+                for reading in readings:
+                    self._read_array(reading)
+                    self._readings += 1
+                self._operation += len(readings)
 
     def _hold(self, hold: Hold) -> Iterator[None]:
-        """Advance every cell through one hold, one cell after the other."""
-        voltages_V = self._cell_voltages(hold)
+        """Drive the array for the duration of a hold."""
+        drive = self._drive(hold)
+        lines = drive.lines(self.inputs.crossbar)
+        yield from self.array.hold(*lines, hold.duration_s, hold.resolution_s)
+        if hold.is_pulse and not (hold.target and self._reached):
+            self._applied += 1
+            self._pulse_V = self.array.cell_voltage_V.copy()
+
+    def _drive(self, hold: Hold) -> Drive:
+        """What a hold applies; a write-verify decides by its last reading."""
+        target = hold.target
+        if target is None:
+            return hold.drive
+        if self._reached:
+            return target.waiting
+        assert target.raising.cell is not None
+        conductance_S = self.record["conductance"][(*target.raising.cell, self._readings - 1)]
+        return target.raising if conductance_S < target.conductance_S else target.lowering
+
+    def _readings_now(self) -> list[Reading]:
+        """The readings from the present operation to the next hold: all of one state."""
+        operations = self.schedule.operations
+        found: list[Reading] = []
+        while self._operation + len(found) < len(operations):
+            operation = operations[self._operation + len(found)]
+            if isinstance(operation, Hold):
+                break
+            found.append(operation)
+        return found
+
+    def _read(self, count: int) -> Iterator[None]:
+        """Record the state of every cell for the next `count` readings, cell by cell."""
+        readings = range(self._readings, self._readings + count)
+        span = slice(readings.start, readings.stop)
         while self._cell < len(self.cells):
             cell = self.cells[self._cell]
-            if not self._begun:
-                if hold.edge:
-                    cell.engine.set_potential(
-                        cell.device.potential_per_volt * voltages_V[self._cell]
-                    )
-                cell.engine.begin(hold.duration_s, hold.resolution_s)
-                self._begun = True
-            while not cell.engine.step():
-                yield
-            self._begun = False
-            self._cell += 1
-            yield
-        self._cell = 0
-
-    def _cell_voltages(self, hold: Hold) -> NDArray[np.float64]:
-        """Voltage across each cell, shape (cells,), V: lines without resistance, all driven."""
-        return np.full(len(self.cells), hold.voltage_V)
-
-    def _read(self) -> None:
-        """Write one reading of every cell into the record."""
-        snapshot = self._snapshots.get(self._readings)
-        for index, cell in enumerate(self.cells):
-            corner = divmod(index, self._columns)
+            corner = divmod(self._cell, self._columns)
             occupied = cell.engine.occupied
             lattice = cell.device.lattice
             parallel_S, antiparallel_S = cell.device.spin_valve.conductances(occupied)
@@ -278,16 +230,72 @@ class Simulation:
                 "magnetoresistance": (
                     parallel_S / antiparallel_S - 1 if antiparallel_S else np.inf
                 ),
+                "cell_voltage": self._pulse_V[corner],
             }
             for name, value in values.items():
                 if name in self.record:
-                    self.record[name][(*corner, self._readings)] = value
-            if snapshot is not None:
-                self.record["oxygen_site"][(*corner, snapshot)] = np.flatnonzero(occupied)
-        self._readings += 1
+                    self.record[name][(*corner, span)] = value
+            for reading in readings:
+                if reading in self._snapshots:
+                    place = (*corner, self._snapshots[reading])
+                    self.record["oxygen_site"][place] = np.flatnonzero(occupied)
+            self._read_loop(cell, occupied, corner, readings)
+            self._cell += 1
+            yield
+        self._cell = 0
+
+    def _read_loop(
+        self, cell: Cell, occupied: NDArray[np.bool_], corner: tuple[int, int], readings: range
+    ) -> None:
+        """G(H) of one cell along the field sweeps among `readings`, each from saturation."""
+        schedule = self.schedule.readings
+        for leg in sorted({schedule[reading].leg for reading in readings}):
+            path_T = {
+                reading: field_T
+                for reading in readings
+                if schedule[reading].leg == leg
+                if (field_T := schedule[reading].field_T) is not None
+            }
+            if path_T:
+                places, fields_T = list(path_T), list(path_T.values())
+                loop_S, _ = cell.device.spin_valve.field_sweep(occupied, fields_T, (1.0, 1.0))
+                self.record["field"][places] = fields_T
+                self.record["field_conductance"][(*corner, places)] = loop_S
+
+    def _read_array(self, reading: Reading) -> None:
+        """Record what concerns the array as a whole: programming, maps, products."""
+        index = self._readings
+        conductance_S = self.record["conductance"][..., index]
+        crossbar, scale_V = self.inputs.crossbar, self.inputs.conductance.nonlinearity
+        if reading.kind == "program":
+            assert reading.cell is not None
+            if reading.pulse == 0:
+                self._applied, self._reached = 0, False
+            target = reading.target
+            if target is not None:
+                distance_S = abs(conductance_S[reading.cell] - target.conductance_S)
+                self._reached |= bool(distance_S <= target.tolerance * target.conductance_S)
+                self.record["target_reached"][index] = self._reached
+            self.record["pulses_applied"][index] = self._applied
+        elif reading.kind == "map":
+            for column in range(crossbar.columns):
+                lines = reading_voltages(
+                    crossbar.rows, crossbar.columns, (0, column), crossbar.read_voltage
+                )
+                solution = solve_crossbar(conductance_S, *lines, crossbar.line_resistance, scale_V)
+                self.record["apparent_conductance"][:, column, index] = (
+                    solution.line_current_A.row / crossbar.read_voltage
+                )
+        elif reading.kind == "vector_matrix":
+            product = vector_matrix(
+                conductance_S, reading.inputs_V, crossbar.line_resistance, scale_V
+            )
+            self.record["output_current"][:, index] = product.current_A
+            self.record["ideal_current"][:, index] = product.ideal_A
+            self.record["product_error"][index] = product.relative_error
 
     def _empty_record(self, rows: int) -> dict[str, NDArray[Any]]:
-        device = self.cells[0].device
+        device = self.array.cells[0].device
         extent = {
             "row": rows,
             "column": self._columns,

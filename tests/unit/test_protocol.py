@@ -11,6 +11,7 @@ from kmc_oxy.protocol import (
     flatten,
     staircase,
 )
+from kmc_oxy.schedule import Drive
 from kmc_oxy.schema import Input
 
 
@@ -42,7 +43,8 @@ def test_rest_null_and_read_false():
         (2, True), (2, False), (-0.1, True),
     ]  # fmt: skip
     (reading,) = found.readings
-    assert reading == Reading(5.0, step=1, leg=1, pulse=2, voltage_V=2.0)
+    assert reading == Reading(5.0, step=1, leg=1, pulse=2, kind="read", pulse_drive=Drive(2.0))
+    assert reading.voltage_V == 2.0
 
 
 def test_an_edge_is_where_the_voltage_changes():
