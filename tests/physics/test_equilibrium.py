@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from instances import any_shape, box, dense_box, flat_narrow, strip
+from instances import any_shape, box, dense_cube, strip
 
 CONFIDENCE = 1e-4
+COPIES = 20_000  # a ratio of occupations wrong by five percent is seen
 
 
 def canonical_start(instance, drive, copies, rng):
@@ -19,13 +20,13 @@ def test_exact_mode_reaches_the_canonical_ensemble(number):
     """From one configuration, for many relaxation times (the exact solution says how many)."""
     rng = np.random.default_rng([41, number])
     instance = any_shape(
-        rng, barrier_range_eV=(0.0, 0.08), tilt_eV=0.02, disorder_eV=0.04, temperature_K=300.0
+        rng, barrier_range_eV=(0.0, 0.08), tilt_eV=0.01, disorder_eV=0.02, temperature_K=300.0
     )
     canonical = instance.master.equilibrium(instance.energy_eV(1.0), 300.0)
     duration_s = 1e-12
     while np.abs(instance.exact([1.0], duration_s, [0])[0, 0] - canonical).max() > 1e-5:
         duration_s *= 2.0
-    occupied, _ = instance.simulate(4000, number, None, [1.0], duration_s, [0])
+    occupied, _ = instance.simulate(COPIES, number, None, [1.0], duration_s, [0])
     p_value = instance.master.chi_squared_p(instance.master.counts(occupied[0, 0]), canonical)
     assert p_value > CONFIDENCE
 
@@ -55,18 +56,22 @@ def test_exclusion_shapes_the_occupation(filling):
     assert np.abs(master.occupation(exact) - master.occupation(canonical)).max() < 0.01
 
 
-@pytest.mark.parametrize("make", [strip, dense_box])
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("make", [strip, dense_cube, any_shape])
+@pytest.mark.parametrize("number", range(4))
 def test_the_cap_never_leaves_equilibrium(make, number):
     """Drawn from the canonical ensemble, copies stay canonical at any tolerance, in every window,
-    even one far too loose to follow any dynamics: the cap keeps detailed balance."""
+    even one far too loose to follow any dynamics: the cap keeps detailed balance.
+
+    Site energies differ by about kT, so that many configurations have weight.
+    """
+    copies = 10_000
     rng = np.random.default_rng([43, number])
-    instance = flat_narrow(rng, make)
-    start, canonical = canonical_start(instance, 0.3, 4000, rng)
+    instance = make(rng, barrier_range_eV=(0.0, 0.3), tilt_eV=0.004, disorder_eV=0.006)
+    start, canonical = canonical_start(instance, 1.0, copies, rng)
     occupied, hops = instance.simulate(
-        4000, number, 0.4, [0.3], 1.0, [20, 10, 0], resolution_s=1e-6, occupied=start
+        copies, number, 0.4, [1.0], 1e-4, [7, 0], resolution_s=1e-6, occupied=start
     )
     for state in occupied[0]:
         p_value = instance.master.chi_squared_p(instance.master.counts(state), canonical)
         assert p_value > CONFIDENCE / 10
-    assert hops >= 0
+    assert hops > 0
