@@ -54,9 +54,7 @@ def test_flat_full_range(make):
     assert max(errors) < 0.01
 
 
-@pytest.mark.parametrize(
-    ("make", "instances", "copies"), [(strip, 28, 1500), (dense_box, 8, 1500)]
-)
+@pytest.mark.parametrize(("make", "instances", "copies"), [(strip, 28, 1500), (dense_box, 8, 1500)])
 def test_where_nearly_all_bonds_are_fast(make, instances, copies):
     """Flat from 0 to 0.15 .. 0.4 eV, tilts of 0.05 to 0.3 eV a hop, 1e-6 to 1 s, tolerance 1/30:
     within 0.02. A plain rate cap misses by 0.1 to 0.9 on many of the dense boxes."""
