@@ -10,7 +10,7 @@ run: $(READY)
 	$(BIN)/kmc-oxy plot quickstart.h5 -o quickstart.png
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8
 
 # QUICK= runs the full ensembles.
 QUICK ?= --quick
