@@ -24,6 +24,12 @@ lint: $(READY)
 	$(BIN)/cython-lint cython_ext
 	$(BIN)/mypy
 
+.PHONY: docs
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(BIN)/python -c "from kmc_oxy.schema_docs import reference_markdown; print(reference_markdown(), end='')" > docs/input.md
+	$(BIN)/mkdocs build --strict
+
 # Installed in place, so that edits of Python files need no second installation.
 $(READY): pyproject.toml setup.py $(wildcard cython_ext/*.pyx cython_ext/*.pxd)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,0 +1,175 @@
+"""The documentation against the code: generated page, links, examples, names of datasets."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kmc_oxy import inputs
+from kmc_oxy.assembly import COORDINATES, WALL_TIME
+from kmc_oxy.observables import OBSERVABLES
+from kmc_oxy.output_file import open_output
+from kmc_oxy.schema_docs import reference_markdown
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
+
+
+def by_name(page):
+    return str(page.relative_to(ROOT))
+
+
+def prose(text):
+    """A page without its code, where a bracket is no link."""
+    return re.sub(r"`[^`\n]*`", "", FENCE.sub("", text))
+
+
+def anchors(page):
+    """Anchors of the headings of a page, as mkdocs and GitHub make them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.M)
+    return {
+        re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
+        for heading in headings
+    }
+
+
+def blocks(language, pages=PAGES):
+    """Code blocks of a language, with the page and line where they begin."""
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for found in FENCE.finditer(text):
+            if found[1] == language:
+                line = text.count("\n", 0, found.start()) + 2
+                yield pytest.param(found[2], id=f"{by_name(page)}:{line}")
+
+
+def test_input_page_is_what_the_schema_says():
+    """`make docs` writes it anew."""
+    assert (DOCS / "input.md").read_text(encoding="utf-8") == reference_markdown()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=by_name)
+def test_relative_links_resolve(page):
+    for target in LINK.findall(prose(page.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = page.parent / path if path else page
+        assert linked.exists(), f"{by_name(page)} links to {target}"
+        if anchor:
+            assert anchor in anchors(linked), f"{by_name(page)} links to {target}"
+
+
+@pytest.mark.parametrize("code", list(blocks("python")))
+def test_python_blocks_compile(code):
+    compile(code, "<block>", "exec")
+
+
+@pytest.mark.parametrize("text", list(blocks("yaml")))
+def test_yaml_blocks_are_valid_inputs(text):
+    """An input that is meant to be refused stands in a block of plain text."""
+    inputs.loads(text)
+
+
+def test_there_are_blocks_to_check():
+    assert len(list(blocks("python", [DOCS / "tutorial.md"]))) >= 4
+    assert len(list(blocks("yaml", [DOCS / "tutorial.md"]))) >= 2
+
+
+def test_output_page_names_every_dataset():
+    text = (DOCS / "output.md").read_text(encoding="utf-8")
+    for item in (*OBSERVABLES, *COORDINATES, WALL_TIME):
+        row = re.search(rf"^\| [^|]*`{item.name}`.*$", text, re.M)
+        assert row, f"{item.name} has no row in docs/output.md"
+
+
+def test_output_page_names_what_a_run_writes(tmp_path):
+    """Every dimension, dataset and root attribute of a small run, and each dataset's unit."""
+    from kmc_oxy.cli import main
+
+    source, output = tmp_path / "small.yaml", tmp_path / "small.h5"
+    source.write_text(
+        "device: {lattice: {nx: 4, ny: 4, organic_layers: 4, oxide_layers: 1}}\n"
+        "conductance: {slab: 2 nm}\n"
+        "protocol: [train: {voltage: 2 V, duration: 1 us, count: 2}]\n"
+        "scan: {device.temperature: [76 K, 100 K]}\n"
+        "ensemble: {members: 2, seed: 1}\n"
+        "engine: {check_tolerance: true}\n"
+    )
+    assert main(["run", str(source), "-o", str(output), "-q"]) == 0
+    text = (DOCS / "output.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    with open_output(output) as file:
+        for name in [*file.attributes, *file.shape()]:
+            assert any(f"`{name}`" in row.split("|")[1] for row in rows), name
+        for name, dataset in file.file.items():
+            if dataset.is_scale or name.startswith("scan:"):
+                continue
+            (row,) = [row for row in rows if f"`{name}`" in row.split("|")[1]]
+            if not name.startswith("tolerance_error_"):
+                assert row.split("|")[3].strip() == dataset.attrs["units"], name
+
+
+def layers():
+    """Modules in the order of the table of docs/architecture.md."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|[^|]*\|([^|]*)\|[^|]*\|$", text.split("## Modules")[1], re.M)
+    return [name for row in rows for name in re.findall(r"`([a-z]\w*)`", row)]
+
+
+def test_architecture_page_lists_every_module():
+    modules = {path.stem for path in (ROOT / "kmc_oxy").glob("[a-z]*.py")}
+    assert modules <= set(layers())
+    assert set(layers()) - modules == set()
+
+
+def test_no_module_imports_a_later_one():
+    """The order of docs/architecture.md is the order of the code."""
+    place = {name: index for index, name in enumerate(layers())}
+    for name in place:
+        tree = ast.parse((ROOT / "kmc_oxy" / f"{name}.py").read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or not node.module:
+                continue
+            if node.module == "kmc_oxy":
+                imported = [alias.name for alias in node.names]
+            elif node.module.startswith("kmc_oxy."):
+                imported = [node.module.split(".")[1]]
+            else:
+                continue
+            for other in imported:
+                assert place.get(other, -1) < place[name], f"{name} imports {other}"
+
+
+def test_every_page_is_in_the_navigation():
+    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = set(yaml.safe_load(config)["nav"])
+    assert listed == {page.name for page in DOCS.glob("*.md")}
+
+
+@pytest.mark.slow
+def test_site_builds_strictly(tmp_path):
+    """Without warnings, every formula as MathML, and nothing fetched from the network."""
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("latex2mathml")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    for page in tmp_path.rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        assert "arithmatex" not in html, page
+        fetched = re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="(https?:[^"]*)"', html)
+        assert fetched == [], page
+    assert "<math" in (tmp_path / "theory" / "index.html").read_text(encoding="utf-8")
