@@ -1,0 +1,128 @@
+"""Real MPI jobs of the command line: started, listened to, signalled and killed."""
+
+import contextlib
+import importlib.util
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+
+#: The mpiexec of the environment that Python runs in, unless MPIEXEC says otherwise.
+MPIEXEC = shlex.split(os.environ.get("MPIEXEC", str(Path(sys.executable).parent / "mpiexec")))
+
+# A second or two of hops, in tasks of unequal length.
+TEXT = """
+name: a job
+device: {lattice: {nx: 12, ny: 12}}
+protocol:
+  - train: {voltage: 1 V, duration: 10 ms, count: 4, rest: {voltage: 0 V, duration: 100 ms}}
+scan: {protocol.0.train.count: [1, 16]}
+ensemble: {members: 6, seed: 4}
+"""
+TASKS = 12
+
+
+def why_not():
+    """Reason why no MPI job can be run here; empty if one can."""
+    if importlib.util.find_spec("mpi4py") is None:
+        return "mpi4py is not installed"
+    if shutil.which(MPIEXEC[0]) is None:
+        return f"there is no {MPIEXEC[0]} (set MPIEXEC)"
+    return ""
+
+
+class Job:
+    """A job in progress.
+
+    Parameters
+    ----------
+    ranks : int
+        0 runs without mpiexec.
+    arguments : str
+        Of the command line.
+    script : path, optional
+        Run in place of the package.
+    """
+
+    def __init__(self, ranks, *arguments, script=None):
+        program = [str(script)] if script else ["-m", "kmc_oxy"]
+        python = [sys.executable, "-m", "mpi4py"] if ranks else [sys.executable]
+        launcher = [*MPIEXEC, "-n", str(ranks)] if ranks else []
+        self._log = ""
+        self.process = subprocess.Popen(
+            [*launcher, *python, *program, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_until_computing(self):
+        """Wait for the line that says what there is to do; False if the job ended before."""
+        while line := self.process.stderr.readline():
+            self._log += line
+            if " tasks, " in line:
+                return True
+        return False
+
+    def ranks(self):
+        """Process numbers of the ranks."""
+        parents, names = {}, {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                status = (folder / "stat").read_text()
+                names[int(folder.name)] = (folder / "cmdline").read_text()
+            except OSError:
+                continue
+            parents[int(folder.name)] = int(status.rpartition(")")[2].split()[1])
+        found, level = [], {self.process.pid}
+        while level:
+            level = {pid for pid, parent in parents.items() if parent in level}
+            found += [pid for pid in level if names[pid].startswith(sys.executable)]
+        return sorted(found)
+
+    def end(self, timeout_s=60):
+        """Wait for the end: exit code, standard output, standard error."""
+        out, err = self.process.communicate(timeout=timeout_s)
+        return self.process.returncode, out, self._log + err
+
+
+def run(ranks, *arguments, script=None):
+    """A whole job: exit code, standard output, standard error."""
+    return Job(ranks, *arguments, script=script).end()
+
+
+def kill(pids):
+    """kill -9; who has ended meanwhile does not mind."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def wait_for(condition, timeout_s=20):
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def datasets(path):
+    """Bytes of all datasets but wall times."""
+    with h5py.File(path, "r") as file:
+        return {
+            name: (item.shape, str(item.dtype), item.chunks, item[()].tobytes())
+            for name, item in file.items()
+            if "wall" not in name
+        }
+
+
+def complaints(text):
+    """Lines of a log that are not about progress."""
+    return [line for line in text.splitlines() if " tasks, " not in line and " ranks" not in line]

@@ -1,0 +1,173 @@
+"""The same bytes for any number of ranks and any interruption, by real MPI jobs."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+
+import h5py
+import jobs
+import pytest
+from jobs import TASKS, TEXT, Job, complaints, datasets, run
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.yaml").write_text(TEXT)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Datasets of the serial run without any interruption."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "in.yaml").write_text(TEXT)
+    code, _, err = run(0, "run", folder / "in.yaml", "-o", folder / "out.h5", "-q")
+    assert (code, err) == (0, "")
+    return datasets(folder / "out.h5")
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def test_any_number_of_ranks_gives_the_same(here, whole, ranks):
+    code, out, err = run(ranks, "run", "in.yaml", "-o", "out.h5", "-v")
+    assert code == 0, err
+    assert datasets("out.h5") == whole
+    assert sorted(os.listdir()) == ["in.yaml", "out.h5"]
+    with h5py.File("out.h5") as file:
+        assert file.attrs["mpi_size"] == ranks
+    # One rank speaks for all.
+    assert out.count("mean over 6 members") == 1
+    assert err.count(f"{TASKS}/{TASKS} tasks, 100 %") == 1 and not complaints(err)
+
+
+def test_a_complete_run_is_left_alone(here):
+    line = ("run", "in.yaml", "-o", "out.h5", "--set", "ensemble.members=1")
+    assert run(0, *line)[0] == 0
+    before = os.stat("out.h5")
+    code, _, err = run(2, *line)
+    assert code == 0 and err.count("complete already") == 1
+    assert os.stat("out.h5") == before
+
+
+@pytest.mark.parametrize("whom", ["mpiexec", "rank 0", "rank 1"])
+def test_a_signal_stops_all_ranks_with_75(here, whole, whom):
+    number = {"mpiexec": signal.SIGUSR1, "rank 0": signal.SIGTERM, "rank 1": signal.SIGUSR1}[whom]
+    job = Job(2, "run", "in.yaml", "-o", "out.h5")
+    assert job.wait_until_computing()
+    time.sleep(0.3)
+    pid = job.process.pid if whom == "mpiexec" else job.ranks()[int(whom[-1])]
+    os.kill(pid, number)
+    code, _, err = job.end()
+    assert code == 75, err
+    assert complaints(err) == [
+        f"kmc-oxy: stopped by {number.name}: run the same line again to go on"
+    ]
+    assert not os.path.exists("out.h5") and len(os.listdir("out.h5.work/checkpoints")) == 2
+    assert run(3, "run", "in.yaml", "-o", "out.h5", "-q")[0] == 0
+    assert datasets("out.h5") == whole
+
+
+def test_interrupted_again_and_again_by_other_numbers_of_ranks(here, whole):
+    interruptions = 0
+    for ranks in (2, 3, 1, 4, 0, 2):
+        job = Job(ranks, "run", "in.yaml", "-o", "out.h5")
+        assert job.wait_until_computing()
+        time.sleep(random.uniform(0, 0.4))
+        job.process.send_signal(signal.SIGTERM)
+        code, _, err = job.end()
+        assert code in (0, 75), err
+        interruptions += code == 75
+    assert interruptions > 1
+    assert run(2, "run", "in.yaml", "-o", "out.h5", "-q")[0] == 0
+    assert datasets("out.h5") == whole
+
+
+def test_killed_at_random_moments_nothing_finished_is_lost(here, whole):
+    """A longer series is in scripts/verify_kills.py."""
+    finished = set()
+    for whom in ("one", "all", "one", "all"):
+        job = Job(2, "run", "in.yaml", "-o", "out.h5")
+        job.wait_until_computing()
+        time.sleep(random.uniform(0, 0.5))
+        pids = job.ranks()
+        jobs.kill(pids if whom == "all" else pids[-1:])
+        code, _, _ = job.end()
+        if os.path.exists("out.h5"):
+            break
+        assert code != 0
+        now = {name for name in os.listdir("out.h5.work/tasks") if name.endswith(".npz")}
+        assert now >= finished
+        finished = now
+    code, _, err = run(3, "run", "in.yaml", "-o", "out.h5", "-q")
+    assert code == 0, err
+    assert datasets("out.h5") == whole
+    assert sorted(os.listdir()) == ["in.yaml", "out.h5"]
+
+
+def test_nobody_begins_while_a_rank_of_a_dead_run_still_computes(here, whole):
+    """mpiexec and rank 0 are gone, rank 1 goes on for a while."""
+    from kmc_oxy.workdir import StoreError, WorkFolder
+
+    job = Job(2, "run", "in.yaml", "-o", "out.h5")
+    assert job.wait_until_computing()
+    jobs.wait_for(lambda: os.path.exists("out.h5.work/ranks"))
+    time.sleep(0.3)
+    first, second = job.ranks()
+    os.kill(second, signal.SIGSTOP)
+    jobs.kill([job.process.pid, first])
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("kmc_oxy.workdir.ORPHANS_S", 0.3)
+            with pytest.raises(StoreError, match="another run is writing"):
+                WorkFolder(here / "out.h5").acquire()
+    finally:
+        jobs.kill([second])
+        job.end()
+    assert run(0, "run", "in.yaml", "-o", "out.h5", "-q")[0] == 0
+    assert datasets("out.h5") == whole
+
+
+def test_a_second_run_is_refused(here):
+    line = ("run", "in.yaml", "-o", "out.h5", "--set", "ensemble.members=1000")
+    job = Job(2, *line)
+    try:
+        assert job.wait_until_computing()
+        code, _, err = run(2, *line)
+        assert code == 1 and len(complaints(err)) == 1 and "another run is writing" in err
+    finally:
+        job.process.send_signal(signal.SIGTERM)
+        assert job.end()[0] == 75
+
+
+FEW_FILES = """
+import sys
+import kmc_oxy.parallel as parallel
+parallel.single_files = lambda tasks, ranks: 2
+from kmc_oxy.cli import main
+sys.exit(main())
+"""
+
+
+def test_the_number_of_files_is_bounded(here, whole):
+    (here / "few.py").write_text(FEW_FILES)
+    job = Job(2, "run", "in.yaml", "-o", "out.h5", script=here / "few.py")
+    singles, packs = 0, 0
+    while job.process.poll() is None and not packs:
+        time.sleep(0.002)
+        with contextlib.suppress(FileNotFoundError):
+            names = os.listdir("out.h5.work/tasks")
+            singles = max(singles, sum(name.endswith(".npz") for name in names))
+            packs = sum(name.endswith(".zip") for name in names)
+    job.process.send_signal(signal.SIGUSR1)
+    code, _, err = job.end()
+    assert code == 75, err
+    # One more than the limit on each rank, for the moment of packing.
+    assert 2 <= singles <= 2 * 3
+    # A run without that limit goes on from the pack.
+    finished = int(run(0, "info", "out.h5")[1].split(" of 12 tasks finished")[0].split()[-1])
+    assert finished >= 3
+    code, _, err = run(3, "run", "in.yaml", "-o", "out.h5")
+    assert code == 0 and f"{finished} of them finished before" in err
+    assert datasets("out.h5") == whole
