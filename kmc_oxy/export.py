@@ -39,8 +39,6 @@ from kmc_oxy.simulator_tables import write_aihwkit, write_crosssim
 
 #: Columns of the table that come first, in this order.
 FIRST_COLUMNS = ("time", "pulse", "step", "leg", "voltage", "conductance")
-#: Dimensions whose datasets have one value a reading.
-PER_READING = (("point", "reading"), ("point", "row", "column", "reading"), READING)
 
 
 def export(source: Path, to: str, out: Path, selection: Selection | None = None) -> list[Path]:
@@ -86,11 +84,13 @@ def write_csv(file: OutputFile, out: Path, selection: Selection) -> list[Path]:
     """One row a reading, all quantities in SI units, one header line with the datasets' names."""
     shape = file.shape()
     dimensions = {
-        name: tuple(file.dimensions_of(name))
-        for name, item in file.file.items()
-        if not item.is_scale
+        name: file.dimensions_of(name) for name, item in file.file.items() if not item.is_scale
     }
-    names = [name for name in dimensions if dimensions[name] in PER_READING]
+    names = [
+        name
+        for name, found in dimensions.items()
+        if {"point", "reading"} <= set(found) <= set(READING)
+    ]
     names.sort(key=lambda name: FIRST_COLUMNS.index(name) if name in FIRST_COLUMNS else 99)
     scan = file.scan()
     with text_file(out) as text:
@@ -100,16 +100,17 @@ def write_csv(file: OutputFile, out: Path, selection: Selection) -> list[Path]:
             readings = int(np.count_nonzero(file["leg"][point] >= 0))
             scanned = [values[point] for values in scan.values()]
             for member in selection.some("member", shape["member"]):
-                blocks = [
-                    file[name][(point, member) if dimensions[name] == READING else point]
+                blocks = {
+                    name: file[name][(point, member) if "member" in dimensions[name] else point]
                     for name in names
-                ]
+                }
                 for row in selection.some("row", shape["row"]):
                     for column in selection.some("column", shape["column"]):
-                        values = [
-                            (block if block.ndim == 1 else block[row, column])[:readings].tolist()
-                            for block in blocks
-                        ]
+                        cell = {"row": row, "column": column}
+                        values = []
+                        for name, block in blocks.items():
+                            at = [cell[item] for item in dimensions[name] if item in cell]
+                            values.append(block[(*at, slice(readings))].tolist())
                         table.writerows(
                             [point, member, row, column, reading, *scanned, *found]
                             for reading, found in enumerate(zip(*values, strict=True))

@@ -125,17 +125,20 @@ def aihwkit_parameters(updates: Updates) -> dict[str, Any]:
     # The larger one of a pair is the parameter, the other is reached through up_down.
     steps = [rate * (gmax_S - gmin_S) / per_weight_S for rate in rates]
     gammas = [bound.gamma for bound in bounds]
-    power = {
+    # aihwkit adds the spread of devices, in units of dw_min, to the steps of both directions: more
+    # than this would drown the smaller ones.
+    up_down = (steps[0] - steps[1]) / max(steps)
+    power = common | {
         "w_min": (gmin_S - low_S) / per_weight_S - 1,
         "w_max": (gmax_S - low_S) / per_weight_S - 1,
         "dw_min": max(steps),
-        "up_down": (steps[0] - steps[1]) / max(steps),
+        "up_down": up_down,
+        "dw_min_dtod": common["dw_min_dtod"] * (1 - abs(up_down)),
         "pow_gamma": max(gammas),
         "pow_up_down": (gammas[0] - gammas[1]) / max(gammas),
         "pow_gamma_dtod": 0.0,
         "pow_up_down_dtod": 0.0,
         "write_noise_std": reading / max(steps),
-        **common,
     }
     names = ("up", "down")
     return {
