@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import uuid
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -21,6 +22,7 @@ from kmc_oxy.safe_files import StoreError, replacing
 #: A rank keeps at least this many tasks in files of their own before it packs them.
 FEWEST = 8
 PREFIX, SUFFIX = "pack-", ".zip"
+ENTRY = re.compile(r"[0-9]{7,}\.npz")
 
 
 def single_files(tasks: int, ranks: int) -> int:
@@ -130,7 +132,11 @@ def close_packs() -> None:
 def _archive(pack: Path) -> zipfile.ZipFile:
     """The pack, open for reading; a few stay open, since tasks are read one after the other."""
     try:
-        return _opened(pack)
+        archive = _opened(pack)
+        # A pack cut short can end like one of the archives in it.
+        if not all(ENTRY.fullmatch(name) for name in archive.namelist()):
+            raise zipfile.BadZipFile("cut short")
+        return archive
     except (OSError, zipfile.BadZipFile) as error:
         raise StoreError(_damaged(pack, error)) from error
 
