@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,24 +18,20 @@ from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis import fit
+from kmc_oxy.array_figures import array_panels
 from kmc_oxy.conductance import current
+from kmc_oxy.figure_style import LINES, MAX_SERIES, draw_curve, scale_of, style, thin
 from kmc_oxy.inputs import at_point
 from kmc_oxy.legs import Leg, legs
 from kmc_oxy.output_file import OutputFile, open_output
+from kmc_oxy.safe_files import StoreError, explained
 from kmc_oxy.schema import Input
-from kmc_oxy.workdir import StoreError, explained
 
-#: More series than this in a panel cannot be told apart: evenly spaced ones are drawn.
-MAX_SERIES = 8
-#: A panel's axis is logarithmic if its values span more than this ratio.
-LOG_ABOVE_RATIO = 10.0
+#: Panels side by side.
+MAX_COLUMNS = 3
 #: Fewest pulses for which the logarithm is drawn.
 SHORTEST_FITTED = 8
 
-# Told apart by lightness, line and marker, so that they survive a grey print.
-COLOURS = ("#000000", "#b2182b", "#2166ac", "#1b7837", "#e08214", "#6a51a3", "#777777", "#35978f")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-LINES = ("-", "--", "-.", ":")
 TITLES = {
     "train": "pulse trains",
     "relax": "relaxation",
@@ -100,30 +95,32 @@ def draw(file: OutputFile) -> Figure:
         "sweep": _draw_sweeps,
     }
     kinds = [kind for kind in panels if any(leg.kind == kind for leg in found)]
-    figure = Figure(figsize=(6.4 * max(1, len(kinds)), 4.8), layout="constrained")
-    if not kinds:
+    of_arrays = array_panels(file, found)
+    count = len(kinds) + sum(panel.width for panel in of_arrays)
+    columns = min(max(1, count), MAX_COLUMNS)
+    rows = -(-max(1, count) // columns)
+    figure = Figure(figsize=(6.4 * columns, 4.8 * rows), layout="constrained")
+    if not count:
         _draw_readings(figure.add_subplot(), file)
     for number, kind in enumerate(kinds):
-        axes = figure.add_subplot(1, len(kinds), number + 1)
+        axes = figure.add_subplot(rows, columns, number + 1)
         chosen = [leg for leg in found if leg.kind == kind]
-        series = list(_series(file, _thin(chosen)))
+        series = list(_series(file, thin(chosen)))
         panels[kind](axes, series, at_point(inputs, chosen[0].point))
         note = f" ({len(series)} of {len(chosen)})" if len(chosen) > len(series) else ""
-        if len(kinds) > 1 or note:
+        if count > 1 or note:
             axes.set_title(TITLES[kind] + note, fontsize="medium")
         if len(series) > 1:
             axes.legend(fontsize="small", frameon=False)
+    place = len(kinds) + 1
+    for panel in of_arrays:
+        panel.draw(
+            [figure.add_subplot(rows, columns, place + shift) for shift in range(panel.width)]
+        )
+        place += panel.width
     if inputs.name:
         figure.suptitle(inputs.name)
     return figure
-
-
-def _thin(found: list[Leg]) -> list[Leg]:
-    """At most MAX_SERIES legs, evenly spaced, the first and last among them."""
-    if len(found) <= MAX_SERIES:
-        return found
-    places = np.unique(np.linspace(0, len(found) - 1, MAX_SERIES).round().astype(int))
-    return [found[place] for place in places]
 
 
 def _series(file: OutputFile, chosen: list[Leg]) -> Iterator[Series]:
@@ -167,40 +164,20 @@ def _shown(file: OutputFile, key: str, point: int) -> str:
     return f"{value:g}" if unit == "1" else EngFormatter(unit=unit, places=None)(value)
 
 
-def _style(number: int) -> dict[str, Any]:
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "marker": MARKERS[number % len(MARKERS)],
-        "markersize": 4,
-        "fillstyle": "full" if number % 2 == 0 else "none",
-        "linewidth": 1.0,
-    }
-
-
-def _draw_curve(axes: Axes, x: NDArray, values: NDArray, style: dict[str, Any], label: str) -> None:
-    """Mean over members, and a band of one standard deviation over members."""
-    mean = values.mean(axis=0)
-    axes.plot(x, mean, label=label, **style)
-    if len(values) > 1:
-        spread = values.std(axis=0, ddof=1)
-        low = np.maximum(mean - spread, values.min(axis=0))
-        axes.fill_between(x, low, mean + spread, color=style["color"], alpha=0.15, linewidth=0)
-
-
 def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
     """Conductance against pulse number, the state before the first pulse as a tick at the left."""
     fitted = False
     for number, item in enumerate(series):
         chosen = item.leg.pulse >= 1
         x, values = item.leg.pulse[chosen], item.conductance_S[:, chosen]
-        style = _style(number) | {"linestyle": "none"}
-        _draw_curve(axes, x, values, style, item.label)
+        look = style(number) | {"linestyle": "none"}
+        draw_curve(axes, x, values, look, item.label)
         if item.before_S is not None:
             axes.plot(
                 [0, 0.025],
                 [item.before_S] * 2,
                 transform=axes.get_yaxis_transform(),
-                color=style["color"],
+                color=look["color"],
                 linewidth=2,
                 label="before the first pulse" if len(series) == 1 else None,
             )
@@ -209,7 +186,7 @@ def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
             axes.plot(
                 x,
                 law(x),
-                color=style["color"],
+                color=look["color"],
                 linestyle=LINES[number % len(LINES)],
                 linewidth=1,
                 label=None if fitted or len(series) > 1 else "a + b ln N",
@@ -225,8 +202,8 @@ def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
 
 def _draw_relaxations(axes: Axes, series: list[Series], inputs: Input) -> None:
     for number, item in enumerate(series):
-        style = _style(number) | {"linestyle": LINES[number % len(LINES)]}
-        _draw_curve(axes, item.leg.time_s, item.conductance_S, style, item.label)
+        look = style(number) | {"linestyle": LINES[number % len(LINES)]}
+        draw_curve(axes, item.leg.time_s, item.conductance_S, look, item.label)
     axes.set_xscale("log")
     axes.set_xlabel("time since the hold began (s)")
     _conductance_axis(axes, series)
@@ -241,9 +218,9 @@ def _draw_sweeps(axes: Axes, series: list[Series], inputs: Input) -> None:
     for number, (item, current_A) in enumerate(zip(series, currents_A, strict=True)):
         # At zero volts there is no current to show on a logarithmic axis.
         shown = np.where(item.leg.voltage_V == 0, np.nan, current_A)
-        style = _style(number) | {"linestyle": LINES[number % len(LINES)]}
-        _draw_curve(axes, item.leg.voltage_V, shown, style, item.label)
-        _mark_direction(axes, item.leg.voltage_V, shown.mean(axis=0), style["color"])
+        look = style(number) | {"linestyle": LINES[number % len(LINES)]}
+        draw_curve(axes, item.leg.voltage_V, shown, look, item.label)
+        _mark_direction(axes, item.leg.voltage_V, shown.mean(axis=0), look["color"])
     axes.set_yscale("log")
     axes.set_xlabel("voltage V(LSMO) - V(Co) (V)")
     axes.set_ylabel("|current|")
@@ -271,9 +248,9 @@ def _draw_readings(axes: Axes, file: OutputFile) -> None:
         chosen = np.isfinite(time_s)
         values = file["conductance"][point, :, 0, 0, :][:, chosen]
         label = ", ".join(f"{_last_parts(key)} {_shown(file, key, point)}" for key in file.scan())
-        style = _style(number) | {"linestyle": LINES[number % len(LINES)]}
-        _draw_curve(axes, time_s[chosen], values, style, label)
-        _scale_of(axes, itertools.chain(values.ravel()))
+        look = style(number) | {"linestyle": LINES[number % len(LINES)]}
+        draw_curve(axes, time_s[chosen], values, look, label)
+        scale_of(axes, itertools.chain(values.ravel()))
     axes.set_xlabel("time (s)")
     axes.set_ylabel("conductance")
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
@@ -282,15 +259,9 @@ def _draw_readings(axes: Axes, file: OutputFile) -> None:
 
 
 def _conductance_axis(axes: Axes, series: list[Series]) -> None:
-    _scale_of(axes, itertools.chain.from_iterable(s.conductance_S.ravel() for s in series))
+    scale_of(axes, itertools.chain.from_iterable(s.conductance_S.ravel() for s in series))
     members = len(series[0].conductance_S)
     axes.set_ylabel(
         "conductance" + (f" (mean and spread of {members} members)" if members > 1 else "")
     )
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
-
-
-def _scale_of(axes: Axes, values: Iterator[float]) -> None:
-    positive = np.array([value for value in values if np.isfinite(value) and value > 0])
-    if positive.size and positive.max() > LOG_ABOVE_RATIO * positive.min():
-        axes.set_yscale("log")

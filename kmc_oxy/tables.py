@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kmc_oxy.analysis import compare, ensemble_mean, fit, verdict
+from kmc_oxy.analysis import EnsembleMean, compare, ensemble_mean, fit, verdict
+from kmc_oxy.crosstalk import PUBLISHED, crosstalk
 from kmc_oxy.ensemble import Plan
 from kmc_oxy.estimate import Cost
 from kmc_oxy.legs import Leg, legs
@@ -54,7 +55,9 @@ def run_table(output: Path) -> str:
             for leg in found:
                 if len(rows) < ROWS:
                     rows.append(_leg_row(file, leg, scan))
-                    notes += _law_notes(file, leg, len(rows))
+                    notes += _law_notes(file, leg, len(rows)) + _target_notes(file, leg)
+            if point < ROWS:
+                notes += _crosstalk_notes(file, found, point)
         several = (
             f", mean over {shape['member']} members (+- is its 95 % confidence interval)"
             if shape["member"] > 1
@@ -62,7 +65,7 @@ def run_table(output: Path) -> str:
         )
         cells = shape["row"] * shape["column"]
         if cells > 1:
-            several += f", cell (0, 0) of {cells}"
+            several += f", cell (0, 0) of {cells} or the one programmed"
         text = format_table(
             ["leg", *scan, "step", "pulses", "V", "first", "last", "max/min - 1"], rows
         )
@@ -72,7 +75,7 @@ def run_table(output: Path) -> str:
 
 
 def _leg_row(file: OutputFile, leg: Leg, scan: dict) -> list[str]:
-    values = leg.values(file, "conductance")
+    values = leg.values(file, "conductance", *(leg.cell or (0, 0)))
     ranges = ensemble_mean(values.max(axis=1) / values.min(axis=1) - 1)
     spread = ""
     if ranges.members > 1:
@@ -80,20 +83,61 @@ def _leg_row(file: OutputFile, leg: Leg, scan: dict) -> list[str]:
     mean = values.mean(axis=0)
     voltages = leg.voltage_V
     voltage = (
-        f"{voltages[-1]:+g}"
-        if leg.kind != "sweep"
-        else f"{voltages.min():+g}..{voltages.max():+g}"
+        f"{voltages[-1]:+g}" if leg.kind != "sweep" else f"{voltages.min():+g}..{voltages.max():+g}"
     )
     return [
         str(leg.number),
         *(_shown(scan[key][leg.point]) for key in scan),
-        f"{leg.step} {leg.kind}" if leg.kind != "single" else str(leg.step),
+        _step_text(leg),
         str(leg.pulse[-1]),
         voltage,
         f"{mean[0]:.4g} S",
         f"{mean[-1]:.4g} S",
         f"{ranges.mean:.3g}{spread}" if leg.kind != "single" else "",
     ]
+
+
+def _step_text(leg: Leg) -> str:
+    if leg.kind == "single":
+        return str(leg.step)
+    return f"{leg.step} {leg.kind}" + (f" ({leg.cell[0]}, {leg.cell[1]})" if leg.cell else "")
+
+
+def _target_notes(file: OutputFile, leg: Leg) -> list[str]:
+    """How a write-verify ended."""
+    if leg.target_S is None:
+        return []
+    last = leg.readings.stop - 1
+    reached = file["target_reached"][leg.point, :, last] == 1
+    pulses = file["pulses_applied"][leg.point, :, last]
+    text = f"leg {leg.number}: target {leg.target_S:.4g} S reached by {reached.sum()} of "
+    text += f"{reached.size} members"
+    if reached.any():
+        text += f", with {pulses[reached].mean():.3g} pulses on average"
+    if not reached.all():
+        text += f"; not reached with the {leg.pulse[-1]} pulses allowed by {(~reached).sum()}"
+    return [text]
+
+
+def _crosstalk_notes(file: OutputFile, found: Sequence[Leg], point: int) -> list[str]:
+    """Disturb of the half-selected cells over all program steps of a point."""
+    programs = [leg for leg in found if leg.kind == "program"]
+    if not programs:
+        return []
+    result = crosstalk(file, programs)
+    if result.half_selected is None:
+        return []
+    several = f"point {point}: " if file.shape()["point"] > 1 else ""
+    text = f"{several}half-selected cells changed by {_percent(result.half_selected)} on average "
+    text += f"over {len(programs)} program step{'s' if len(programs) > 1 else ''}"
+    if result.others is not None:
+        text += f", cells on other lines by {_percent(result.others)}"
+    return [f"{text} (paper: {100 * PUBLISHED:g} %)"]
+
+
+def _percent(mean: EnsembleMean) -> str:
+    interval = f" +- {100 * (mean.high - mean.mean):.2g}" if mean.members > 1 else ""
+    return f"{100 * mean.mean:.3g}{interval} %"
 
 
 def _shown(value: object) -> str:
