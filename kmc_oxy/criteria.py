@@ -9,87 +9,31 @@ to meet one criterion the worst is shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import ensemble_mean, fit
+from kmc_oxy.analysis import fit
 from kmc_oxy.legs import Leg, legs
 from kmc_oxy.output_file import OutputFile
+from kmc_oxy.verdicts import Estimate, Verdict
 
 Array = NDArray[np.float64]
 
 #: Pulses at the end of a train that must still change the conductance (figure 3).
 LAST_PULSES = 10
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over members and the ends of its 95 % interval (NaN for one member)."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> Estimate:
-        """Arithmetic mean of one value a member."""
-        found = ensemble_mean(np.asarray(list(values), dtype=np.float64))
-        return cls(float(found.mean), float(found.low), float(found.high))
-
-    @classmethod
-    def of_logarithms(cls, values: Iterable[float]) -> Estimate:
-        """Geometric mean of one positive value a member."""
-        found = cls.of(np.log(list(values)))
-        return cls(float(np.exp(found.value)), float(np.exp(found.low)), float(np.exp(found.high)))
-
-    @property
-    def positive(self) -> bool:
-        """Whether the whole interval lies above zero."""
-        return self.low > 0
-
-    @property
-    def negative(self) -> bool:
-        """Whether the whole interval lies below zero."""
-        return self.high < 0
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One row of the table.
-
-    Parameters
-    ----------
-    id : str
-        Of the experiment.
-    quantity, published : str
-        What is measured, and the published value or finding.
-    estimate : Estimate
-    met : bool or None
-        None for a quantity that is reported and not judged.
-    """
-
-    id: str
-    quantity: str
-    published: str
-    estimate: Estimate
-    met: bool | None
-
-    def row(self) -> list[str]:
-        """As written in the table: id, quantity, published, simulated, low, high, met."""
-        numbers = (self.estimate.value, self.estimate.low, self.estimate.high)
-        met = {True: "yes", False: "no", None: "reported"}[self.met]
-        return [self.id, self.quantity, self.published, *(f"{x:.4g}" for x in numbers), met]
+#: Voltages of potentiating and depressing writes to an array (V): figures 2 and 3, and resets.
+WRITES = ((3.0, -3.0), (2.0, -2.8), (4.0, -4.0))
 
 
 def threshold(file: OutputFile) -> list[Verdict]:
     """Row T: single pulses on a state reached from above and on one reached from below.
 
-    The scan must have the two preparations first, then the voltage, then the duration.
+    The scan must have the steps that prepare the two states, in this order, as its slowest key.
     """
-    preparation, voltage_V, duration_s = file.scan().values()
+    preparation = scanned(file, "steps")
+    voltage_V, duration_s = scanned(file, "voltage"), scanned(file, "duration")
     states = list(dict.fromkeys(preparation.tolist()))
     before, after = np.moveaxis(file["conductance"][:, :, 0, 0, :2], -1, 0)
     change = 100 * (after / before - 1)
@@ -143,7 +87,7 @@ def _trains(
 ) -> list[Verdict]:
     """A train per pulse duration, shortest first, on the same devices."""
     series = [leg for point in range(file.shape()["point"]) for leg in _of_kind(file, point)]
-    (duration_s,) = file.scan().values()
+    duration_s = scanned(file, "duration")
     names = [f"{1e3 * value:g} ms" for value in duration_s]
     values = [leg.values(file, "conductance") for leg in series]
     number = series[0].pulse
@@ -285,7 +229,7 @@ def experiments(file: OutputFile) -> list[Verdict]:
 
 def on_off(file: OutputFile) -> list[Verdict]:
     """Row R: ratio of the extremal states at each temperature; the warmer one is judged."""
-    (temperature_K,) = file.scan().values()
+    temperature_K = scanned(file, "temperature")
     on, off = np.moveaxis(file["conductance"][:, :, 0, 0, :2], -1, 0)
     found = []
     for point, kelvin in enumerate(temperature_K):
@@ -318,17 +262,65 @@ def cycle_numbers(file: OutputFile) -> Array:
 
 
 def spin_valve(file: OutputFile) -> list[Verdict]:
-    """Row 2: magnetoresistance of the potentiated (first reading) and the depressed state."""
+    """Row 2: magnetoresistance of potentiated and depressed states, which the readings alternate.
+
+    The first pair, after +-3 V as published, is judged.
+    """
     values = 100 * file["magnetoresistance"][0, :, 0, 0, :]
-    on, off = Estimate.of(values[:, 0]), Estimate.of(values[:, -1])
-    share = Estimate.of(values[:, -1] / values[:, 0].mean())
-    return [
-        Verdict("2", "magnetoresistance of the potentiated state (%)", "spin valve", on,
-                on.positive or on.negative),
-        Verdict("2", "magnetoresistance of the depressed state (%)", "none", off, None),
-        Verdict("2", "depressed over potentiated", "none (below 1/20)", share,
-                abs(share.value) < 1 / 20),
-    ]  # fmt: skip
+    voltage_V = file["voltage"][0, 0, 0, :]
+    found = []
+    for first in range(0, values.shape[1], 2):
+        on, off = values[:, first], values[:, first + 1]
+        potentiated, depressed = Estimate.of(on), Estimate.of(off)
+        share = Estimate.of(off / on.mean())
+        judged = first == 0
+        after = f"after {voltage_V[first]:+g} V"
+        found += [
+            Verdict("2", f"magnetoresistance {after} (%)", "spin valve", potentiated,
+                    (potentiated.positive or potentiated.negative) if judged else None),
+            Verdict("2", f"magnetoresistance after {voltage_V[first + 1]:+g} V (%)", "none",
+                    depressed, None),
+            Verdict("2", f"that over the one {after}", "none (below 1/20)", share,
+                    abs(share.value) < 1 / 20 if judged else None),
+        ]  # fmt: skip
+    return found
+
+
+def crosstalk(file: OutputFile) -> list[Verdict]:
+    """Row X: mean absolute change of half-selected cells, by the voltage of the writes.
+
+    A write's change is that from the reading before its first pulse to the one after its last;
+    a member's is the mean over its writes and half-selected cells. The writes of figure 2,
+    +-3 V, are judged.
+    """
+    by_pair: dict[tuple[float, float], list[Array]] = {}
+    for step, kinds in enumerate(file.resolved["protocol"]):
+        if "program" not in kinds:
+            continue
+        row, column = kinds["program"]["cell"]
+        readings = np.flatnonzero(file["step"][0] == step)
+        before, after = (file["conductance"][0, ..., k] for k in (readings[0], readings[-1]))
+        half = np.zeros(before.shape[1:], dtype=bool)
+        half[row], half[:, column] = True, True
+        half[row, column] = False
+        volts = kinds["program"]["voltage"]
+        pair = next((p for p in WRITES if volts in p), (volts, volts))
+        by_pair.setdefault(pair, []).append(np.abs(after / before - 1)[:, half])
+    found = []
+    for pair, changes in by_pair.items():
+        mean = Estimate.of(100 * np.mean([change.mean(axis=1) for change in changes], axis=0))
+        found.append(
+            Verdict("X", f"mean change of half-selected cells, {pair[0]:+g} and {pair[1]:+g} V "
+                    "writes (%)", "8 % on average", mean,
+                    4 <= mean.value <= 12 if pair == WRITES[0] else None)
+        )  # fmt: skip
+    return found
+
+
+def scanned(file: OutputFile, ending: str) -> NDArray:
+    """Values, a point each, of the scanned key that ends in `ending`."""
+    (found,) = (values for key, values in file.scan().items() if key.endswith(f".{ending}"))
+    return found
 
 
 def _of_kind(file: OutputFile, point: int, kind: str = "train") -> Sequence[Leg]:

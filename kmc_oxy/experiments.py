@@ -9,11 +9,11 @@ from pathlib import Path
 
 from kmc_oxy import criteria
 from kmc_oxy.assembly import assemble
-from kmc_oxy.criteria import Verdict
 from kmc_oxy.ensemble import Plan, run_serial
 from kmc_oxy.inputs import load
 from kmc_oxy.output_file import OutputFile, open_output
 from kmc_oxy.store import begin_or_resume
+from kmc_oxy.verdicts import Verdict
 
 COLUMNS = ("id", "quantity", "published", "simulated", "low", "high", "met")
 
@@ -103,6 +103,7 @@ EXPERIMENTS = (
     Experiment("4a", "fig4a", ("ensemble.members=8", "protocol.1.repeat.count=10"),
                criteria.cycles),
     Experiment("R", "fig_R", ("ensemble.members=16",), criteria.on_off),
+    Experiment("X", "fig_X", ("ensemble.members=4",), criteria.crosstalk),
     Experiment("2", "fig2", ("ensemble.members=16",), criteria.spin_valve),
 )  # fmt: skip
 

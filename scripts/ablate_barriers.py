@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from kmc_oxy.criteria import Verdict
 from kmc_oxy.experiments import COLUMNS, EXPERIMENTS
 from kmc_oxy.inputs import InputError
 from kmc_oxy.safe_files import StoreError
+from kmc_oxy.verdicts import Verdict
 
 INPUTS = Path(__file__).resolve().parent.parent / "inputs"
 #: null keeps the flat classes of the default device.

@@ -1,4 +1,4 @@
-"""Figure 2b,d: G(H) of the potentiated and the depressed state, from the output of fig2.yaml."""
+"""Figure 2b,d: G(H) of potentiated and depressed states, from the output of fig2.yaml."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ FIELDS_T = np.concatenate([np.linspace(0.05, -0.05, 201), np.linspace(-0.05, 0.0
 
 def main(input: Path, output: Path) -> None:
     """Draw both loops, each relative to its parallel state; bands are 95 % intervals."""
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
     with open_output(input) as file:
-        loops = [field_loops(file, snapshot) for snapshot in (0, 1)]
-    for axes, loop, title in zip(
-        panels, loops, ("b) potentiated: after +3 V", "d) depressed: after -3 V"), strict=True
-    ):
+        voltage_V = file["voltage"][0, 0, 0, :]
+        loops = [field_loops(file, snapshot) for snapshot in range(voltage_V.size)]
+    figure = Figure(figsize=(3.2 * len(loops), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(loops), sharey=True)
+    for axes, loop, volts in zip(panels, loops, voltage_V, strict=True):
         half = FIELDS_T.size // 2
         for number, (part, name) in enumerate(
             ((slice(0, half), "field falls"), (slice(half, None), "field rises"))
         ):
             how = style(number) | {"marker": None, "linestyle": "--" if number else "-"}
             draw_mean(axes, 1e3 * FIELDS_T[part], loop[:, part], **how, label=name)
-        axes.set_title(title, loc="left")
+        state = "potentiated" if volts > 0 else "depressed"
+        axes.set_title(f"{state}: after {volts:+g} V", loc="left", fontsize="medium")
         axes.set_xlabel("magnetic field (mT)")
     panels[0].set_ylabel(f"G(H)/G(50 mT) - 1 (%), mean of {len(loops[0])} patches")
     panels[0].legend(frameon=False, fontsize="small")

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from kmc_oxy.analysis import fit
+from kmc_oxy.criteria import scanned
 from kmc_oxy.legs import legs
 from kmc_oxy.output_file import OutputFile, open_output
 
@@ -29,7 +30,7 @@ def main(inputs: Sequence[Path], output: Path) -> None:
 
 def draw_trains(axes: Axes, file: OutputFile) -> None:
     """One train per pulse duration."""
-    (duration_s,) = file.scan().values()
+    duration_s = scanned(file, "duration")
     for point, length_s in enumerate(duration_s):
         (train,) = (leg for leg in legs(file, point) if leg.kind == "train")
         values = train.values(file, "conductance")

@@ -8,8 +8,9 @@ import numpy as np
 from drawing import command_line, save, style
 from matplotlib.figure import Figure
 
-from kmc_oxy.criteria import Estimate
+from kmc_oxy.criteria import scanned
 from kmc_oxy.output_file import open_output
+from kmc_oxy.verdicts import Estimate
 
 
 def main(input: Path, output: Path) -> None:
@@ -17,7 +18,7 @@ def main(input: Path, output: Path) -> None:
     figure = Figure(figsize=(5.6, 4.4), layout="constrained")
     axes = figure.add_subplot()
     with open_output(input) as file:
-        (temperature_K,) = file.scan().values()
+        temperature_K = scanned(file, "temperature")
         values = file["conductance"][:, :, 0, 0, :2]
     for point, kelvin in enumerate(temperature_K):
         ratio = np.sort(values[point, :, 0] / values[point, :, 1])

@@ -9,13 +9,15 @@ from drawing import command_line, save, style
 from matplotlib.figure import Figure
 
 from kmc_oxy.analysis import ensemble_mean
+from kmc_oxy.criteria import scanned
 from kmc_oxy.output_file import open_output
 
 
 def main(input: Path, output: Path) -> None:
     """Draw a panel per intermediate state; bars are 95 % intervals of the mean."""
     with open_output(input) as file:
-        preparation, voltage_V, duration_s = file.scan().values()
+        preparation = scanned(file, "steps")
+        voltage_V, duration_s = scanned(file, "voltage"), scanned(file, "duration")
         values = file["conductance"][:, :, 0, 0, :2]
     change = 100 * (values[..., 1] / values[..., 0] - 1)
     figure = Figure(figsize=(10, 4.2), layout="constrained")

@@ -23,13 +23,14 @@ import fig4
 import fig5
 import fig_R
 import fig_T
+import fig_X
 import figS1
 import figS3
 
-from kmc_oxy.criteria import Verdict
 from kmc_oxy.experiments import EXPERIMENTS, SWEEP, Experiment, write_table
 from kmc_oxy.inputs import InputError
 from kmc_oxy.safe_files import StoreError
+from kmc_oxy.verdicts import Verdict
 
 INPUTS = Path(__file__).resolve().parent.parent / "inputs"
 
@@ -82,13 +83,14 @@ def main(
 
 def draw(folder: Path) -> None:
     """All figures, from the outputs in `folder`."""
-    fig1.main(INPUTS / "fig2.yaml", folder / "fig1.png")
+    fig1.main(INPUTS / "fig_X.yaml", folder / "fig1.png")
     fig2.main(folder / "fig2.h5", folder / "fig2.png")
     fig3.main([folder / "fig3a.h5", folder / "fig3b.h5"], folder / "fig3.png")
     fig4.main([folder / f"fig4{panel}.h5" for panel in "acd"], folder / "fig4.png")
     fig5.main(INPUTS / "fig3b.yaml", folder / "fig5.png")
     fig_R.main(folder / "fig_R.h5", folder / "fig_R.png")
     fig_T.main(folder / "fig_T.h5", folder / "fig_T.png")
+    fig_X.main(folder / "fig_X.h5", folder / "fig_X.png")
     figS1.main(folder / "figS1.h5", folder / "figS1.png")
     figS3.main(folder / "figS3.h5", folder / "figS3.png")
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from kmc_oxy import criteria
-from kmc_oxy.criteria import Estimate
 from kmc_oxy.experiments import COLUMNS, EXPERIMENTS, SWEEP, write_table
 from kmc_oxy.inputs import load
 from kmc_oxy.protocol import flatten
 from kmc_oxy.schema import Input
+from kmc_oxy.verdicts import Estimate
 
 ROOT = Path(__file__).resolve().parents[2]
 INPUTS = ROOT / "inputs"
@@ -149,7 +149,9 @@ def threshold_record(inside, outside):
     after = np.array([1 + size[volts] + 1e-3 * rng.standard_normal(5) for _, volts, _ in grid])
     values = np.stack([np.ones_like(after), after], axis=-1)
     preparation, voltage, duration = (np.array(column) for column in zip(*grid, strict=True))
-    return Record(values, {"a": preparation, "b": voltage, "c": duration})
+    # An output lists its keys by name.
+    keys = {"protocol.3.repeat.steps": preparation, "protocol.5.pulse.duration": duration}
+    return Record(values, {**keys, "protocol.5.pulse.voltage": voltage})
 
 
 @pytest.mark.parametrize(
@@ -182,8 +184,27 @@ def test_spin_valve(on, off, verdict):
     file = Record(np.ones((1, 6, 2)))
     values = np.array([on, off]) + [1e-2, 1e-5] * rng.standard_normal((6, 2))
     file.data["magnetoresistance"] = values[None, :, None, None, :]
+    file.data["voltage"] = np.array([3.0, -3.0])[None, None, None]
     found = [row.met for row in criteria.spin_valve(file) if row.met is not None]
     assert all(found) is verdict
+
+
+@pytest.mark.parametrize(("half", "verdict"), [(0.08, True), (0.01, False), (0.2, False)])
+def test_crosstalk_looks_at_half_selected_cells_only(half, verdict):
+    rng = np.random.default_rng(6)
+    change = np.full((4, 3), 5.0)
+    change[1], change[:, 2] = -half, half
+    change[1, 2] = 7.0
+    values = np.ones((1, 6, 4, 3, 3))
+    values[0, ..., 1] = 3.0  # during the pulses
+    values[0, ..., 2] = 1 + change * (1 + 0.01 * rng.standard_normal((6, 1, 1)))
+    file = Record(np.ones((1, 1, 1)), step=np.array([[1, 1, 1]]))
+    file.data["conductance"] = values
+    program = {"cell": [1, 2], "voltage": 3.0}
+    file.resolved = {"protocol": [{"pulse": {}}, {"program": program}]}
+    (row,) = criteria.crosstalk(file)
+    assert row.met is verdict
+    assert row.estimate.value == pytest.approx(100 * half, rel=0.02)
 
 
 def cycle_record(set_slope, reset_slope, spread):
@@ -278,6 +299,6 @@ def test_the_whole_script(tmp_path, scripts):
     verdicts = reproduce_paper.main(tmp_path, quick=True, settings=TINY, processes=2)
     assert {verdict.id for verdict in verdicts} == {each.id for each in EXPERIMENTS}
     assert (tmp_path / "table.csv").stat().st_size > 0
-    figures = {path.stem for path in tmp_path.glob("*.png")}
-    assert figures >= {"fig1", "fig2", "fig3", "fig4", "fig5", "fig_R", "fig_T", "figS1", "figS3"}
+    figures = {path.stem.removeprefix("fig").strip("_") for path in tmp_path.glob("*.png")}
+    assert figures == {"1", "2", "3", "4", "5", "R", "T", "X", "S1", "S3"}
     assert "met" in reproduce_paper.summary(verdicts)
