@@ -293,20 +293,33 @@ def scatter(trains: Trains, curve: UpdateCurve) -> Scatter:
     Scatter
         `device_to_device` is NaN for a single member.
     """
-    expected = [
-        np.interp(train[:, :-1], curve.conductance_S, curve.mean_S)
-        for train in trains.conductance_S
-    ]
-    changes = [np.diff(train, axis=1) for train in trains.conductance_S]
+    half_S = (curve.conductance_S[1] - curve.conductance_S[0]) / 2
+    low_S, high_S = curve.conductance_S[0] - half_S, curve.conductance_S[-1] + half_S
+    inside, expected, changes = [], [], []
+    for train in trains.conductance_S:
+        before_S = train[:, :-1]
+        # Pulses that the curve does not cover tell nothing about it.
+        within = (before_S >= low_S) & (before_S <= high_S)
+        inside.append(within)
+        expected.append(within * np.interp(before_S, curve.conductance_S, curve.mean_S))
+        changes.append(within * np.diff(train, axis=1))
     overlap = sum((e * c).sum(axis=1) for e, c in zip(expected, changes, strict=True))
     square = sum((e**2).sum(axis=1) for e in expected)
-    gains = overlap / square
+    known = square > 0
+    gains = np.divide(overlap, square, out=np.ones_like(square), where=known)
     residuals = [c - gains[:, None] * e for e, c in zip(expected, changes, strict=True)]
     pulses = sum(change.shape[1] for change in changes)
-    total = float(np.mean(np.concatenate([r.ravel() for r in residuals]) ** 2))
+    total = float(
+        np.mean(np.concatenate([r[i] for r, i in zip(residuals, inside, strict=True)]) ** 2)
+    )
     lasting, reading = total, 0.0
     if pulses > 3:
-        successive = np.concatenate([(r[:, 1:] * r[:, :-1]).ravel() for r in residuals])
+        successive = np.concatenate(
+            [
+                (r[:, 1:] * r[:, :-1])[i[:, 1:] & i[:, :-1]]
+                for r, i in zip(residuals, inside, strict=True)
+            ]
+        )
         covariance = float(successive.mean()) if successive.size else 0.0
         # A device's own mean is taken from its n steps: that lowers the expectations of variance
         # and covariance by a share 1/n of the lasting variance.
@@ -316,9 +329,18 @@ def scatter(trains: Trains, curve: UpdateCurve) -> Scatter:
             lasting, reading = total / (1 - 1 / pulses), 0.0
         elif lasting <= 0:
             lasting, reading = 0.0, total / 2
-    root_mean_square_S = np.sqrt(np.mean(np.concatenate([e.ravel() for e in expected]) ** 2))
+    root_mean_square_S = np.sqrt(square.sum() / sum(np.count_nonzero(i) for i in inside))
     return Scatter(
-        device_to_device=float(gains.std(ddof=1)) if gains.size > 1 else np.nan,
+        device_to_device=_weighted_spread(gains[known], square[known]),
         cycle_to_cycle=float(np.sqrt(lasting) / root_mean_square_S),
         reading_S=float(np.sqrt(reading)),
     )
+
+
+def _weighted_spread(values: Array, weights: Array) -> float:
+    """Standard deviation; what was seen of a value in few or small steps counts for little."""
+    if values.size < 2:
+        return np.nan
+    mean = np.average(values, weights=weights)
+    variance = np.average((values - mean) ** 2, weights=weights)
+    return float(np.sqrt(variance * values.size / (values.size - 1)))
