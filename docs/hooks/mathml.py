@@ -8,6 +8,8 @@ from latex2mathml.converter import convert
 # What pymdownx.arithmatex leaves of `$...$` and `$$...$$` in its generic mode.
 _INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.S)
 _DISPLAY = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.S)
+# Names of keys: browsers know no monospace letters in MathML, but text keeps a word together.
+_KEY = re.compile(r"\\mathtt\{([^}]*)\}")
 
 
 def on_page_content(content: str, **_: object) -> str:
@@ -17,4 +19,5 @@ def on_page_content(content: str, **_: object) -> str:
 
 
 def _mathml(latex: str, display: str) -> str:
-    return convert(html.unescape(latex).strip(), display=display)
+    latex = _KEY.sub(lambda found: f"\\text{{{found[1]}}}", html.unescape(latex))
+    return convert(latex.replace(r"\_", "_").strip(), display=display)
