@@ -258,7 +258,8 @@ def endurance(file: OutputFile) -> list[Verdict]:
 
 def cycle_numbers(file: OutputFile) -> Array:
     """Number of the cycle that each on reading belongs to: two pulses, and so two legs, each."""
-    return 1.0 + file["leg"][0, 0::2] // 2
+    legs_before: NDArray = file["leg"][0, 0::2] - file["leg"][0, 0]
+    return 1.0 + legs_before // 2
 
 
 def spin_valve(file: OutputFile) -> list[Verdict]:

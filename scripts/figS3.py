@@ -6,7 +6,7 @@ from pathlib import Path
 
 from drawing import command_line, draw_mean, save, style
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter
 
 from kmc_oxy.criteria import cycle_numbers
 from kmc_oxy.output_file import open_output
@@ -25,6 +25,7 @@ def main(input: Path, output: Path) -> None:
     axes.set_xlabel("cycle")
     axes.set_ylabel(f"conductance of a patch, mean of {len(values)}")
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False, fontsize="small")
     save(figure, output)
 
