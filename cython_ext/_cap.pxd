@@ -79,6 +79,23 @@ cdef extern from *:
         *out = kmc_row_add(kmc_row_max(t, zero), lift);
         *back = kmc_row_add(kmc_row_max(kmc_row_sub(zero, t), zero), lift);
     }
+
+    /* Raise the weights of capped hops to what lies beyond them, so far as their rates allow. */
+    static inline kmc_row kmc_raise(kmc_row weight, const int16_t *slower, kmc_row tilt, int gamma,
+                                    kmc_row beyond)
+    {
+        kmc_row over = kmc_row_sub(kmc_row_load(slower), kmc_row_all(gamma));
+        kmc_row full = kmc_row_add(over, kmc_row_max(tilt, kmc_row_all(0)));
+        kmc_row raised = kmc_row_min(full, kmc_row_add(tilt, beyond));
+        return kmc_row_max(weight, kmc_row_and(raised, kmc_row_greater(over, kmc_row_all(0))));
+    }
+    static inline kmc_row kmc_raise_out(kmc_row out, const int16_t *slower, const int16_t *tilt,
+                                        int gamma, kmc_row beyond)
+    { return kmc_raise(out, slower, kmc_row_load(tilt), gamma, beyond); }
+    static inline kmc_row kmc_raise_back(kmc_row back, const int16_t *slower, const int16_t *tilt,
+                                         int gamma, kmc_row beyond)
+    { return kmc_raise(back, slower, kmc_row_sub(kmc_row_all(0), kmc_row_load(tilt)), gamma,
+                       beyond); }
     """
     const int FROZEN "KMC_FROZEN"
     ctypedef struct row_t "kmc_row":
@@ -94,6 +111,12 @@ cdef extern from *:
     void cap_weights "kmc_weights"(
         const int16_t *slower, const int16_t *tilt, int gamma, row_t *out, row_t *back
     ) noexcept nogil
+    row_t raise_out "kmc_raise_out"(
+        row_t out, const int16_t *slower, const int16_t *tilt, int gamma, row_t beyond
+    ) noexcept nogil
+    row_t raise_back "kmc_raise_back"(
+        row_t back, const int16_t *slower, const int16_t *tilt, int gamma, row_t beyond
+    ) noexcept nogil
 
 cdef enum:
     OCTAVE = 16                 # steps of the logarithm per factor of two
@@ -108,6 +131,7 @@ cdef struct Cap:
 cdef struct Weights:            # of all hops at one site, log over Gamma
     row_t out[MOST_CHUNKS]
     row_t back[MOST_CHUNKS]
+    int16_t beyond[LANES * MOST_CHUNKS]     # what lies beyond each neighbour
 
 
 cdef inline uint64_t cap_slots(const int16_t *logs, int gamma, int chunks) noexcept nogil:
@@ -153,3 +177,55 @@ cdef inline void cap_competitors(
             row_and(x.back[c], row_select((taken_x >> (8 * c)) & 255))))
     forward[0] = row_largest(most_forward)
     backward[0] = row_largest(most_backward)
+
+
+cdef inline int cap_most(const row_t *weight, uint64_t slots, int chunks) noexcept nogil:
+    """Largest weight among some slots; zero where none exceeds Gamma."""
+    cdef row_t most = row_all(0)
+    cdef int c
+    for c in range(chunks):
+        most = row_max(most, row_and(weight[c], row_select((slots >> (8 * c)) & 255)))
+    return row_largest(most)
+
+
+cdef inline uint64_t cap_more(
+    const row_t *weight, uint64_t slot, uint64_t slots, int chunks
+) noexcept nogil:
+    """Those of some slots that weigh more than a given one (a mask of one bit)."""
+    cdef row_t own = row_all(cap_most(weight, slot, chunks))
+    cdef uint64_t more = 0
+    cdef int c
+    for c in range(chunks):
+        more |= <uint64_t>row_bits(row_greater(weight[c], own)) << (8 * c)
+    return more & slots
+
+
+cdef inline void cap_side(
+    const Cap *cap, const int16_t *logs, const Weights *x, uint64_t blocked, int slot,
+    int chunks, int *own, int *hole
+) noexcept nogil:
+    """What competes at site x with the bond at `slot`.
+
+    own: largest weight of the other ways out of an oxygen at x, hole: that of other oxygens that
+    would take a hole at x; both with what lies one step beyond.
+    """
+    cdef uint64_t other = ~(<uint64_t>1 << slot)
+    cdef uint64_t opened = ~blocked & other, taken = blocked & other
+    # An oxygen that left x would leave a hole there, and one that came to x could go on.
+    cdef row_t after_leaving = row_all(cap_most(x.back, taken, chunks))
+    cdef row_t after_coming = row_all(cap_most(x.out, opened, chunks))
+    cdef row_t most_own = row_all(0), most_hole = row_all(0), beyond
+    cdef const int16_t *tilt = logs + LANES * chunks
+    cdef int c
+    for c in range(chunks):
+        beyond = row_load(x.beyond + LANES * c)
+        most_own = row_max(most_own, row_and(
+            row_select((opened >> (8 * c)) & 255),
+            raise_out(x.out[c], logs + LANES * c, tilt + LANES * c, cap.gamma,
+                      row_max(beyond, after_leaving))))
+        most_hole = row_max(most_hole, row_and(
+            row_select((taken >> (8 * c)) & 255),
+            raise_back(x.back[c], logs + LANES * c, tilt + LANES * c, cap.gamma,
+                       row_max(beyond, after_coming))))
+    own[0] = row_largest(most_own)
+    hole[0] = row_largest(most_hole)

@@ -12,7 +12,8 @@ from numpy.random cimport bitgen_t
 
 from _blocks cimport BLOCK, Block, block_refill
 from _cap cimport (
-    Cap, FROZEN, LANES, OCTAVE, Weights, cap_competitors, cap_site, cap_slots,
+    Cap, FROZEN, LANES, OCTAVE, Weights,
+    cap_competitors, cap_more, cap_most, cap_side, cap_site, cap_slots,
 )
 from _events cimport (
     Events, GROUPS, UNLISTED,
@@ -81,6 +82,7 @@ cdef class Graph:
     cdef readonly int chunks    # vectors of LANES logarithms that hold a row
     cdef int32_t *neighbour     # (n + 1, stride): site at the other end, n where there is none
     cdef uint8_t *reverse       # (n + 1, degree): this site's slot there; NULL where it is packed
+    cdef bint triangles         # whether neighbours of a site are ever neighbours of each other
 
     def __init__(self, int n_sites, const int32_t[:, ::1] bonds):
         """`bonds` names each pair of sites once."""
@@ -116,6 +118,21 @@ cdef class Graph:
             self._enter(j, used[j], i, used[i])
             used[i] += 1
             used[j] += 1
+        self.triangles = self._has_triangles(bonds)
+
+    cdef bint _has_triangles(self, const int32_t[:, ::1] bonds) noexcept:
+        cdef int64_t b
+        cdef int k, l
+        cdef const int32_t *near
+        cdef const int32_t *far
+        for b in range(bonds.shape[0]):
+            near = self.neighbour + <int64_t>bonds[b, 0] * self.stride
+            far = self.neighbour + <int64_t>bonds[b, 1] * self.stride
+            for k in range(self.degree):
+                for l in range(self.degree):
+                    if near[k] == far[l] and near[k] != self.n_sites:
+                        return True
+        return False
 
     cdef void _enter(self, int64_t x, int slot, int64_t y, int slot_there) noexcept:
         self.neighbour[x * self.stride + slot] = <int32_t>y
@@ -210,6 +227,7 @@ cdef struct State:
     int n_sites
     int degree
     int chunks
+    bint triangles
     const int32_t *neighbour
     const uint8_t *reverse
     const double *rate          # quenched rates, rows of `degree`
@@ -222,6 +240,7 @@ cdef struct State:
     Block block
     int64_t hops
     int64_t trials
+    int64_t *refreshed          # hop after which all rates of this oxygen were last made anew
 
 
 cdef inline uint64_t blocked_of(const State *s, int64_t site, int degree) noexcept nogil:
@@ -275,8 +294,59 @@ cdef inline double scaled(const State *s, double rate, int over) noexcept nogil:
     return rate * (s.cap.factor[over & (OCTAVE - 1)] * kmc_power_of_two(-(over // OCTAVE)))
 
 
+cdef inline uint64_t onward(const State *s, int64_t x, int k, int degree) noexcept nogil:
+    """Slots of x's neighbour at slot k that lead beyond it: neither to x nor beside x.
+
+    What is beside x is left out because it might be the other end of the bond that is judged,
+    whose occupation must not matter.
+    """
+    cdef int64_t y = neighbours_of(s, x, degree)[k]
+    cdef const int32_t *far = neighbours_of(s, y, degree)
+    cdef const int32_t *near = neighbours_of(s, x, degree)
+    cdef uint64_t slots = ~(<uint64_t>1 << reverse_of(s, x, k, degree))
+    cdef int l, m
+    if s.triangles:
+        for l in range(degree):
+            for m in range(degree):
+                if far[l] == near[m]:
+                    slots &= ~(<uint64_t>1 << l)
+    return slots
+
+
+cdef inline void weigh(
+    const State *s, int64_t x, Weights *weights, int degree, int reach
+) noexcept nogil:
+    """Weights of all hops at x and, with a reach of 2, what lies beyond each of its capped bonds.
+
+    Beyond an empty neighbour: its ways on. Beyond an occupied one: who would take its place.
+    """
+    cdef int chunks = chunks_of(s, degree)
+    cdef const int16_t *logs = logs_of(s, x, chunks)
+    cdef uint64_t capped = cap_slots(logs, s.cap.gamma, chunks)
+    cdef uint64_t blocked = blocked_of(s, x, degree), blocked_y
+    cdef Weights at_y
+    cdef int64_t y
+    cdef int k
+    cap_site(logs, s.cap.gamma, chunks, weights)
+    if reach < 2:
+        return
+    memset(weights.beyond, 0, LANES * chunks * sizeof(int16_t))
+    while capped:
+        k = kmc_low_bit(capped)
+        capped &= capped - 1
+        y = neighbours_of(s, x, degree)[k]
+        cap_site(logs_of(s, y, chunks), s.cap.gamma, chunks, &at_y)
+        blocked_y = blocked_of(s, y, degree)
+        if (blocked >> k) & 1:
+            weights.beyond[k] = <int16_t>cap_most(
+                at_y.back, blocked_y & onward(s, x, k, degree), chunks)
+        else:
+            weights.beyond[k] = <int16_t>cap_most(
+                at_y.out, ~blocked_y & onward(s, x, k, degree), chunks)
+
+
 cdef inline void cap_hop(
-    State *s, int64_t x, int k, const Weights *weights_x, int degree
+    State *s, int64_t x, int k, const Weights *weights_x, int degree, int reach
 ) noexcept nogil:
     """Effective rate of the possible hop out of slot k of x, whose bond is capped.
 
@@ -288,17 +358,24 @@ cdef inline void cap_hop(
     cdef int64_t y = neighbours_of(s, x, degree)[k]
     cdef int over = logs[k] - s.cap.gamma
     cdef int tilt = logs[LANES * chunks + k]
-    cdef int forward, backward, best
+    cdef int own_x, hole_x, own_y, hole_y, forward, backward, best
     cdef Weights weights_y
-    cap_site(logs_of(s, y, chunks), s.cap.gamma, chunks, &weights_y)
-    cap_competitors(weights_x, blocked_of(s, x, degree), k,
-                    &weights_y, blocked_of(s, y, degree), reverse_of(s, x, k, degree),
-                    chunks, &forward, &backward)
+    weigh(s, y, &weights_y, degree, reach)
+    if reach < 2:
+        cap_competitors(weights_x, blocked_of(s, x, degree), k,
+                        &weights_y, blocked_of(s, y, degree), reverse_of(s, x, k, degree),
+                        chunks, &forward, &backward)
+    else:
+        cap_side(&s.cap, logs, weights_x, blocked_of(s, x, degree), k, chunks, &own_x, &hole_x)
+        cap_side(&s.cap, logs_of(s, y, chunks), &weights_y, blocked_of(s, y, degree),
+                 reverse_of(s, x, k, degree), chunks, &own_y, &hole_y)
+        forward = max(own_x, hole_y)
+        backward = max(own_y, hole_x)
     if tilt > 0:
         forward -= tilt
     else:
         backward += tilt
-    best = forward if forward > backward else backward
+    best = max(forward, backward)
     if best > 0:
         over -= best
     s.effective[x * degree + k] = scaled(s, s.rate[x * degree + k], over)
@@ -338,13 +415,14 @@ cdef inline int direction(
     return slot
 
 
-cdef inline void refresh(State *s, int64_t x, int degree, bint capped) noexcept nogil:
+cdef inline void refresh(State *s, int64_t x, int degree, int reach) noexcept nogil:
     """The surroundings of the oxygen at x have changed: its rates and its group anew."""
     cdef uint64_t open_slots, slots
     cdef int k, chunks
     cdef const int16_t *logs
     cdef Weights weights
-    if capped:
+    if reach:
+        s.refreshed[x] = s.hops
         chunks = chunks_of(s, degree)
         logs = logs_of(s, x, chunks)
         open_slots = ~blocked_of(s, x, degree)
@@ -353,15 +431,15 @@ cdef inline void refresh(State *s, int64_t x, int degree, bint capped) noexcept 
             s.effective[x * degree + k] = s.rate[x * degree + k]
         slots &= open_slots
         if slots:
-            cap_site(logs, s.cap.gamma, chunks, &weights)
+            weigh(s, x, &weights, degree, reach)
             while slots:
-                cap_hop(s, x, kmc_low_bit(slots), &weights, degree)
+                cap_hop(s, x, kmc_low_bit(slots), &weights, degree, reach)
                 slots &= slots - 1
     events_update(&s.events, <int32_t>x, total_rate(s, x, degree))
 
 
 cdef inline void refresh_around(
-    State *s, int64_t center, int64_t other, int degree, bint capped
+    State *s, int64_t center, int64_t other, int degree, int reach
 ) noexcept nogil:
     """Refresh whatever the occupation of `center` bears on, apart from the oxygen at `other`."""
     cdef int chunks = chunks_of(s, degree)
@@ -376,9 +454,9 @@ cdef inline void refresh_around(
     while taken:
         y = neighbour[kmc_low_bit(taken)]
         taken &= taken - 1
-        if y != other and y != s.n_sites:
-            refresh(s, y, degree, capped)
-    if not capped:
+        if y != other and y != s.n_sites and not (reach and s.refreshed[y] == s.hops):
+            refresh(s, y, degree, reach)
+    if not reach:
         return
     for k in range(degree):
         y = neighbour[k]
@@ -390,15 +468,54 @@ cdef inline void refresh_around(
             l = kmc_low_bit(far)
             far &= far - 1
             p = neighbours_of(s, y, degree)[l]
-            if p == center or p == other:
+            if p == center or p == other or s.refreshed[p] == s.hops:
                 continue
             back = reverse_of(s, y, l, degree)
-            cap_site(logs_of(s, p, chunks), s.cap.gamma, chunks, &weights)
-            cap_hop(s, p, back, &weights, degree)
+            weigh(s, p, &weights, degree, reach)
+            cap_hop(s, p, back, &weights, degree, reach)
             events_update(&s.events, <int32_t>p, total_rate(s, p, degree))
 
 
-cdef inline void hop(State *s, int64_t i, int k, int degree, bint capped) noexcept nogil:
+cdef inline bint outlook_changed(
+    const State *s, int64_t center, int k, int degree
+) noexcept nogil:
+    """Whether the occupation of `center` bears on what lies beyond its neighbour at slot k.
+
+    It does not where two of that neighbour's other hops weigh more: whoever looks from one of the
+    two still sees the other.
+    """
+    cdef int chunks = chunks_of(s, degree)
+    cdef int64_t y = neighbours_of(s, center, degree)[k]
+    cdef int slot = reverse_of(s, center, k, degree)
+    cdef uint64_t blocked = blocked_of(s, y, degree), own = <uint64_t>1 << slot, more
+    cdef Weights weights
+    if y == s.n_sites or not cap_slots(logs_of(s, y, chunks), s.cap.gamma, chunks):
+        return False
+    cap_site(logs_of(s, y, chunks), s.cap.gamma, chunks, &weights)
+    if (blocked_of(s, center, degree) >> k) & 1:
+        if cap_most(weights.back, own, chunks) == 0:
+            return False
+        more = cap_more(weights.back, own, blocked, chunks)
+    else:
+        if cap_most(weights.out, own, chunks) == 0:
+            return False
+        more = cap_more(weights.out, own, ~blocked, chunks)
+    return s.triangles or not more & (more - 1)
+
+
+cdef inline void refresh_beyond(
+    State *s, int64_t center, int64_t other, int degree
+) noexcept nogil:
+    """Refresh whatever looks at `center` across one of its neighbours."""
+    cdef int64_t y
+    cdef int k
+    for k in range(degree):
+        y = neighbours_of(s, center, degree)[k]
+        if y != other and outlook_changed(s, center, k, degree):
+            refresh_around(s, y, other, degree, 2)
+
+
+cdef inline void hop(State *s, int64_t i, int k, int degree, int reach) noexcept nogil:
     """Move the oxygen at i through slot k."""
     cdef int64_t j = neighbours_of(s, i, degree)[k]
     events_remove(&s.events, <int32_t>i)
@@ -406,10 +523,13 @@ cdef inline void hop(State *s, int64_t i, int k, int degree, bint capped) noexce
     s.occupied[j] = 1
     tell_neighbours(s, i, False, degree)
     tell_neighbours(s, j, True, degree)
-    refresh_around(s, i, j, degree, capped)
-    refresh_around(s, j, i, degree, capped)
-    refresh(s, j, degree, capped)
     s.hops += 1
+    refresh_around(s, i, j, degree, reach)
+    refresh_around(s, j, i, degree, reach)
+    if reach == 2:
+        refresh_beyond(s, i, j, degree)
+        refresh_beyond(s, j, i, degree)
+    refresh(s, j, degree, reach)
     events_settle(&s.events)
 
 
@@ -447,7 +567,7 @@ cdef inline void fetch_ahead(State *s, int degree) noexcept nogil:
 
 cdef inline int run_events(
     State *s, double horizon, int64_t most_trials, double *clock,
-    int degree, bint capped, bint large
+    int degree, int reach, bint large
 ) noexcept nogil:
     """Run until `horizon` seconds from now or for `most_trials` trials.
 
@@ -478,7 +598,7 @@ cdef inline int run_events(
         k = direction(s, site, uniform(s.block.word[2 * s.block.next + 1]) * bound, degree)
         s.block.next += 1
         if k < degree:
-            hop(s, site, k, degree, capped)
+            hop(s, site, k, degree, reach)
             mean_wait = 1.0 / events_rate(&s.events) if s.events.total else -1.0
             if s.events.out_of_memory:
                 return -1
@@ -497,21 +617,22 @@ cdef class Kernel:
     cdef State s
     cdef readonly Graph graph
     cdef readonly RateTable table
-    cdef readonly bint capped
+    cdef readonly int reach     # of the cap: 0 in exact mode, otherwise 1 or 2 steps
     cdef object bit_generator
 
-    def __init__(self, Graph graph, const uint8_t[::1] occupied, bit_generator, bint capped):
+    def __init__(self, Graph graph, const uint8_t[::1] occupied, bit_generator, int reach):
         cdef State *s = &self.s
         cdef size_t rows = graph.n_sites + 1
         cdef int g
         self.graph = graph
-        self.capped = capped
+        self.reach = reach
         self.bit_generator = bit_generator
         s.block.bitgen = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
         s.block.next = BLOCK
         s.n_sites = graph.n_sites
         s.degree = graph.degree
         s.chunks = graph.chunks
+        s.triangles = graph.triangles
         s.neighbour = graph.neighbour
         s.reverse = graph.reverse
         s.occupied = <uint8_t *>allocate(rows, sizeof(uint8_t))
@@ -521,8 +642,9 @@ cdef class Kernel:
             s.blocked = <uint8_t *>allocate(rows, sizeof(uint8_t))
         else:
             s.blocked_wide = <uint64_t *>allocate(rows, sizeof(uint64_t))
-        if capped:
+        if reach:
             s.effective = <double *>allocate(rows * graph.degree, sizeof(double))
+            s.refreshed = <int64_t *>allocate(rows, sizeof(int64_t))
         for g in range(OCTAVE):
             s.cap.factor[g] = exp2(-g / <double>OCTAVE)
         if graph.n_sites:
@@ -534,11 +656,12 @@ cdef class Kernel:
         free(self.s.occupied)
         free(self.s.blocked)
         free(self.s.blocked_wide)
+        free(self.s.refreshed)
         free(self.s.events.group)
         free(self.s.events.place)
         for g in range(GROUPS):
             free(self.s.events.member[g])
-        if self.capped:
+        if self.reach:
             free(self.s.effective)
 
     cdef void _mask(self) noexcept:
@@ -571,18 +694,18 @@ cdef class Kernel:
         """
         cdef State *s = &self.s
         cdef int64_t x
-        if table.graph is not self.graph or table.capped != self.capped:
+        if table.graph is not self.graph or table.capped != (self.reach > 0):
             raise ValueError("The rate table belongs to another graph or mode.")
         self.table = table
         s.rate = table.rate
         s.cap.logs = table.logs
         s.cap.gamma = gamma
-        if not self.capped:
+        if not self.reach:
             s.effective = table.rate
         self._clear(table.offset, 0)
         for x in range(s.n_sites):
             if s.occupied[x]:
-                refresh(s, x, s.degree, self.capped)
+                refresh(s, x, s.degree, self.reach)
         self._settle()
 
     def lower_gamma(self, int gamma):
@@ -593,7 +716,7 @@ cdef class Kernel:
         with nogil:
             for x in range(s.n_sites):
                 if s.occupied[x] and cap_slots(logs_of(s, x, s.chunks), gamma, s.chunks):
-                    refresh(s, x, s.degree, True)
+                    refresh(s, x, s.degree, self.reach)
         self._settle()
 
     cdef void _clear(self, int offset, int anchor) noexcept:
@@ -626,16 +749,19 @@ cdef class Kernel:
         with self.bit_generator.lock, nogil:
             if self.s.degree != LATTICE_DEGREE:
                 outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                     self.s.degree, self.capped, False)
-            elif self.capped:
+                                     self.s.degree, self.reach, False)
+            elif self.reach == 2:
                 outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                     LATTICE_DEGREE, True, False)
+                                     LATTICE_DEGREE, 2, False)
+            elif self.reach == 1:
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock,
+                                     LATTICE_DEGREE, 1, False)
             elif self.s.n_sites < LARGE:
                 outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                     LATTICE_DEGREE, False, False)
+                                     LATTICE_DEGREE, 0, False)
             else:
                 outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                     LATTICE_DEGREE, False, True)
+                                     LATTICE_DEGREE, 0, True)
         if outcome < 0:
             raise MemoryError("No memory for the event list.")
         return clock, outcome == 1

@@ -94,6 +94,7 @@ class CrossPoint:
             seed=self.seed,
             stream=(point, *self.cell),
             tolerance=tolerance,
+            reach=self.inputs.engine.reach,
         )
 
 

@@ -144,7 +144,7 @@ class Lattice:
 
     @property
     def bonds(self) -> NDArray[np.int32]:
-        """Nearest-neighbour bonds, each once as (site, its +x, +y or +z neighbour), shape (m, 2)."""
+        """Nearest-neighbour bonds, each once: (site, its +x, +y or +z neighbour), shape (m, 2)."""
         return self._bond_table[0]
 
     @property

@@ -193,6 +193,13 @@ class EngineSettings(Section):
         "are slowed down",
     )
     tolerance: Number = Field(default=1 / 30, gt=0, lt=1, description="1/C of the rate cap")
+    reach: Whole = Field(
+        default=2,
+        ge=1,
+        le=2,
+        description="how many steps around a bond the rate cap looks for competing hops; 1 is two "
+        "to five times as fast and less safe (docs/cap.md)",
+    )
     check_tolerance: Flag = Field(
         default=False,
         description="whether a few members are run at 3 times the tolerance as well, and "

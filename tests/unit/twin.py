@@ -20,8 +20,8 @@ def log_steps(rate):
 
 
 class Twin:
-    def __init__(self, n, bonds, k_ij, k_ji, occupied, bit_generator_state, gamma=None):
-        self.n, self.gamma = n, gamma
+    def __init__(self, n, bonds, k_ij, k_ji, occupied, bit_generator_state, gamma=None, reach=2):
+        self.n, self.gamma, self.reach = n, gamma, reach
         self.neighbours = [[] for _ in range(n)]
         self.rate = {}
         for (i, j), forward, back in zip(bonds.tolist(), k_ij, k_ji, strict=True):
@@ -34,6 +34,13 @@ class Twin:
         bit_generator.state = json.loads(bit_generator_state)
         self.random = np.random.Generator(bit_generator)
         self.next = BLOCK
+        self.sites_beyond = {
+            (x, y): [z for z in self.neighbours[y] if z != x and z not in self.neighbours[x]]
+            for x, y in self.rate
+        }
+        self.triangles = any(
+            set(self.neighbours[i]) & set(self.neighbours[j]) for i, j in bonds.tolist()
+        )
         most = max(sum(self.rate[x, y] for y in self.neighbours[x]) for x in range(n))
         self.offset = max(self.quarters(most) // 4 - 255, -900)
         self.members = {g: [] for g in range(1024)}
@@ -41,6 +48,7 @@ class Twin:
         self.effective = {}
         self.anchor = 0
         self.hops = self.trials = 0
+        self.weigh()
         for x in range(n):
             if self.occupied[x]:
                 self.refresh(x)
@@ -56,8 +64,15 @@ class Twin:
     def slower(self, x, y):
         return min(self.log[x, y], self.log[y, x])
 
+    def weigh(self):
+        """Weights at a new Gamma: log W(x -> y) / Gamma of every hop."""
+        if self.gamma is not None:
+            self.weights = {bond: self.weight_of_hop(*bond) for bond in self.rate}
+
     def weight(self, x, y):
-        """log W(x -> y) / Gamma."""
+        return self.weights[x, y]
+
+    def weight_of_hop(self, x, y):
         tilt = max(self.log[x, y] - self.log[y, x], 0)
         below = self.gamma - self.slower(x, y)
         if below < 0:
@@ -65,11 +80,38 @@ class Twin:
         three, hundred = round(OCTAVE * math.log2(3)), round(OCTAVE * math.log2(100))
         return tilt + min(max(three - below, 0), hundred - below)
 
+    def shown(self, x, y):
+        """Sites beyond y as seen from its neighbour x."""
+        return self.sites_beyond[x, y]
+
+    def capped(self, x, y):
+        return self.slower(x, y) > self.gamma
+
+    def raised(self, x, y, beyond):
+        """Weight of x -> y, raised as far as its rate allows where more lies beyond."""
+        weight = self.weight(x, y)
+        if self.reach < 2 or not self.capped(x, y):
+            return weight
+        full = self.log[x, y] - self.gamma
+        return max(weight, min(full, self.log[x, y] - self.log[y, x] + max([0, *beyond])))
+
     def competitors(self, x, y):
         """Largest weight of what would end the state 'oxygen at x, hole at y' otherwise."""
-        own = [self.weight(x, z) for z in self.neighbours[x] if z != y and not self.occupied[z]]
-        others = [self.weight(z, y) for z in self.neighbours[y] if z != x and self.occupied[z]]
-        return max([0, *own, *others])
+        others_at = {
+            c: [z for z in self.neighbours[c] if z != other] for c, other in ((x, y), (y, x))
+        }
+        best = [0]
+        for z in others_at[x]:
+            if not self.occupied[z]:  # the oxygen at x goes to z: then on, or its place is taken
+                onward = [self.weight(z, v) for v in self.shown(x, z) if not self.occupied[v]]
+                filling = [self.weight(v, x) for v in others_at[x] if self.occupied[v]]
+                best.append(self.raised(x, z, onward + filling))
+        for z in others_at[y]:
+            if self.occupied[z]:  # the oxygen at z comes to y: then on, or its place is taken
+                onward = [self.weight(y, v) for v in others_at[y] if not self.occupied[v]]
+                filling = [self.weight(v, z) for v in self.shown(y, z) if self.occupied[v]]
+                best.append(self.raised(z, y, onward + filling))
+        return max(best)
 
     def scaled(self, x, y):
         rate = self.rate[x, y]
@@ -135,16 +177,34 @@ class Twin:
             if self.gamma is None or self.occupied[y]:
                 continue
             for p in self.neighbours[y]:
-                if self.occupied[p] and self.slower(p, y) > self.gamma and p not in (center, other):
+                if self.occupied[p] and self.capped(p, y) and p not in (center, other):
                     self.refresh(p, bonds=[y])
+
+    def outlook_changed(self, center, y):
+        """Whether the occupation of `center` bears on what lies beyond its neighbour y."""
+        if not any(self.capped(y, z) for z in self.neighbours[y]):
+            return False
+        if self.occupied[y]:
+            weight = {z: self.weight(z, y) for z in self.neighbours[y] if self.occupied[z]}
+            own = self.weight(center, y)
+        else:
+            weight = {z: self.weight(y, z) for z in self.neighbours[y] if not self.occupied[z]}
+            own = self.weight(y, center)
+        more = sum(w > own for z, w in weight.items() if z != center)
+        return own > 0 and (self.triangles or more < 2)
+
+    def refresh_beyond(self, center, other):
+        for y in self.neighbours[center]:
+            if y != other and self.outlook_changed(center, y):
+                self.refresh_around(y, other)
 
     # Time ----------------------------------------------------------------------------------
 
     def lower_gamma(self, gamma):
         self.gamma = gamma
+        self.weigh()
         for x in range(self.n):
-            capped = any(self.slower(x, y) > gamma for y in self.neighbours[x])
-            if self.occupied[x] and capped:
+            if self.occupied[x] and any(self.capped(x, y) for y in self.neighbours[x]):
                 self.refresh(x)
         self.settle()
 
@@ -184,6 +244,9 @@ class Twin:
         self.occupied[i], self.occupied[j] = False, True
         self.refresh_around(i, j)
         self.refresh_around(j, i)
+        if self.gamma is not None and self.reach == 2:
+            self.refresh_beyond(i, j)
+            self.refresh_beyond(j, i)
         self.refresh(j)
         self.hops += 1
         self.settle()
