@@ -21,6 +21,8 @@ from kmc_oxy.output_file import OutputFile
 
 #: More maps than this are thinned.
 MAX_MAPS = 3
+#: More programmed cells than this are drawn without their spread over members.
+MAX_SPREADS = 3
 #: Larger arrays have no numbers in their cells.
 MAX_LABELLED_CELLS = 64
 
@@ -129,7 +131,10 @@ def _draw_maps(
     members = file["conductance"].shape[1]
     label = "conductance" + (f" (mean of {members} members)" if members > 1 else "")
     figure = axes[0].figure
-    figure.colorbar(mesh, ax=axes, label=label, format=SIEMENS)
+    bar = figure.colorbar(mesh, ax=axes, label=label, format=SIEMENS)
+    if positive.size and positive.max() < 10 * positive.min():
+        # Within a decade there may be no other ticks than the minor ones.
+        bar.ax.yaxis.set_minor_formatter(SIEMENS)
 
 
 def _write_values(axes: Axes, values_S: NDArray[np.float64], norm: LogNorm | None) -> None:
@@ -147,14 +152,16 @@ def _write_values(axes: Axes, values_S: NDArray[np.float64], norm: LogNorm | Non
 
 
 def _draw_programs(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> None:
-    """Conductance of each programmed cell against its pulses."""
+    """Conductance of each programmed cell against its pulses, mean over members."""
     drawn = thin(programs)
     everything: list[Iterable[float]] = []
     for number, leg in enumerate(drawn):
         values = leg.values(file, "conductance", *(leg.cell or (0, 0)))
         look = style(number) | {"linestyle": LINES[number % len(LINES)]}
         label = f"{leg.voltage_V[-1]:+g} V on {_name(leg.cell or (0, 0))}"
-        draw_curve(axes, leg.pulse, values, look, label)
+        # The spreads of many cells would hide each other.
+        shown = values if len(drawn) <= MAX_SPREADS else values.mean(axis=0, keepdims=True)
+        draw_curve(axes, leg.pulse, shown, look, label)
         if leg.target_S is not None:
             axes.axhline(leg.target_S, color=look["color"], linestyle=":", linewidth=1)
             everything.append([leg.target_S])
