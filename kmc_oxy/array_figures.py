@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis import ensemble_mean
@@ -21,6 +21,8 @@ from kmc_oxy.output_file import OutputFile
 
 #: More maps than this are thinned.
 MAX_MAPS = 3
+#: A colour scale of less than this ratio has its minor ticks labelled.
+LABEL_BELOW_RATIO = 30.0
 #: More programmed cells than this are drawn without their spread over members.
 MAX_SPREADS = 3
 #: Larger arrays have no numbers in their cells.
@@ -132,8 +134,8 @@ def _draw_maps(
     label = "conductance" + (f" (mean of {members} members)" if members > 1 else "")
     figure = axes[0].figure
     bar = figure.colorbar(mesh, ax=axes, label=label, format=SIEMENS)
-    if positive.size and positive.max() < 10 * positive.min():
-        # Within a decade there may be no other ticks than the minor ones.
+    if positive.size and positive.max() < LABEL_BELOW_RATIO * positive.min():
+        # There may be no other ticks than the minor ones.
         bar.ax.yaxis.set_minor_formatter(SIEMENS)
 
 
@@ -167,6 +169,7 @@ def _draw_programs(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> Non
             everything.append([leg.target_S])
         everything.append(values.ravel())
     scale_of(axes, itertools.chain.from_iterable(everything))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("pulse number")
     axes.set_ylabel("conductance of the programmed cell")
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))

@@ -49,9 +49,7 @@ CELL_READING = ("row", "column", "reading")
 ROW_READING = ("row", "reading")
 
 OBSERVABLES = (
-    Observable(
-        "conductance", CELL_READING, "S", "low-bias conductance, parallel magnetisations"
-    ),
+    Observable("conductance", CELL_READING, "S", "low-bias conductance, parallel magnetisations"),
     Observable("magnetoresistance", CELL_READING, "1", "(G_P - G_AP)/G_AP, signed"),
     Observable("oxygen_organic", CELL_READING, "1", "number of oxygens in Gaq3", np.int64),
     Observable("profile", (*CELL_READING, "layer"), "1", "occupied fraction of the layer"),
