@@ -87,9 +87,13 @@ class Job:
             found += [pid for pid in level if names[pid].startswith(sys.executable)]
         return sorted(found)
 
-    def end(self, timeout_s=60):
+    def end(self, timeout_s=120):
         """Wait for the end: exit code, standard output, standard error."""
-        out, err = self.process.communicate(timeout=timeout_s)
+        try:
+            out, err = self.process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            kill([self.process.pid, *self.ranks()])
+            raise
         return self.process.returncode, out, self._log + err
 
 
