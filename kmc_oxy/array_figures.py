@@ -198,7 +198,7 @@ def _draw_crosstalk(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> No
         100 * PUBLISHED,
         color=COLOURS[1],
         linestyle="--",
-        label=f"paper: {PUBLISHED:.0%} on average",
+        label=f"paper: {100 * PUBLISHED:g} % on average",
     )
     if places.size <= 16:
         labels = [f"{leg.voltage_V[-1]:+g} V\n{_name(leg.cell or (0, 0))}" for leg in programs]
