@@ -32,7 +32,7 @@ def main(input: Path, output: Path) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("on/off ratio of a patch, +4 V and -4 V, 3 s")
     axes.set_ylabel("share of the patches below")
-    axes.legend(frameon=False, fontsize="small", loc="center")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
     save(figure, output)
 
 

@@ -173,6 +173,46 @@ def test_endurance_fails_only_if_it_degrades(slope, verdict):
     judged = criteria.endurance(Record(values, leg=leg[None]))
     # A slope of zero falls outside its own interval one time in twenty: this seed is not one.
     assert judged[0].met is verdict
+    # 50 pairs of readings, a hundred cycles apart.
+    assert judged[0].estimate.value == pytest.approx(1000 * slope / 5000, abs=2e-3)
+    assert judged[1].estimate.value == pytest.approx(100 * 10 ** (slope / 2), rel=0.02)
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(1e4, True), (1e3, False), (1e5, False)])
+def test_on_off_is_judged_at_100_K(ratio, verdict):
+    rng = np.random.default_rng(7)
+    values = np.ones((2, 6, 2))
+    values[0, :, 0] = ratio * np.exp(0.1 * rng.standard_normal(6))
+    values[1, :, 0] = 50.0
+    rows = criteria.on_off(Record(values, {"device.temperature": np.array([100.0, 76.0])}))
+    assert [row.met for row in rows] == [verdict, None]
+    assert rows[1].estimate.value == pytest.approx(50)
+
+
+@pytest.mark.parametrize(
+    ("curve", "beaten"),
+    [
+        (lambda n: 2 - 0.2 * np.log(n), {"exponential": True, "power": True}),
+        (lambda n: 2 * n**-0.3, {"exponential": True, "power": False}),
+        (lambda n: 1 + np.exp(-n / 5), {"exponential": False}),
+    ],
+)
+def test_long_train_tells_the_laws_apart(curve, beaten):
+    rows = criteria.long_train(trains([curve], noise=1e-3))
+    judged = [row for row in rows if row.met is not None]
+    found = {law: row.met for law in beaten for row in judged if law in row.quantity}
+    assert found == beaten
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(-0.1, True), (0.1, False), (0.0, False)])
+def test_series_of_experiments(slope, verdict):
+    rng = np.random.default_rng(8)
+    number = np.arange(1, 101)
+    values = 1 + slope * np.log10(number) + 0.01 * rng.standard_normal((1, 6, 100))
+    rows = criteria.experiments(Record(values))
+    assert rows[0].met is verdict
+    # A straight slope is a logarithm whatever its sign; no slope has no form.
+    assert rows[1].met is (slope != 0)
 
 
 @pytest.mark.parametrize(
