@@ -105,6 +105,7 @@ class Instance:
         seed: int,
         tolerance: float | None,
         occupied: NDArray[np.bool_] | None = None,
+        reach: int = 2,
     ) -> Engine:
         """An engine on `copies` copies, each at `start` unless `occupied` (copies, n) is given."""
         if occupied is None:
@@ -117,6 +118,7 @@ class Instance:
             seed=seed,
             stream=(0,),
             tolerance=tolerance,
+            reach=reach,
         )
 
     def simulate(
@@ -129,6 +131,7 @@ class Instance:
         halvings: Sequence[int],
         resolution_s: float | None = None,
         occupied: NDArray[np.bool_] | None = None,
+        reach: int = 2,
     ) -> tuple[NDArray[np.bool_], int]:
         """What the engine makes of the same protocol as `exact`.
 
@@ -138,7 +141,7 @@ class Instance:
         hops : int
             All hops of all copies.
         """
-        engine = self.engine(copies, seed, tolerance, occupied)
+        engine = self.engine(copies, seed, tolerance, occupied, reach)
         legs = []
         for drive in drives:
             engine.set_potential(self.potential_V(drive, copies))

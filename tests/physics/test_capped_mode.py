@@ -28,10 +28,11 @@ def exact_occupation(instance, duration_s, drives=DRIVES):
     return instance.master.occupation(instance.exact(drives, duration_s, HALVINGS))
 
 
-def run(instance, copies, seed, tolerance, duration_s, drives=DRIVES):
+def run(instance, copies, seed, tolerance, duration_s, drives=DRIVES, reach=2):
     """Occupations, shape (legs, readings, copies, n), resolved from the first reading on."""
+    resolution_s = duration_s * 2.0 ** -HALVINGS[0]
     occupied, _ = instance.simulate(
-        copies, seed, tolerance, drives, duration_s, HALVINGS, duration_s * 2.0 ** -HALVINGS[0]
+        copies, seed, tolerance, drives, duration_s, HALVINGS, resolution_s, reach=reach
     )
     return occupied
 
@@ -48,13 +49,13 @@ def test_flat_full_range(make):
     """Barriers flat on [0, 1] eV, tilts of 0 to 0.25 eV a hop, 1 ms to 1000 s, tolerance 0.01:
     within 0.01."""
     errors = []
-    for number in range(10):
+    for number in range(6):
         instance = flat_full_range(np.random.default_rng([61, number]), make)
         errors.append(worst(instance, 1000, number, 0.01, 1e3))
     assert max(errors) < 0.01
 
 
-@pytest.mark.parametrize(("make", "instances", "copies"), [(strip, 28, 1500), (dense_box, 8, 1500)])
+@pytest.mark.parametrize(("make", "instances", "copies"), [(strip, 20, 1500), (dense_box, 5, 1500)])
 def test_where_nearly_all_bonds_are_fast(make, instances, copies):
     """Flat from 0 to 0.15 .. 0.4 eV, tilts of 0.05 to 0.3 eV a hop, 1e-6 to 1 s, tolerance 1/30:
     within 0.02. A plain rate cap misses by 0.1 to 0.9 on many of the dense boxes."""
@@ -80,19 +81,22 @@ def flat_level(rng, make):
 
 
 @pytest.mark.parametrize(
-    ("regime", "duration_s", "instances", "within"),
-    [(flat_level, 1e3, 10, 0.004), (flat_narrow, 1.0, 10, 0.005)],
+    ("regime", "duration_s", "instances", "within", "reach"),
+    [(flat_level, 1e3, 10, 0.004, 1), (flat_narrow, 1.0, 8, 0.005, 2)],
     ids=["where it holds", "where it is hard"],
 )
-def test_converges_as_the_tolerance_tightens(regime, duration_s, instances, within):
-    """Root mean square error of all occupations in dense cubes: falls, and ends small."""
+def test_converges_as_the_tolerance_tightens(regime, duration_s, instances, within, reach):
+    """Root mean square error of all occupations in dense cubes: falls, and ends small.
+
+    Where it holds a reach of 2 leaves too little error, even at C = 1, to see it fall.
+    """
     tolerances = (0.9, 0.3, 1 / 30)
     squares = np.empty((instances, len(tolerances)))
     for number in range(instances):
         instance = regime(np.random.default_rng([63, number]), dense_cube)
         exact = exact_occupation(instance, duration_s)
         for k, tolerance in enumerate(tolerances):
-            occupied = run(instance, 1000, number, tolerance, duration_s)
+            occupied = run(instance, 1000, number, tolerance, duration_s, reach=reach)
             squares[number, k] = mean_square_error(occupied, exact)
     errors = np.sqrt(squares.mean(axis=0).clip(0.0))
     assert errors[0] > 0.008  # far outside the noise: there is something to converge from
@@ -102,16 +106,16 @@ def test_converges_as_the_tolerance_tightens(regime, duration_s, instances, with
 
 def test_error_indicator_bounds_the_true_error():
     """The difference between tolerance and three times it, against the true error: below 3 times
-    the difference nearly always, below 8 times always (physics.md, section 4). At a tolerance
-    so loose that errors stand out of the noise."""
+    the difference nearly always, below 8 times always. At a tolerance so loose, and with the
+    shorter reach, that errors stand out of the noise."""
     copies, tolerance = 2000, 0.3
     resolved, erring = 0, 0
     within_three, within_eight = [], []
     for number in range(12):
         instance = flat_narrow(np.random.default_rng([64, number]), dense_cube)
         exact = exact_occupation(instance, 1.0)
-        tight = run(instance, copies, number, tolerance, 1.0)
-        loose = run(instance, copies, 1000 + number, 3 * tolerance, 1.0)
+        tight = run(instance, copies, number, tolerance, 1.0, reach=1)
+        loose = run(instance, copies, 1000 + number, 3 * tolerance, 1.0, reach=1)
         noise = DEVIATIONS * np.sqrt(exact.clip(0, 1) * (1 - exact.clip(0, 1)) / copies)
         true = np.abs(tight.mean(axis=-2) - exact)
         indicated = np.abs(tight.mean(axis=-2) - loose.mean(axis=-2))
