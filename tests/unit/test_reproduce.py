@@ -29,6 +29,11 @@ TINY = (
 READING = np.arange(51)
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(criteria, "RESAMPLES", 20)
+
+
 class Record:
     """Stands for an output: what a judge reads of one."""
 
