@@ -19,7 +19,7 @@ paper: $(READY)
 	$(BIN)/python scripts/reproduce_paper.py $(QUICK) -o paper
 
 lint: $(READY)
-	$(BIN)/python -m pip install --quiet ".[lint]"
+	$(BIN)/python -m pip install --quiet --editable ".[lint]"
 	$(BIN)/ruff check .
 	$(BIN)/cython-lint cython_ext
 	$(BIN)/mypy

@@ -182,13 +182,12 @@ def _coordinates(
     inputs: Input, schedule: Schedule, shape: Mapping[str, int]
 ) -> dict[str, NDArray[Any]]:
     readings = len(schedule.readings)
-    voltage_V = schedule.per_reading("voltage_V")
     return {
         "time": schedule.per_reading("time_s"),
         "pulse": schedule.per_reading("pulse"),
         "step": schedule.per_reading("step"),
         "leg": schedule.per_reading("leg"),
-        "voltage": np.broadcast_to(voltage_V, (shape["row"], shape["column"], readings)),
+        "voltage": schedule.nominal_voltages_V(inputs.crossbar),
         "layer_z": build_lattice(inputs.device).layer_z_m,
         "snapshot_reading": np.array(snapshot_readings(inputs, readings), dtype=np.int64),
     }

@@ -205,7 +205,7 @@ def _draw_relaxations(axes: Axes, series: list[Series], inputs: Input) -> None:
         look = style(number) | {"linestyle": LINES[number % len(LINES)]}
         draw_curve(axes, item.leg.time_s, item.conductance_S, look, item.label)
     axes.set_xscale("log")
-    axes.set_xlabel("time since the hold began (s)")
+    axes.set_xlabel("time since the reading before (s)")
     _conductance_axis(axes, series)
 
 

@@ -47,7 +47,7 @@ class ConductanceModel(Section):
         default=CONDUCTANCE_QUANTUM_S, gt=0, description="G0, the unit of all links (2e^2/h; free)"
     )
     electrode_prefactor: Number = Field(
-        default=1e-3, gt=0, description="G_e/G0 of a link to an electrode (free)"
+        default=1e-3, gt=0, description="G_e/G0 of a link to LSMO (free)"
     )
     decay_length: Length = Field(
         default=0.5e-9, gt=0, description="xi of exp(-2 r/xi) (0.1 to 0.5 nm; free)"

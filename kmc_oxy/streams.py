@@ -21,7 +21,6 @@ class Purpose(IntEnum):
     OXYGEN = 4  #: initial positions of the oxygens
     BACKGROUND = 5  #: background impurity sites of the conduction network
     WEAK_POINTS = 6  #: lateral variation of the oxide's thickness
-    BOOTSTRAP = 7  #: resampling in analysis and reports
 
 
 def seed_sequence(seed: int, purpose: Purpose, *key: int) -> np.random.SeedSequence:
