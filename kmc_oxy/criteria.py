@@ -2,7 +2,7 @@
 
 Every quantity but one is measured on each member by itself and then averaged, with Student's
 95 % interval; ratios that spread over decades are averaged as logarithms. The exception is the
-form of a law, which is judged on the members' sum, with a bootstrap interval. Where a criterion
+form of a law, which is judged on the members' sum, with a jackknife interval. Where a criterion
 is a range, the mean decides, and the interval says how safe the verdict is; where it is a sign
 or "beats", the whole interval has to lie on the right side. Of several trains or pulses that
 have to meet one criterion the worst is shown.
@@ -18,15 +18,12 @@ from numpy.typing import NDArray
 from kmc_oxy.analysis import fit
 from kmc_oxy.legs import Leg, legs
 from kmc_oxy.output_file import OutputFile
-from kmc_oxy.streams import Purpose, generator
 from kmc_oxy.verdicts import Estimate, Verdict
 
 Array = NDArray[np.float64]
 
 #: Pulses at the end of a train that must still change the conductance (figure 3).
 LAST_PULSES = 10
-#: Ensembles drawn for the interval of an AICc.
-RESAMPLES = 100
 #: Voltages of potentiating and depressing writes to an array (V): figures 2 and 3, and resets.
 WRITES = ((3.0, -3.0), (2.0, -2.8), (4.0, -4.0))
 
@@ -325,23 +322,21 @@ def _slope(x: NDArray, y: Array) -> Array:
 
 def _aicc_gain(number: NDArray, values: Array, rival: str) -> float:
     """AICc of the rival law minus that of log N: positive where log N is the better one."""
-    return fit(number, values, rival).aicc - fit(number, values, "log").aicc
+    return float(fit(number, values, rival).aicc - fit(number, values, "log").aicc)
 
 
 def _preference(number: NDArray, values: Array, rival: str) -> tuple[Estimate, Estimate]:
     """How much log N is preferred to the rival: for all patches in parallel, and for single ones.
 
-    A junction is many patches, so what was measured is their sum; its interval is that of
-    ensembles drawn with replacement from the members.
+    A junction is many patches, so what was measured is their sum; the interval is the
+    jackknife's, from leaving out one member at a time.
     """
-    members = len(values)
-    rng = generator(0, Purpose.BOOTSTRAP)
-    drawn = [
-        _aicc_gain(number, values[rng.integers(members, size=members)].sum(axis=0), rival)
-        for _ in range(RESAMPLES)
-    ]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    together = Estimate(_aicc_gain(number, values.sum(axis=0), rival), float(low), float(high))
+    whole, members = values.sum(axis=0), len(values)
+    gain = _aicc_gain(number, whole, rival)
+    without = [_aicc_gain(number, whole - member, rival) for member in values]
+    spread = Estimate.of(members * gain - (members - 1) * np.array(without))
+    half = (spread.high - spread.low) / 2
+    together = Estimate(gain, gain - half, gain + half)
     return together, Estimate.of(_aicc_gain(number, member, rival) for member in values)
 
 

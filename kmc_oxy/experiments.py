@@ -39,7 +39,9 @@ class Experiment:
     quick: tuple[str, ...]
     judge: Callable[[OutputFile], list[Verdict]]
 
-    def run(self, inputs: Path, folder: Path, settings: Sequence[str] = ()) -> Path:
+    def run(
+        self, inputs: Path, folder: Path, settings: Sequence[str] = (), fresh: bool = False
+    ) -> Path:
         """Run it, or go on with it; a complete output is left as it is.
 
         Parameters
@@ -50,6 +52,8 @@ class Experiment:
             Where the output is, or will be.
         settings : sequence of str
             ``"a.b=c"``, e.g. `quick`.
+        fresh : bool
+            Begin again whatever was computed before.
 
         Returns
         -------
@@ -63,7 +67,7 @@ class Experiment:
         """
         plan = Plan(load(inputs / f"{self.name}.yaml", settings))
         output = folder / f"{self.name}.h5"
-        work = begin_or_resume(output, plan.identity)
+        work = begin_or_resume(output, plan.identity, fresh=fresh)
         if work is not None:
             try:
                 run_serial(plan, work)

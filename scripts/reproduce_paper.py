@@ -40,6 +40,7 @@ def main(
     *,
     quick: bool = False,
     settings: Sequence[str] = (),
+    fresh: bool = False,
     processes: int | None = None,
 ) -> list[Verdict]:
     """Run, judge and draw everything.
@@ -52,6 +53,8 @@ def main(
         Fewer devices and shorter series.
     settings : sequence of str
         ``"a.b=c"`` for every input, e.g. ``"ensemble.members=64"``.
+    fresh : bool
+        Compute again what is there.
     processes : int, optional
         How many experiments at a time; as many as there are cores by default.
 
@@ -65,7 +68,7 @@ def main(
     with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
         runs = {
             pool.submit(
-                each.run, INPUTS, output, (*(each.quick if quick else ()), *settings)
+                each.run, INPUTS, output, (*(each.quick if quick else ()), *settings), fresh
             ): each
             for each in todo
         }
@@ -112,6 +115,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True)
     parser.add_argument("--quick", action="store_true", help="fewer devices, shorter series")
+    parser.add_argument("--fresh", action="store_true", help="compute again what is there")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[],
         help="set a key of every input, e.g. ensemble.members=64; may be repeated",
@@ -120,7 +124,11 @@ if __name__ == "__main__":
     given = parser.parse_args()
     try:
         table = main(
-            given.output, quick=given.quick, settings=given.set, processes=given.processes
+            given.output,
+            quick=given.quick,
+            settings=given.set,
+            fresh=given.fresh,
+            processes=given.processes,
         )
         print(summary(table))
     except (InputError, StoreError) as error:

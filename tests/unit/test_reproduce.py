@@ -29,15 +29,13 @@ TINY = (
 READING = np.arange(51)
 
 
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch):
-    monkeypatch.setattr(criteria, "RESAMPLES", 20)
-
-
 class Record:
     """Stands for an output: what a judge reads of one."""
 
-    def __init__(self, conductance, scan=None, **coordinates):
+    def __init__(self, conductance, scan=None, protocol=None, **coordinates):
+        if protocol is not None:
+            model = Input(protocol=protocol, scan={k: v.tolist() for k, v in (scan or {}).items()})
+            self.resolved = model.model_dump(mode="json")
         values = np.asarray(conductance, dtype=float)
         self.data = {"conductance": values[:, :, None, None, :], **coordinates}
         self.keys = scan or {}
@@ -62,7 +60,8 @@ def trains(curves, members=6, noise=1e-3, first=None):
     points = len(curves)
     return Record(
         values,
-        {"protocol.3.train.duration": 1e-3 * np.arange(1, points + 1)},
+        {"protocol.0.train.duration": 1e-3 * np.arange(1, points + 1)},
+        [{"train": {"voltage": 2.0, "duration": 1e-3, "count": 50}}],
         leg=np.zeros((points, 51), int),
         pulse=np.tile(READING, (points, 1)),
         step=np.full((points, 51), 3),
@@ -262,8 +261,14 @@ def cycle_record(set_slope, reset_slope, spread):
             noise = 1e-4 * rng.standard_normal((6, 13))
             curves.append(level + slope * np.log10(time) + shift + noise)
             voltage.append(np.full(13, volts))
+    relax = {"relax": {"duration": 3.0, "first": 0.03, "points_per_decade": 6}}
+    cycle = []
+    for volts in (4.0, -4.0):
+        pulse = {"voltage": volts, "duration": 3.0, "rest": None, "read": False}
+        cycle += [{"pulse": pulse}, relax]
     return Record(
         np.exp(np.concatenate(curves, axis=1))[None],
+        protocol=[{"repeat": {"count": 8, "steps": cycle}}],
         leg=np.repeat(np.arange(16), 13)[None],
         pulse=np.ones((1, 208), int),
         step=np.zeros((1, 208), int),
