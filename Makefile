@@ -21,7 +21,7 @@ paper: $(READY)
 lint: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[lint]"
 	$(BIN)/ruff check .
-	$(BIN)/cython-lint cython_ext
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint cython_ext
 	$(BIN)/mypy
 
 .PHONY: docs

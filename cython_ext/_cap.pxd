@@ -3,8 +3,8 @@
 #
 # All logarithms are integers in sixteenths of an octave: the factor must be the same from both ends
 # of a bond (that is what keeps detailed balance exact), but need not be finer than that. A site's
-# logarithms stand together, eight 16-bit numbers to a vector: first those of the slower direction of
-# each bond, then those of the rate out over the rate back.
+# logarithms stand together, eight 16-bit numbers to a vector: first those of the slower direction
+# of each bond, then those of the rate out over the rate back.
 
 from libc.stdint cimport int16_t, uint64_t
 
@@ -12,8 +12,8 @@ cdef extern from *:
     """
     #include <stdint.h>
     #define KMC_FROZEN (-17184)    /* log of a rate too small for a double, and of no bond at all */
-    #define KMC_LOG_THREE 25       /* log2(3), log2(100) in steps: how far an uncapped hop is lifted */
-    #define KMC_LOG_HUNDRED 106    /* over its slower direction when it competes with a capped one */
+    #define KMC_LOG_THREE 25       /* log2(3), log2(100) in steps: an uncapped hop is lifted this */
+    #define KMC_LOG_HUNDRED 106    /* far over its slower direction where it competes with others */
 
     #ifdef __SSE2__
     #include <emmintrin.h>
@@ -139,7 +139,8 @@ cdef inline uint64_t cap_slots(const int16_t *logs, int gamma, int chunks) noexc
     cdef uint64_t bits = 0
     cdef int c
     for c in range(chunks):
-        bits |= <uint64_t>row_bits(row_greater(row_load(logs + LANES * c), row_all(gamma))) << (8 * c)
+        bits |= <uint64_t>row_bits(
+            row_greater(row_load(logs + LANES * c), row_all(gamma))) << (8 * c)
     return bits
 
 

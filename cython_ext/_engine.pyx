@@ -16,7 +16,7 @@ from _cap cimport (
     cap_competitors, cap_more, cap_most, cap_side, cap_site, cap_slots,
 )
 from _events cimport (
-    Events, GROUPS, UNLISTED,
+    Events, GROUPS,
     events_add, events_pick, events_rate, events_remove, events_settle, events_update,
     kmc_low_bit, kmc_power_of_two, kmc_quarter_octave,
 )
@@ -80,12 +80,13 @@ cdef class Graph:
     cdef readonly int degree    # slots a site: LATTICE_DEGREE, or the largest degree beyond it
     cdef readonly int stride    # entries of a row of neighbours
     cdef readonly int chunks    # vectors of LANES logarithms that hold a row
+    cdef readonly bint parallel     # some pair of sites is joined twice: those must be merged
     cdef int32_t *neighbour     # (n + 1, stride): site at the other end, n where there is none
     cdef uint8_t *reverse       # (n + 1, degree): this site's slot there; NULL where it is packed
     cdef bint triangles         # whether neighbours of a site are ever neighbours of each other
 
     def __init__(self, int n_sites, const int32_t[:, ::1] bonds):
-        """`bonds` names each pair of sites once."""
+        """`bonds` should name each pair of sites once; `parallel` tells whether it does."""
         cdef int64_t b, i, j, x
         cdef int k
         cdef int32_t most = 0
@@ -114,6 +115,9 @@ cdef class Graph:
         for b in range(bonds.shape[0]):
             i = bonds[b, 0]
             j = bonds[b, 1]
+            for k in range(used[i]):
+                if self.neighbour[i * self.stride + k] == j:
+                    self.parallel = True
             self._enter(i, used[i], j, used[j])
             self._enter(j, used[j], i, used[i])
             used[i] += 1
@@ -122,15 +126,15 @@ cdef class Graph:
 
     cdef bint _has_triangles(self, const int32_t[:, ::1] bonds) noexcept:
         cdef int64_t b
-        cdef int k, l
+        cdef int k, far_slot
         cdef const int32_t *near
         cdef const int32_t *far
         for b in range(bonds.shape[0]):
             near = self.neighbour + <int64_t>bonds[b, 0] * self.stride
             far = self.neighbour + <int64_t>bonds[b, 1] * self.stride
             for k in range(self.degree):
-                for l in range(self.degree):
-                    if near[k] == far[l] and near[k] != self.n_sites:
+                for far_slot in range(self.degree):
+                    if near[k] == far[far_slot] and near[k] != self.n_sites:
                         return True
         return False
 
@@ -304,12 +308,12 @@ cdef inline uint64_t onward(const State *s, int64_t x, int k, int degree) noexce
     cdef const int32_t *far = neighbours_of(s, y, degree)
     cdef const int32_t *near = neighbours_of(s, x, degree)
     cdef uint64_t slots = ~(<uint64_t>1 << reverse_of(s, x, k, degree))
-    cdef int l, m
+    cdef int far_slot, m
     if s.triangles:
-        for l in range(degree):
+        for far_slot in range(degree):
             for m in range(degree):
-                if far[l] == near[m]:
-                    slots &= ~(<uint64_t>1 << l)
+                if far[far_slot] == near[m]:
+                    slots &= ~(<uint64_t>1 << far_slot)
     return slots
 
 
@@ -398,7 +402,7 @@ cdef inline double total_rate(const State *s, int64_t x, int degree) noexcept no
 cdef inline int direction(
     const State *s, int64_t x, double rest, int degree
 ) noexcept nogil:
-    """Slot in which the cumulated rate of an oxygen's possible hops passes `rest`; `degree` if none.
+    """Slot where the cumulated rate of an oxygen's possible hops passes `rest`; `degree` if none.
 
     A slot of zero rate never does.
     """
@@ -445,7 +449,7 @@ cdef inline void refresh_around(
     cdef int chunks = chunks_of(s, degree)
     cdef const int32_t *neighbour = neighbours_of(s, center, degree)
     cdef uint64_t near = blocked_of(s, center, degree), far
-    cdef int k, l, back
+    cdef int k, far_slot, back
     cdef int64_t y, p
     cdef Weights weights
     cdef uint64_t taken = near
@@ -465,12 +469,12 @@ cdef inline void refresh_around(
         # y is empty: capped bonds from its oxygens into it compete with what center changed.
         far = blocked_of(s, y, degree) & cap_slots(logs_of(s, y, chunks), s.cap.gamma, chunks)
         while far:
-            l = kmc_low_bit(far)
+            far_slot = kmc_low_bit(far)
             far &= far - 1
-            p = neighbours_of(s, y, degree)[l]
+            p = neighbours_of(s, y, degree)[far_slot]
             if p == center or p == other or s.refreshed[p] == s.hops:
                 continue
-            back = reverse_of(s, y, l, degree)
+            back = reverse_of(s, y, far_slot, degree)
             weigh(s, p, &weights, degree, reach)
             cap_hop(s, p, back, &weights, degree, reach)
             events_update(&s.events, <int32_t>p, total_rate(s, p, degree))
@@ -573,12 +577,12 @@ cdef inline int run_events(
 
     Returns 1 when the horizon was reached, 0 when the trials were used up, -1 without memory.
     """
-    cdef int64_t trial
+    cdef int64_t _
     cdef double now = 0.0, wait, bound = 0.0
     cdef double mean_wait = 1.0 / events_rate(&s.events) if s.events.total else -1.0
     cdef int32_t site
     cdef int k
-    for trial in range(most_trials):
+    for _ in range(most_trials):
         if mean_wait < 0.0:
             clock[0] = horizon
             return 1
@@ -811,12 +815,12 @@ cdef class Kernel:
         cdef const int32_t[::1] members = state["members"]
         cdef const uint64_t[::1] word = state["block_word"]
         cdef const double[::1] wait = state["block_wait"]
-        cdef int64_t m = 0, c
+        cdef int64_t m = 0, _
         cdef int g
         self.use(table, state["gamma"])
         self._clear(table.offset, state["anchor"])
         for g in range(GROUPS):
-            for c in range(state["counts"][g]):
+            for _ in range(state["counts"][g]):
                 events_add(events, members[m], g)
                 m += 1
         if events.out_of_memory:

@@ -74,13 +74,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("interrupted: run the same line again", EXIT_INTERRUPTED)
     except BrokenPipeError:
         # The reader took what it wanted (`| head`).
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except Exception as error:
         if parsed.debug:
             raise
         return _explain(error)
+    finally:
+        _give_up_closed_streams()
+
+
+def _give_up_closed_streams() -> None:
+    """Let nothing that a closed pipe still owes turn the exit code into the interpreter's 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _explain_on_one_rank(parsed: argparse.Namespace, error: Exception) -> int:

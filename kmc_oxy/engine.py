@@ -23,6 +23,7 @@ docs/cap.md compares the rules that were tried, with their errors and costs.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import OrderedDict
@@ -127,8 +128,12 @@ class Engine:
         self.tolerance = tolerance
         self.reach = reach
         self._bit_generator = np.random.PCG64DXSM(seed_sequence(seed, Purpose.HOPS, *stream))
-        self._pairs, self._merged = _distinct_pairs(land.bonds)
-        self._graph = Graph(land.n_sites, self._pairs)
+        self._pairs = land.bonds
+        self._merged: tuple[NDArray[np.intp], NDArray[np.bool_]] | None = None
+        self._graph = Graph(land.n_sites, land.bonds)
+        if self._graph.parallel:
+            self._pairs, self._merged = _distinct_pairs(land.bonds)
+            self._graph = Graph(land.n_sites, self._pairs)
         self._kernel = Kernel(
             self._graph,
             start.astype(np.uint8),
@@ -323,7 +328,7 @@ class Engine:
         return max(-4000, min(4000, round(_STEPS_PER_OCTAVE * octaves)))
 
     def _table_for(self, potential_V: NDArray[np.float64]) -> RateTable:
-        key = potential_V.tobytes() if potential_V.ndim == 1 else b""
+        key = hashlib.blake2b(potential_V.data, digest_size=16).digest()
         if key in self._tables:
             self._tables.move_to_end(key)
             return self._tables[key]
@@ -371,16 +376,12 @@ def _window_start_s(window: int) -> float:
 
 def _distinct_pairs(
     bonds: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], tuple[NDArray[np.intp], NDArray[np.bool_]] | None]:
+) -> tuple[NDArray[np.int32], tuple[NDArray[np.intp], NDArray[np.bool_]]]:
     """The pairs of sites that are joined and, for every bond, its pair and whether it runs back.
 
-    Parallel bonds (a period of two sites has them) act as one with the sum of their rates; without
-    any, the bonds are the pairs and the second result is None.
+    Parallel bonds (a period of two sites has them) act as one with the sum of their rates.
     """
-    low, high = bonds.min(axis=1, initial=2**31 - 1), bonds.max(axis=1, initial=0)
-    key = low.astype(np.int64) << 32 | high
-    if np.unique(key).size == len(key):
-        return bonds, None
+    key = bonds.min(axis=1).astype(np.int64) << 32 | bonds.max(axis=1)
     distinct, pair = np.unique(key, return_inverse=True)
     pairs = np.column_stack([distinct >> 32, distinct & 0xFFFFFFFF]).astype(np.int32)
     return pairs, (pair, bonds[:, 0] > bonds[:, 1])

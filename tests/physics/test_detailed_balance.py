@@ -1,4 +1,4 @@
-"""Rates against the landscape's formula in 60-digit arithmetic: detailed balance over 66 decades."""
+"""Rates against the landscape's formula in 60-digit arithmetic: detailed balance, 66 decades."""
 
 from decimal import Decimal, localcontext
 
