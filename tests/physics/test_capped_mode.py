@@ -82,7 +82,7 @@ def flat_level(rng, make):
 
 @pytest.mark.parametrize(
     ("regime", "duration_s", "instances", "within", "reach"),
-    [(flat_level, 1e3, 10, 0.004, 1), (flat_narrow, 1.0, 8, 0.005, 2)],
+    [(flat_level, 1e3, 10, 0.004, 1), (flat_narrow, 1.0, 5, 0.005, 2)],
     ids=["where it holds", "where it is hard"],
 )
 def test_converges_as_the_tolerance_tightens(regime, duration_s, instances, within, reach):

@@ -48,7 +48,7 @@ def p_values(instance, duration_s, seed):
 
 @pytest.fixture(scope="module")
 def all_p_values():
-    return np.array([p_values(*draw(number), seed=number) for number in range(40)])
+    return np.array([p_values(*draw(number), seed=number) for number in range(24)])
 
 
 def test_configurations_follow_the_master_equation(all_p_values):
