@@ -25,9 +25,16 @@ class Complaint(NamedTuple):
     uses: tuple[Location, ...] = ()  #: sections that a check between sections looked at
 
 
+REQUIRED = "is required"
+
+
 def complaints(error: ValidationError) -> list[Complaint]:
-    """Every fault that pydantic found in an input, checks between sections taken apart."""
+    """Every fault that pydantic found in an input, checks between sections taken apart.
+
+    A required key that stands there misspelt is one fault, not two.
+    """
     found: list[Complaint] = []
+    meant: set[Location] = set()
     for item in error.errors(include_url=False):
         location, field = _in_data(item["loc"])
         context = item.get("ctx", {})
@@ -37,9 +44,11 @@ def complaints(error: ValidationError) -> list[Complaint]:
                 for p in context["problems"]
             ]
         elif item["type"] == "extra_forbidden":
-            found.append(Complaint(location, f"unknown key{_nearest(item['loc'])}", of_key=True))
+            nearest = _nearest(item["loc"])
+            found.append(Complaint(location, f"unknown key{nearest}", of_key=True))
+            meant.add((*location[:-1], nearest.removeprefix("; did you mean ").removesuffix("?")))
         elif item["type"] == "missing":
-            found.append(Complaint(location, "is required"))
+            found.append(Complaint(location, REQUIRED))
         elif item["type"] == "union_tag_invalid":
             message = f"must be one of {context['expected_tags']}"
             found.append(Complaint((*location, "distribution"), message, shows_value=True))
@@ -50,7 +59,7 @@ def complaints(error: ValidationError) -> list[Complaint]:
             # A check among the keys of a mapping names the values itself.
             shown = item["type"] != "value_error" or not isinstance(item["input"], dict)
             found.append(Complaint(location, _message(item, context, field), shows_value=shown))
-    return found
+    return [c for c in found if c.message != REQUIRED or c.location not in meant]
 
 
 def _message(item: Any, context: dict[str, Any], field: FieldInfo | None) -> str:

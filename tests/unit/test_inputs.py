@@ -470,3 +470,11 @@ def test_reference_names_every_key():
     visit(Input, {Input})
     assert "| `spacing` | length | m | 0.835 nm | > 0 m |" in page
     assert all(f"## `{name}`" in page for name in Step.model_fields)
+
+
+def test_a_misspelt_required_key_is_one_fault():
+    with pytest.raises(InputError) as caught:
+        loads("protocol:\n  - pulse: {voltge: 2 V, duration: 1 ms}\n", (), "x.yaml")
+    assert str(caught.value) == (
+        "x.yaml:2:13: protocol.0.pulse.voltge: unknown key; did you mean voltage?"
+    )
