@@ -126,15 +126,6 @@ class Plan:
                 for member in range(members):
                     yield self.task(point, member, coarse)
 
-    def task_at(self, index: int) -> Task:
-        """The task of an index."""
-        coarse = index >= self.n_points * self.members
-        if coarse:
-            place = divmod(index - self.n_points * self.members, self.checked_members)
-        else:
-            place = divmod(index, self.members)
-        return Task(index, *place, coarse)
-
     def tolerance(self, task: Task) -> float | None:
         """1/C of the rate cap in a task; None for exact residence times."""
         settings = self.point(task.point).engine
