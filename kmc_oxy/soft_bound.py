@@ -86,6 +86,13 @@ class SoftBound:
     residual_S: float
     determined: bool
 
+    def train_S(self, pulses: int) -> Array:
+        """Conductances before the first and after every of `pulses` pulses."""
+        distance_S = self.bound_S - self.start_S
+        return self.start_S + distance_S * (
+            1 - _recursion(pulses, self.step_S / distance_S, self.gamma)
+        )
+
     def rate(self, range_S: float) -> float:
         """The a of g = (G - Gmin)/(Gmax - Gmin), for Gmax - Gmin = `range_S`."""
         distance_S = abs(self.bound_S - self.start_S)
