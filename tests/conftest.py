@@ -1,7 +1,16 @@
-"""Makes the references that the tests compare with importable from every test."""
+"""References that tests compare with, importable everywhere; no trace of a test in the next."""
 
+import logging
 import sys
 from pathlib import Path
 
+import pytest
+
 for folder in ("physics", "unit"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
+
+
+@pytest.fixture(autouse=True)
+def default_log_level():
+    """The command line sets the package's log level for its process, which here is all tests'."""
+    logging.getLogger("kmc_oxy").setLevel(logging.NOTSET)
