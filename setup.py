@@ -9,6 +9,9 @@ from setuptools import Extension, setup
 # No -march=native and no contraction to fused multiply-adds: the same input and
 # seed must give the same bytes on every machine that runs the same wheel.
 COMPILE_ARGS = ["-O3", "-ffp-contract=off"]
+# The kernels are specialised by constant arguments of inline functions, which the compiler must
+# not decline to inline.
+INLINE = [] if os.name == "nt" else [("CYTHON_INLINE", "inline __attribute__((always_inline))")]
 NUMPY_RANDOM_LIB = os.path.join(os.path.dirname(np.get_include()), "..", "random", "lib")
 
 
@@ -17,7 +20,7 @@ def extension(name: str, **extra) -> Extension:
         f"kmc_oxy.{name}",
         sources=[f"cython_ext/{name}.pyx"],
         include_dirs=[np.get_include(), "cython_ext"],
-        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *INLINE],
         extra_compile_args=COMPILE_ARGS,
         **extra,
     )

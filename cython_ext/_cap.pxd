@@ -6,7 +6,9 @@
 # logarithms stand together, eight 16-bit numbers to a vector: first those of the slower direction
 # of each bond, then those of the rate out over the rate back.
 
-from libc.stdint cimport int16_t, uint64_t
+from libc.stdint cimport int16_t, uint64_t, uint8_t
+
+from _events cimport kmc_low_bit
 
 cdef extern from *:
     """
@@ -37,6 +39,8 @@ cdef extern from *:
         a = _mm_max_epi16(a, _mm_srli_epi32(a, 16));
         return (short)_mm_extract_epi16(a, 0);
     }
+    static inline unsigned kmc_row_equal(kmc_row a, int x)  /* bits of the equal ones */
+    { return kmc_row_bits(_mm_cmpeq_epi16(a, kmc_row_all(x))); }
     static inline kmc_row kmc_row_select(unsigned bits)
     {
         const __m128i each = _mm_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128);
@@ -62,6 +66,8 @@ cdef extern from *:
     { unsigned r = 0; for (int k = 0; k < 8; ++k) r |= (a.e[k] < 0 ? 1u : 0u) << k; return r; }
     static inline int kmc_row_largest(kmc_row a)
     { int r = a.e[0]; for (int k = 1; k < 8; ++k) if (a.e[k] > r) r = a.e[k]; return r; }
+    static inline unsigned kmc_row_equal(kmc_row a, int x)
+    { unsigned r = 0; for (int k = 0; k < 8; ++k) r |= (a.e[k] == x ? 1u : 0u) << k; return r; }
     static inline kmc_row kmc_row_select(unsigned bits) { KMC_EACH((bits >> k) & 1 ? -1 : 0); }
     #endif
 
@@ -98,6 +104,8 @@ cdef extern from *:
                        beyond); }
     """
     const int FROZEN "KMC_FROZEN"
+    const int LOG_THREE "KMC_LOG_THREE"
+    const int LOG_HUNDRED "KMC_LOG_HUNDRED"
     ctypedef struct row_t "kmc_row":
         pass
     row_t row_load "kmc_row_load"(const int16_t *p) noexcept nogil
@@ -107,6 +115,7 @@ cdef extern from *:
     row_t row_greater "kmc_row_greater"(row_t a, row_t b) noexcept nogil
     unsigned row_bits "kmc_row_bits"(row_t a) noexcept nogil
     int row_largest "kmc_row_largest"(row_t a) noexcept nogil
+    unsigned row_equal "kmc_row_equal"(row_t a, int x) noexcept nogil
     row_t row_select "kmc_row_select"(unsigned bits) noexcept nogil
     void cap_weights "kmc_weights"(
         const int16_t *slower, const int16_t *tilt, int gamma, row_t *out, row_t *back
@@ -119,6 +128,7 @@ cdef extern from *:
     ) noexcept nogil
 
 cdef enum:
+    NOWHERE = 255               # no slot
     OCTAVE = 16                 # steps of the logarithm per factor of two
     LANES = 8                   # logarithms in a vector
     MOST_CHUNKS = 8             # vectors of a row at the largest degree
@@ -133,6 +143,17 @@ cdef struct Weights:            # of all hops at one site, log over Gamma
     row_t back[MOST_CHUNKS]
     int16_t beyond[LANES * MOST_CHUNKS]     # what lies beyond each neighbour
 
+cdef struct Top:                # the largest of some weights, zero where none exceeds Gamma
+    int16_t first
+    int16_t second              # largest of all but the one at `slot`
+    uint8_t slot                # of the first; NOWHERE if that is zero
+    uint8_t relevant            # degree 6: slots whose weight exceeds Gamma, possible now or not
+
+cdef struct View:               # what a site has to offer to those that look at it
+    Top out                     # ways out to empty neighbours
+    Top back                    # ways in from occupied neighbours
+    uint8_t capped              # degree 6: bit k: the bond at slot k is capped
+
 
 cdef inline uint64_t cap_slots(const int16_t *logs, int gamma, int chunks) noexcept nogil:
     """Bit k: the bond at slot k is capped."""
@@ -145,39 +166,21 @@ cdef inline uint64_t cap_slots(const int16_t *logs, int gamma, int chunks) noexc
 
 
 cdef inline void cap_site(
-    const int16_t *logs, int gamma, int chunks, Weights *weights
+    const int16_t *logs, int gamma, int chunks, row_t *out, row_t *back
 ) noexcept nogil:
+    """Weights of all hops out of a site and back into it."""
     cdef int c
     for c in range(chunks):
-        cap_weights(logs + LANES * c, logs + LANES * (chunks + c), gamma,
-                    &weights.out[c], &weights.back[c])
+        cap_weights(logs + LANES * c, logs + LANES * (chunks + c), gamma, &out[c], &back[c])
 
 
-cdef inline void cap_competitors(
-    const Weights *x, uint64_t blocked_x, int slot_x,
-    const Weights *y, uint64_t blocked_y, int slot_y,
-    int chunks, int *forward, int *backward
-) noexcept nogil:
-    """Largest weights of what competes with the hop x -> y and with the hop y -> x.
-
-    With the oxygen at x: its other ways out, and other oxygens that would take the hole at y.
-    With the oxygen at y: the same with x and y exchanged. Zero where nothing exceeds Gamma.
-    """
-    cdef row_t most_forward = row_all(0), most_backward = row_all(0)
-    cdef uint64_t open_x = ~blocked_x & ~(<uint64_t>1 << slot_x)
-    cdef uint64_t open_y = ~blocked_y & ~(<uint64_t>1 << slot_y)
-    cdef uint64_t taken_x = blocked_x & ~(<uint64_t>1 << slot_x)
-    cdef uint64_t taken_y = blocked_y & ~(<uint64_t>1 << slot_y)
+cdef inline uint64_t cap_relevant(const row_t *weight, int chunks) noexcept nogil:
+    """Bit k: the hop at slot k weighs more than Gamma."""
+    cdef uint64_t bits = 0
     cdef int c
     for c in range(chunks):
-        most_forward = row_max(most_forward, row_max(
-            row_and(x.out[c], row_select((open_x >> (8 * c)) & 255)),
-            row_and(y.back[c], row_select((taken_y >> (8 * c)) & 255))))
-        most_backward = row_max(most_backward, row_max(
-            row_and(y.out[c], row_select((open_y >> (8 * c)) & 255)),
-            row_and(x.back[c], row_select((taken_x >> (8 * c)) & 255))))
-    forward[0] = row_largest(most_forward)
-    backward[0] = row_largest(most_backward)
+        bits |= <uint64_t>row_bits(row_greater(weight[c], row_all(0))) << (8 * c)
+    return bits
 
 
 cdef inline int cap_most(const row_t *weight, uint64_t slots, int chunks) noexcept nogil:
@@ -189,44 +192,83 @@ cdef inline int cap_most(const row_t *weight, uint64_t slots, int chunks) noexce
     return row_largest(most)
 
 
-cdef inline uint64_t cap_more(
-    const row_t *weight, uint64_t slot, uint64_t slots, int chunks
+cdef inline void cap_top(
+    const row_t *weight, uint64_t slots, int chunks, Top *top
 ) noexcept nogil:
-    """Those of some slots that weigh more than a given one (a mask of one bit)."""
-    cdef row_t own = row_all(cap_most(weight, slot, chunks))
-    cdef uint64_t more = 0
-    cdef int c
+    """The two largest weights among some slots."""
+    cdef int most = cap_most(weight, slots, chunks), c
+    cdef uint64_t equal = 0
+    top.first = <int16_t>most
+    top.second = 0
+    top.slot = NOWHERE
+    if most == 0:
+        return
     for c in range(chunks):
-        more |= <uint64_t>row_bits(row_greater(weight[c], own)) << (8 * c)
-    return more & slots
+        equal |= <uint64_t>row_equal(weight[c], most) << (8 * c)
+    top.slot = <uint8_t>kmc_low_bit(equal & slots)
+    top.second = <int16_t>cap_most(weight, slots & ~(<uint64_t>1 << top.slot), chunks)
 
 
-cdef inline void cap_side(
-    const Cap *cap, const int16_t *logs, const Weights *x, uint64_t blocked, int slot,
-    int chunks, int *own, int *hole
+cdef inline int cap_weight(const int16_t *logs, int gamma, bint out, int slot) noexcept nogil:
+    """Weight of the hop out of, or back into, a site of degree 6 through one slot."""
+    cdef int below = gamma - logs[slot], tilt = logs[LANES + slot], lift = 0
+    if below >= 0:
+        lift = min(max(LOG_THREE - below, 0), LOG_HUNDRED - below)
+    return max(tilt if out else -tilt, 0) + lift
+
+
+cdef inline void cap_gain(
+    const int16_t *logs, int gamma, bint out, int slot, Top *top
 ) noexcept nogil:
-    """What competes at site x with the bond at `slot`.
+    """The hop at one more slot has become possible (degree 6)."""
+    cdef int weight = cap_weight(logs, gamma, out, slot)
+    if weight > top.first:
+        top.second = top.first
+        top.first = <int16_t>weight
+        top.slot = <uint8_t>slot
+    elif weight > top.second:
+        top.second = <int16_t>weight
 
-    own: largest weight of the other ways out of an oxygen at x, hole: that of other oxygens that
-    would take a hole at x; both with what lies one step beyond.
+
+cdef inline void cap_lose(
+    const int16_t *logs, int gamma, bint out, uint64_t slots, Top *top
+) noexcept nogil:
+    """Only hops at `slots` are still possible (degree 6)."""
+    top.first = top.second = 0
+    top.slot = NOWHERE
+    slots &= top.relevant
+    while slots:
+        cap_gain(logs, gamma, out, kmc_low_bit(slots), top)
+        slots &= slots - 1
+
+
+cdef inline int cap_without(const Top *top, int slot) noexcept nogil:
+    """Largest of the weights but that at `slot`."""
+    return top.second if top.slot == slot else top.first
+
+
+cdef inline void cap_raise_out(
+    const Cap *cap, const int16_t *logs, const Weights *x, int after_leaving, int chunks,
+    row_t *raised
+) noexcept nogil:
+    """Weights of the ways out of a site, with what lies beyond them.
+
+    Beyond a capped one is also what would fill the hole that is left (`after_leaving`).
     """
-    cdef uint64_t other = ~(<uint64_t>1 << slot)
-    cdef uint64_t opened = ~blocked & other, taken = blocked & other
-    # An oxygen that left x would leave a hole there, and one that came to x could go on.
-    cdef row_t after_leaving = row_all(cap_most(x.back, taken, chunks))
-    cdef row_t after_coming = row_all(cap_most(x.out, opened, chunks))
-    cdef row_t most_own = row_all(0), most_hole = row_all(0), beyond
-    cdef const int16_t *tilt = logs + LANES * chunks
     cdef int c
     for c in range(chunks):
-        beyond = row_load(x.beyond + LANES * c)
-        most_own = row_max(most_own, row_and(
-            row_select((opened >> (8 * c)) & 255),
-            raise_out(x.out[c], logs + LANES * c, tilt + LANES * c, cap.gamma,
-                      row_max(beyond, after_leaving))))
-        most_hole = row_max(most_hole, row_and(
-            row_select((taken >> (8 * c)) & 255),
-            raise_back(x.back[c], logs + LANES * c, tilt + LANES * c, cap.gamma,
-                       row_max(beyond, after_coming))))
-    own[0] = row_largest(most_own)
-    hole[0] = row_largest(most_hole)
+        raised[c] = raise_out(
+            x.out[c], logs + LANES * c, logs + LANES * (chunks + c), cap.gamma,
+            row_max(row_load(x.beyond + LANES * c), row_all(after_leaving)))
+
+
+cdef inline void cap_raise_back(
+    const Cap *cap, const int16_t *logs, const Weights *x, int after_coming, int chunks,
+    row_t *raised
+) noexcept nogil:
+    """Weights of the ways into a hole at a site, with where the oxygen would go on."""
+    cdef int c
+    for c in range(chunks):
+        raised[c] = raise_back(
+            x.back[c], logs + LANES * c, logs + LANES * (chunks + c), cap.gamma,
+            row_max(row_load(x.beyond + LANES * c), row_all(after_coming)))

@@ -5,29 +5,29 @@ Typed loops only; `kmc_oxy.engine` checks arguments, keeps the time and document
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport exp2, log2, rint
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from numpy.random cimport bitgen_t
 
 from _blocks cimport BLOCK, Block, block_refill
 from _cap cimport (
-    Cap, FROZEN, LANES, OCTAVE, Weights,
-    cap_competitors, cap_more, cap_most, cap_side, cap_site, cap_slots,
+    Cap, FROZEN, LANES, MOST_CHUNKS, NOWHERE, OCTAVE, Top, View, Weights, row_t,
+    cap_gain, cap_lose, cap_most, cap_raise_back, cap_raise_out, cap_relevant, cap_site, cap_slots,
+    cap_top, cap_without,
 )
 from _events cimport (
-    Events, GROUPS,
+    EMPTY, Events, GROUPS, Site, UNLISTED,
     events_add, events_pick, events_rate, events_remove, events_settle, events_update,
     kmc_low_bit, kmc_power_of_two, kmc_quarter_octave,
 )
 
 import numpy as np
 
-MAX_DEGREE = 64
-
 cdef enum:
+    MAX_DEGREE = 64
     LATTICE_DEGREE = 6      # graphs of at most this degree take the fast, unrolled path
-    LATTICE_STRIDE = 8      # of its rows of neighbours: six sites, the packed reverse slots, spare
+    LATTICE_STRIDE = 8      # of its rows of neighbours: six sites, their bits for this site, spare
     AHEAD = 3               # trials by which the memory of large systems is fetched in advance
     LARGE = 50000           # sites from which on that pays
 
@@ -52,17 +52,38 @@ cdef extern from *:
         memset(memory, 0, bytes);
         return memory;
     }
-    /* All ones where slot l is not blocked, for the six slots of a lattice site. */
-    static inline double kmc_where_open(double rate, unsigned blocked, int l)
+    /* Cumulated rates of the six slots of a lattice site, blocked ones counting as zero. */
+    #ifdef __SSE2__
+    #include <emmintrin.h>
+    static inline void kmc_cumulate(const double *rate, int blocked, double *sum)
     {
-        union { double value; unsigned long long bits; } u;
-        u.value = rate;
-        u.bits &= ((unsigned long long)((blocked >> l) & 1)) - 1ULL;
-        return u.value;
+        const __m128i all = _mm_set1_epi32(blocked), none = _mm_setzero_si128();
+        __m128d a = _mm_and_pd(_mm_loadu_pd(rate), _mm_castsi128_pd(_mm_cmpeq_epi32(
+            _mm_and_si128(all, _mm_setr_epi32(1, 1, 2, 2)), none)));
+        __m128d b = _mm_and_pd(_mm_loadu_pd(rate + 2), _mm_castsi128_pd(_mm_cmpeq_epi32(
+            _mm_and_si128(all, _mm_setr_epi32(4, 4, 8, 8)), none)));
+        __m128d c = _mm_and_pd(_mm_loadu_pd(rate + 4), _mm_castsi128_pd(_mm_cmpeq_epi32(
+            _mm_and_si128(all, _mm_setr_epi32(16, 16, 32, 32)), none)));
+        sum[0] = _mm_cvtsd_f64(a);
+        sum[1] = sum[0] + _mm_cvtsd_f64(_mm_unpackhi_pd(a, a));
+        sum[2] = sum[1] + _mm_cvtsd_f64(b);
+        sum[3] = sum[2] + _mm_cvtsd_f64(_mm_unpackhi_pd(b, b));
+        sum[4] = sum[3] + _mm_cvtsd_f64(c);
+        sum[5] = sum[4] + _mm_cvtsd_f64(_mm_unpackhi_pd(c, c));
     }
+    #else
+    static inline void kmc_cumulate(const double *rate, int blocked, double *sum)
+    {
+        double total = 0.0;
+        for (int k = 0; k < 6; ++k) {
+            total += (blocked >> k) & 1 ? 0.0 : rate[k];
+            sum[k] = total;
+        }
+    }
+    #endif
     """
     void *kmc_allocate(size_t size) noexcept nogil
-    double kmc_where_open(double rate, unsigned blocked, int l) noexcept nogil
+    void kmc_cumulate(const double *rate, int blocked, double *sum) noexcept nogil
     void prefetch "__builtin_prefetch"(const void *address) noexcept nogil
 
 
@@ -141,7 +162,8 @@ cdef class Graph:
     cdef void _enter(self, int64_t x, int slot, int64_t y, int slot_there) noexcept:
         self.neighbour[x * self.stride + slot] = <int32_t>y
         if self.degree == LATTICE_DEGREE:
-            self.neighbour[x * self.stride + LATTICE_DEGREE] |= slot_there << (3 * slot)
+            (<uint8_t *>(self.neighbour + x * self.stride + LATTICE_DEGREE))[slot] = (
+                <uint8_t>(1 << slot_there))
         else:
             self.reverse[x * self.degree + slot] = <uint8_t>slot_there
 
@@ -235,32 +257,44 @@ cdef struct State:
     const int32_t *neighbour
     const uint8_t *reverse
     const double *rate          # quenched rates, rows of `degree`
-    double *effective           # the same after the cap; `rate` itself in exact mode
-    uint8_t *occupied
-    uint8_t *blocked            # bit k: slot k leads to an occupied site or nowhere (degree 6)
-    uint64_t *blocked_wide      # the same for larger degrees; one of the two is NULL
+    double *effective           # of oxygens, after the cap; `rate` itself in exact mode
+    Site *site                  # (n + 1,)
+    uint64_t *blocked_wide      # as Site.blocked, for larger degrees; NULL otherwise
+    View *view                  # (n + 1,) in capped mode
     Cap cap
     Events events
     Block block
     int64_t hops
     int64_t trials
-    int64_t *refreshed          # hop after which all rates of this oxygen were last made anew
+    int64_t *mark               # capped mode: 2 h if hop h bore on this oxygen, 2 h + 1 if all of
+                                # its rates have been made anew
+    int32_t *far                # oxygens on which a hop bears from a distance
+    int n_far
 
 
-cdef inline uint64_t blocked_of(const State *s, int64_t site, int degree) noexcept nogil:
+cdef inline bint occupied_at(const State *s, int64_t x) noexcept nogil:
+    return s.site[x].group != EMPTY
+
+
+cdef inline uint64_t blocked_of(const State *s, int64_t x, int degree) noexcept nogil:
     if degree == LATTICE_DEGREE:
-        return s.blocked[site]
-    return s.blocked_wide[site]
+        return s.site[x].blocked
+    return s.blocked_wide[x]
 
 
 cdef inline const int32_t *neighbours_of(const State *s, int64_t x, int degree) noexcept nogil:
     return s.neighbour + x * (LATTICE_STRIDE if degree == LATTICE_DEGREE else degree)
 
 
+cdef inline const uint8_t *lattice_bits(const State *s, int64_t x) noexcept nogil:
+    """The bit of x in the mask of each of its neighbours, six of them; 0 for no neighbour."""
+    return <const uint8_t *>(s.neighbour + x * LATTICE_STRIDE + LATTICE_DEGREE)
+
+
 cdef inline int reverse_of(const State *s, int64_t x, int k, int degree) noexcept nogil:
-    """Slot of x in the row of its neighbour at slot k."""
+    """Slot of x in the row of its neighbour at slot k, which must lead somewhere."""
     if degree == LATTICE_DEGREE:
-        return (<uint32_t>s.neighbour[x * LATTICE_STRIDE + LATTICE_DEGREE] >> (3 * k)) & 7
+        return kmc_low_bit(lattice_bits(s, x)[k])
     return s.reverse[x * degree + k]
 
 
@@ -272,23 +306,43 @@ cdef inline int chunks_of(const State *s, int degree) noexcept nogil:
     return 1 if degree == LATTICE_DEGREE else s.chunks
 
 
-cdef inline void tell_neighbours(
-    State *s, int64_t site, bint filled, int degree
-) noexcept nogil:
-    """Enter in the masks of all neighbours that `site` is now filled or empty."""
-    cdef const int32_t *neighbour = neighbours_of(s, site, degree)
-    cdef int k, bit
-    for k in range(degree):
-        bit = reverse_of(s, site, k, degree)
-        if degree == LATTICE_DEGREE:
-            if filled:
-                s.blocked[neighbour[k]] |= <uint8_t>(1 << bit)
-            else:
-                s.blocked[neighbour[k]] &= <uint8_t>~(1 << bit)
-        elif filled:
-            s.blocked_wide[neighbour[k]] |= <uint64_t>1 << bit
-        else:
-            s.blocked_wide[neighbour[k]] &= ~(<uint64_t>1 << bit)
+cdef inline uint64_t capped_of(const State *s, int64_t x, int degree) noexcept nogil:
+    """Bit k: the bond at slot k is capped."""
+    if degree == LATTICE_DEGREE:
+        return s.view[x].capped
+    return cap_slots(logs_of(s, x, s.chunks), s.cap.gamma, s.chunks)
+
+
+cdef inline uint64_t heeded_by(const State *s, int64_t x, int degree) noexcept nogil:
+    """Bit k: the bond at slot k is capped or a hop over it weighs more than Gamma.
+
+    Only what is at such a slot bears on what competes at x.
+    """
+    cdef row_t out[MOST_CHUNKS]
+    cdef row_t back[MOST_CHUNKS]
+    if degree == LATTICE_DEGREE:
+        return s.site[x].heeds
+    cap_site(logs_of(s, x, s.chunks), s.cap.gamma, s.chunks, out, back)
+    return (cap_relevant(out, s.chunks) | cap_relevant(back, s.chunks)
+            | capped_of(s, x, degree))
+
+
+cdef inline void survey(State *s, int64_t x, int degree) noexcept nogil:
+    """What Gamma and the table make of site x: which bonds are capped, and what it offers."""
+    cdef int chunks = chunks_of(s, degree)
+    cdef const int16_t *logs = logs_of(s, x, chunks)
+    cdef row_t out[MOST_CHUNKS]
+    cdef row_t back[MOST_CHUNKS]
+    cdef View *view = &s.view[x]
+    cdef uint64_t blocked = blocked_of(s, x, degree)
+    cap_site(logs, s.cap.gamma, chunks, out, back)
+    cap_top(out, ~blocked, chunks, &view.out)
+    cap_top(back, blocked, chunks, &view.back)
+    if degree == LATTICE_DEGREE:
+        view.capped = <uint8_t>cap_slots(logs, s.cap.gamma, chunks)
+        view.out.relevant = <uint8_t>cap_relevant(out, chunks)
+        view.back.relevant = <uint8_t>cap_relevant(back, chunks)
+        s.site[x].heeds = view.capped | view.out.relevant | view.back.relevant
 
 
 cdef inline double scaled(const State *s, double rate, int over) noexcept nogil:
@@ -298,59 +352,82 @@ cdef inline double scaled(const State *s, double rate, int over) noexcept nogil:
     return rate * (s.cap.factor[over & (OCTAVE - 1)] * kmc_power_of_two(-(over // OCTAVE)))
 
 
-cdef inline uint64_t onward(const State *s, int64_t x, int k, int degree) noexcept nogil:
-    """Slots of x's neighbour at slot k that lead beyond it: neither to x nor beside x.
+cdef inline int beyond(
+    const State *s, int64_t x, int k, bint filled, int degree
+) noexcept nogil:
+    """Largest weight of what lies beyond x's neighbour at slot k, as seen from x.
 
+    Beyond an empty neighbour: its ways on. Beyond a filled one: who would take its place.
     What is beside x is left out because it might be the other end of the bond that is judged,
     whose occupation must not matter.
     """
-    cdef int64_t y = neighbours_of(s, x, degree)[k]
-    cdef const int32_t *far = neighbours_of(s, y, degree)
+    cdef int chunks = chunks_of(s, degree)
     cdef const int32_t *near = neighbours_of(s, x, degree)
-    cdef uint64_t slots = ~(<uint64_t>1 << reverse_of(s, x, k, degree))
-    cdef int far_slot, m
-    if s.triangles:
-        for far_slot in range(degree):
-            for m in range(degree):
-                if far[far_slot] == near[m]:
-                    slots &= ~(<uint64_t>1 << far_slot)
-    return slots
+    cdef int64_t y = near[k]
+    cdef int slot = reverse_of(s, x, k, degree), far_slot, m
+    cdef const int32_t *far
+    cdef uint64_t slots
+    cdef row_t out[MOST_CHUNKS]
+    cdef row_t back[MOST_CHUNKS]
+    if not s.triangles:
+        return cap_without(&s.view[y].back if filled else &s.view[y].out, slot)
+    far = neighbours_of(s, y, degree)
+    slots = ~(<uint64_t>1 << slot)
+    for far_slot in range(degree):
+        for m in range(degree):
+            if far[far_slot] == near[m]:
+                slots &= ~(<uint64_t>1 << far_slot)
+    cap_site(logs_of(s, y, chunks), s.cap.gamma, chunks, out, back)
+    if filled:
+        return cap_most(back, blocked_of(s, y, degree) & slots, chunks)
+    return cap_most(out, ~blocked_of(s, y, degree) & slots, chunks)
 
 
 cdef inline void weigh(
-    const State *s, int64_t x, Weights *weights, int degree, int reach
+    const State *s, int64_t x, uint64_t looked_at, Weights *weights, int degree
 ) noexcept nogil:
-    """Weights of all hops at x and, with a reach of 2, what lies beyond each of its capped bonds.
+    """Weights of all hops at x, and what lies beyond the capped bonds among some slots."""
+    cdef int chunks = chunks_of(s, degree)
+    cdef uint64_t blocked = blocked_of(s, x, degree)
+    cdef uint64_t slots = capped_of(s, x, degree) & looked_at
+    cdef int k
+    cap_site(logs_of(s, x, chunks), s.cap.gamma, chunks, weights.out, weights.back)
+    memset(weights.beyond, 0, LANES * chunks * sizeof(int16_t))
+    while slots:
+        k = kmc_low_bit(slots)
+        slots &= slots - 1
+        weights.beyond[k] = <int16_t>beyond(s, x, k, (blocked >> k) & 1, degree)
 
-    Beyond an empty neighbour: its ways on. Beyond an occupied one: who would take its place.
+
+cdef inline void offers(
+    const State *s, int64_t x, int k, int *own, int *hole, int degree, int reach
+) noexcept nogil:
+    """Largest weights of what competes at site x with the bond at slot k.
+
+    own: other ways out for an oxygen at x; hole: other oxygens that would take a hole at x.
     """
     cdef int chunks = chunks_of(s, degree)
     cdef const int16_t *logs = logs_of(s, x, chunks)
-    cdef uint64_t capped = cap_slots(logs, s.cap.gamma, chunks)
-    cdef uint64_t blocked = blocked_of(s, x, degree), blocked_y
-    cdef Weights at_y
-    cdef int64_t y
-    cdef int k
-    cap_site(logs, s.cap.gamma, chunks, weights)
+    cdef const View *view = &s.view[x]
+    cdef uint64_t blocked = blocked_of(s, x, degree), others = ~(<uint64_t>1 << k)
+    cdef Weights weights
+    cdef row_t raised[MOST_CHUNKS]
     if reach < 2:
+        own[0] = cap_without(&view.out, k)
+        hole[0] = cap_without(&view.back, k)
         return
-    memset(weights.beyond, 0, LANES * chunks * sizeof(int16_t))
-    while capped:
-        k = kmc_low_bit(capped)
-        capped &= capped - 1
-        y = neighbours_of(s, x, degree)[k]
-        cap_site(logs_of(s, y, chunks), s.cap.gamma, chunks, &at_y)
-        blocked_y = blocked_of(s, y, degree)
-        if (blocked >> k) & 1:
-            weights.beyond[k] = <int16_t>cap_most(
-                at_y.back, blocked_y & onward(s, x, k, degree), chunks)
-        else:
-            weights.beyond[k] = <int16_t>cap_most(
-                at_y.out, ~blocked_y & onward(s, x, k, degree), chunks)
+    if not heeded_by(s, x, degree) & others:
+        own[0] = hole[0] = 0
+        return
+    weigh(s, x, others, &weights, degree)
+    cap_raise_out(&s.cap, logs, &weights, cap_without(&view.back, k), chunks, raised)
+    own[0] = cap_most(raised, ~blocked & others, chunks)
+    cap_raise_back(&s.cap, logs, &weights, cap_without(&view.out, k), chunks, raised)
+    hole[0] = cap_most(raised, blocked & others, chunks)
 
 
-cdef inline void cap_hop(
-    State *s, int64_t x, int k, const Weights *weights_x, int degree, int reach
+cdef inline void judge(
+    State *s, int64_t x, int k, int own_x, int hole_x, int degree, int reach
 ) noexcept nogil:
     """Effective rate of the possible hop out of slot k of x, whose bond is capped.
 
@@ -359,30 +436,58 @@ cdef inline void cap_hop(
     """
     cdef int chunks = chunks_of(s, degree)
     cdef const int16_t *logs = logs_of(s, x, chunks)
-    cdef int64_t y = neighbours_of(s, x, degree)[k]
     cdef int over = logs[k] - s.cap.gamma
     cdef int tilt = logs[LANES * chunks + k]
-    cdef int own_x, hole_x, own_y, hole_y, forward, backward, best
-    cdef Weights weights_y
-    weigh(s, y, &weights_y, degree, reach)
-    if reach < 2:
-        cap_competitors(weights_x, blocked_of(s, x, degree), k,
-                        &weights_y, blocked_of(s, y, degree), reverse_of(s, x, k, degree),
-                        chunks, &forward, &backward)
-    else:
-        cap_side(&s.cap, logs, weights_x, blocked_of(s, x, degree), k, chunks, &own_x, &hole_x)
-        cap_side(&s.cap, logs_of(s, y, chunks), &weights_y, blocked_of(s, y, degree),
-                 reverse_of(s, x, k, degree), chunks, &own_y, &hole_y)
-        forward = max(own_x, hole_y)
-        backward = max(own_y, hole_x)
-    if tilt > 0:
-        forward -= tilt
-    else:
-        backward += tilt
-    best = max(forward, backward)
-    if best > 0:
-        over -= best
+    cdef int own_y, hole_y, forward, backward
+    offers(s, neighbours_of(s, x, degree)[k], reverse_of(s, x, k, degree), &own_y, &hole_y,
+           degree, reach)
+    forward = max(own_x, hole_y) - max(tilt, 0)
+    backward = max(own_y, hole_x) + min(tilt, 0)
+    over -= max(max(forward, backward), 0)
     s.effective[x * degree + k] = scaled(s, s.rate[x * degree + k], over)
+
+
+cdef inline void judge_one(State *s, int64_t x, int k, int degree, int reach) noexcept nogil:
+    cdef int own, hole
+    offers(s, x, k, &own, &hole, degree, reach)
+    judge(s, x, k, own, hole, degree, reach)
+
+
+cdef inline void judge_all(State *s, int64_t x, int degree, int reach) noexcept nogil:
+    """Effective rates of all possible hops of the oxygen at x whose bonds are capped."""
+    cdef int chunks = chunks_of(s, degree)
+    cdef const int16_t *logs
+    cdef const View *view
+    cdef uint64_t blocked = blocked_of(s, x, degree)
+    cdef uint64_t slots = capped_of(s, x, degree) & ~blocked
+    cdef Weights weights
+    cdef row_t raised[MOST_CHUNKS]
+    cdef Top own
+    cdef int k, hole, hole_at_best
+    if not slots:
+        return
+    if reach < 2 or not slots & (slots - 1):
+        while slots:
+            judge_one(s, x, kmc_low_bit(slots), degree, reach)
+            slots &= slots - 1
+        return
+    logs = logs_of(s, x, chunks)
+    view = &s.view[x]
+    weigh(s, x, ~<uint64_t>0, &weights, degree)
+    # No possible hop is among the ways in, so what follows a departure is the same for all.
+    cap_raise_out(&s.cap, logs, &weights, view.back.first, chunks, raised)
+    cap_top(raised, ~blocked, chunks, &own)
+    cap_raise_back(&s.cap, logs, &weights, view.out.first, chunks, raised)
+    hole = cap_most(raised, blocked, chunks)
+    hole_at_best = hole
+    if view.out.slot != NOWHERE and (slots >> view.out.slot) & 1:
+        cap_raise_back(&s.cap, logs, &weights, view.out.second, chunks, raised)
+        hole_at_best = cap_most(raised, blocked, chunks)
+    while slots:
+        k = kmc_low_bit(slots)
+        slots &= slots - 1
+        judge(s, x, k, cap_without(&own, k), hole_at_best if view.out.slot == k else hole,
+              degree, reach)
 
 
 cdef inline double total_rate(const State *s, int64_t x, int degree) noexcept nogil:
@@ -390,11 +495,13 @@ cdef inline double total_rate(const State *s, int64_t x, int degree) noexcept no
     cdef uint64_t blocked = blocked_of(s, x, degree)
     cdef const double *rate = s.effective + x * degree
     cdef double total = 0.0
+    cdef double sums[LATTICE_DEGREE]
     cdef int k
+    if degree == LATTICE_DEGREE:
+        kmc_cumulate(rate, <int>blocked, sums)
+        return sums[LATTICE_DEGREE - 1]
     for k in range(degree):
-        if degree == LATTICE_DEGREE:
-            total += kmc_where_open(rate[k], <unsigned>blocked, k)
-        elif not (blocked >> k) & 1:
+        if not (blocked >> k) & 1:
             total += rate[k]
     return total
 
@@ -409,131 +516,222 @@ cdef inline int direction(
     cdef uint64_t blocked = blocked_of(s, x, degree)
     cdef const double *rate = s.effective + x * degree
     cdef double total = 0.0
+    cdef double sums[LATTICE_DEGREE]
     cdef int k, slot = 0
+    if degree == LATTICE_DEGREE:
+        kmc_cumulate(rate, <int>blocked, sums)
+        for k in range(LATTICE_DEGREE):
+            slot += rest >= sums[k]
+        return slot
     for k in range(degree):
-        if degree == LATTICE_DEGREE:
-            total += kmc_where_open(rate[k], <unsigned>blocked, k)
-        elif not (blocked >> k) & 1:
+        if not (blocked >> k) & 1:
             total += rate[k]
         slot += rest >= total
     return slot
 
 
-cdef inline void refresh(State *s, int64_t x, int degree, int reach) noexcept nogil:
-    """The surroundings of the oxygen at x have changed: its rates and its group anew."""
-    cdef uint64_t open_slots, slots
-    cdef int k, chunks
-    cdef const int16_t *logs
-    cdef Weights weights
-    if reach:
-        s.refreshed[x] = s.hops
-        chunks = chunks_of(s, degree)
-        logs = logs_of(s, x, chunks)
-        open_slots = ~blocked_of(s, x, degree)
-        slots = cap_slots(logs, s.cap.gamma, chunks)
-        for k in range(degree):
-            s.effective[x * degree + k] = s.rate[x * degree + k]
-        slots &= open_slots
-        if slots:
-            weigh(s, x, &weights, degree, reach)
-            while slots:
-                cap_hop(s, x, kmc_low_bit(slots), &weights, degree, reach)
-                slots &= slots - 1
+cdef inline void list_anew(State *s, int64_t x, int degree) noexcept nogil:
     events_update(&s.events, <int32_t>x, total_rate(s, x, degree))
 
 
-cdef inline void refresh_around(
-    State *s, int64_t center, int64_t other, int degree, int reach
-) noexcept nogil:
-    """Refresh whatever the occupation of `center` bears on, apart from the oxygen at `other`."""
-    cdef int chunks = chunks_of(s, degree)
-    cdef const int32_t *neighbour = neighbours_of(s, center, degree)
-    cdef uint64_t near = blocked_of(s, center, degree), far
-    cdef int k, far_slot, back
-    cdef int64_t y, p
-    cdef Weights weights
-    cdef uint64_t taken = near
-    # The oxygens next to it first: slots into a site that has just been left have no effective rate
-    # before that.
-    while taken:
-        y = neighbour[kmc_low_bit(taken)]
-        taken &= taken - 1
-        if y != other and y != s.n_sites and not (reach and s.refreshed[y] == s.hops):
-            refresh(s, y, degree, reach)
+cdef inline void arrive(State *s, int64_t x, int degree, int reach) noexcept nogil:
+    """All effective rates of an oxygen that was not at x before."""
+    cdef int k
     if not reach:
         return
     for k in range(degree):
-        y = neighbour[k]
-        if (near >> k) & 1 or y == other:
-            continue
-        # y is empty: capped bonds from its oxygens into it compete with what center changed.
-        far = blocked_of(s, y, degree) & cap_slots(logs_of(s, y, chunks), s.cap.gamma, chunks)
-        while far:
-            far_slot = kmc_low_bit(far)
-            far &= far - 1
-            p = neighbours_of(s, y, degree)[far_slot]
-            if p == center or p == other or s.refreshed[p] == s.hops:
-                continue
-            back = reverse_of(s, y, far_slot, degree)
-            weigh(s, p, &weights, degree, reach)
-            cap_hop(s, p, back, &weights, degree, reach)
-            events_update(&s.events, <int32_t>p, total_rate(s, p, degree))
+        s.effective[x * degree + k] = s.rate[x * degree + k]
+    judge_all(s, x, degree, reach)
 
 
-cdef inline bint outlook_changed(
-    const State *s, int64_t center, int k, int degree
+cdef struct Hop:                # the two ends of a hop: the site that is left and the one reached
+    int64_t site[2]
+    int slot[2]                 # of each in the other's row
+    uint64_t bears[2]           # bit k: the hop bears on what competes at the neighbour at slot k
+    uint64_t shows[2]           # bit k: it may change what the neighbour at slot k offers
+    View before[2][MAX_DEGREE]  # what that neighbour offered
+
+
+cdef inline bint look_anew(
+    State *s, int64_t x, uint64_t bit, bint filled, int degree
 ) noexcept nogil:
-    """Whether the occupation of `center` bears on what lies beyond its neighbour at slot k.
-
-    It does not where two of that neighbour's other hops weigh more: whoever looks from one of the
-    two still sees the other.
-    """
+    """The neighbour of x at one slot has come or gone: what x offers now. False if the same."""
     cdef int chunks = chunks_of(s, degree)
-    cdef int64_t y = neighbours_of(s, center, degree)[k]
-    cdef int slot = reverse_of(s, center, k, degree)
-    cdef uint64_t blocked = blocked_of(s, y, degree), own = <uint64_t>1 << slot, more
-    cdef Weights weights
-    if y == s.n_sites or not cap_slots(logs_of(s, y, chunks), s.cap.gamma, chunks):
-        return False
-    cap_site(logs_of(s, y, chunks), s.cap.gamma, chunks, &weights)
-    if (blocked_of(s, center, degree) >> k) & 1:
-        if cap_most(weights.back, own, chunks) == 0:
-            return False
-        more = cap_more(weights.back, own, blocked, chunks)
-    else:
-        if cap_most(weights.out, own, chunks) == 0:
-            return False
-        more = cap_more(weights.out, own, ~blocked, chunks)
-    return s.triangles or not more & (more - 1)
+    cdef const int16_t *logs = logs_of(s, x, chunks)
+    cdef row_t out[MOST_CHUNKS]
+    cdef row_t back[MOST_CHUNKS]
+    cdef View *view = &s.view[x]
+    cdef uint64_t blocked = blocked_of(s, x, degree)
+    if degree != LATTICE_DEGREE:
+        cap_site(logs, s.cap.gamma, chunks, out, back)
+        cap_top(out, ~blocked, chunks, &view.out)
+        cap_top(back, blocked, chunks, &view.back)
+        return True
+    if view.out.relevant & bit:
+        if filled:
+            cap_lose(logs, s.cap.gamma, True, ~blocked, &view.out)
+        else:
+            cap_gain(logs, s.cap.gamma, True, kmc_low_bit(bit), &view.out)
+    if view.back.relevant & bit:
+        if filled:
+            cap_gain(logs, s.cap.gamma, False, kmc_low_bit(bit), &view.back)
+        else:
+            cap_lose(logs, s.cap.gamma, False, blocked, &view.back)
+    return ((view.out.relevant | view.back.relevant) & bit) != 0
 
 
-cdef inline void refresh_beyond(
-    State *s, int64_t center, int64_t other, int degree
+cdef inline void tell_neighbours(
+    State *s, Hop *hop, int end, int degree, int reach
 ) noexcept nogil:
-    """Refresh whatever looks at `center` across one of its neighbours."""
-    cdef int64_t y
+    """All neighbours of one end learn that it is now empty (end 0) or filled (end 1)."""
+    cdef int64_t center = hop.site[end], y
+    cdef const int32_t *neighbour = neighbours_of(s, center, degree)
+    cdef uint64_t bit, own = <uint64_t>1 << hop.slot[end]
     cdef int k
+    hop.bears[end] = hop.shows[end] = 0
     for k in range(degree):
+        y = neighbour[k]
+        if degree == LATTICE_DEGREE:
+            bit = lattice_bits(s, center)[k]
+            s.site[y].blocked ^= <uint8_t>bit
+        else:
+            bit = <uint64_t>1 << reverse_of(s, center, k, degree)
+            s.blocked_wide[y] ^= bit
+        if reach and heeded_by(s, y, degree) & bit:
+            hop.bears[end] |= <uint64_t>1 << k
+            if reach == 2:
+                hop.before[end][k] = s.view[y]
+            if look_anew(s, y, bit, end, degree):
+                hop.shows[end] |= <uint64_t>1 << k
+    hop.bears[end] &= ~own
+    hop.shows[end] &= ~own
+
+
+cdef inline void note_far(State *s, int64_t x) noexcept nogil:
+    """The oxygen at x has new rates; unless it stands next to the hop, keep it for later."""
+    if s.mark[x] < 2 * s.hops:
+        s.mark[x] = 2 * s.hops
+        s.far[s.n_far] = <int32_t>x
+        s.n_far += 1
+
+
+cdef inline void judge_anew(State *s, int64_t x, int degree, int reach) noexcept nogil:
+    """What competes at site x has changed: rates of its oxygen, or of those that would come."""
+    cdef uint64_t slots
+    cdef int64_t p
+    cdef int k
+    if occupied_at(s, x):
+        if s.mark[x] != 2 * s.hops + 1:
+            note_far(s, x)
+            s.mark[x] = 2 * s.hops + 1
+            judge_all(s, x, degree, reach)
+        return
+    slots = capped_of(s, x, degree) & blocked_of(s, x, degree)
+    while slots:
+        k = kmc_low_bit(slots)
+        slots &= slots - 1
+        p = neighbours_of(s, x, degree)[k]
+        if s.mark[p] != 2 * s.hops + 1:
+            note_far(s, p)
+            judge_one(s, p, reverse_of(s, x, k, degree), degree, reach)
+
+
+cdef inline void judge_near(State *s, const Hop *hop, int end, int degree, int reach) noexcept nogil:
+    """Rates of the oxygens next to one end of a hop."""
+    cdef int64_t center = hop.site[end], y
+    cdef uint64_t near = blocked_of(s, center, degree) & ~(<uint64_t>1 << hop.slot[end])
+    cdef int k
+    while near:
+        k = kmc_low_bit(near)
+        near &= near - 1
         y = neighbours_of(s, center, degree)[k]
-        if y != other and outlook_changed(s, center, k, degree):
-            refresh_around(s, y, other, degree, 2)
+        if y != s.n_sites and s.mark[y] != 2 * s.hops + 1:
+            s.mark[y] = 2 * s.hops
+            if (hop.bears[end] >> k) & 1:
+                s.mark[y] += 1
+                judge_all(s, y, degree, reach)
 
 
-cdef inline void hop(State *s, int64_t i, int k, int degree, int reach) noexcept nogil:
+cdef inline void judge_far(State *s, Hop *hop, int end, int degree, int reach) noexcept nogil:
+    """Rates of the oxygens further away on which one end of a hop bears."""
+    cdef int64_t center = hop.site[end], y
+    cdef const int32_t *neighbour = neighbours_of(s, center, degree)
+    cdef uint64_t bears = hop.bears[end] & ~blocked_of(s, center, degree)
+    cdef uint64_t shows = hop.shows[end], viewers
+    cdef Top *old
+    cdef Top *now
+    cdef int k, m
+    cdef bint filled
+    while bears:
+        judge_anew(s, neighbour[kmc_low_bit(bears)], degree, reach)
+        bears &= bears - 1
+    while shows and reach == 2:
+        k = kmc_low_bit(shows)
+        shows &= shows - 1
+        y = neighbour[k]
+        filled = (blocked_of(s, center, degree) >> k) & 1
+        old = &hop.before[end][k].back if filled else &hop.before[end][k].out
+        now = &s.view[y].back if filled else &s.view[y].out
+        viewers = capped_of(s, y, degree) & ~(<uint64_t>1 << reverse_of(s, center, k, degree))
+        while viewers:
+            m = kmc_low_bit(viewers)
+            viewers &= viewers - 1
+            if s.triangles or cap_without(old, m) != cap_without(now, m):
+                judge_anew(s, neighbours_of(s, y, degree)[m], degree, reach)
+
+
+cdef inline void list_near(State *s, const Hop *hop, int end, int degree) noexcept nogil:
+    cdef int64_t center = hop.site[end], y
+    cdef uint64_t near = blocked_of(s, center, degree) & ~(<uint64_t>1 << hop.slot[end])
+    while near:
+        y = neighbours_of(s, center, degree)[kmc_low_bit(near)]
+        near &= near - 1
+        if y != s.n_sites:
+            list_anew(s, y, degree)
+
+
+cdef inline void list_far(State *s, int degree) noexcept nogil:
+    """In the order of the sites, so that the event list depends on what changed alone."""
+    cdef int32_t x
+    cdef int a, b
+    for a in range(1, s.n_far):
+        x = s.far[a]
+        b = a
+        while b > 0 and s.far[b - 1] > x:
+            s.far[b] = s.far[b - 1]
+            b -= 1
+        s.far[b] = x
+    for a in range(s.n_far):
+        list_anew(s, s.far[a], degree)
+    s.n_far = 0
+
+
+cdef inline void make_hop(State *s, int64_t i, int k, int degree, int reach) noexcept nogil:
     """Move the oxygen at i through slot k."""
-    cdef int64_t j = neighbours_of(s, i, degree)[k]
+    cdef Hop hop
+    cdef int end
+    hop.site[0] = i
+    hop.site[1] = neighbours_of(s, i, degree)[k]
+    hop.slot[0] = k
+    hop.slot[1] = reverse_of(s, i, k, degree)
     events_remove(&s.events, <int32_t>i)
-    s.occupied[i] = 0
-    s.occupied[j] = 1
-    tell_neighbours(s, i, False, degree)
-    tell_neighbours(s, j, True, degree)
+    s.site[i].group = EMPTY
+    s.site[hop.site[1]].group = UNLISTED
     s.hops += 1
-    refresh_around(s, i, j, degree, reach)
-    refresh_around(s, j, i, degree, reach)
-    if reach == 2:
-        refresh_beyond(s, i, j, degree)
-        refresh_beyond(s, j, i, degree)
-    refresh(s, j, degree, reach)
+    for end in range(2):
+        tell_neighbours(s, &hop, end, degree, reach)
+    if reach:
+        s.mark[hop.site[1]] = 2 * s.hops + 1
+        for end in range(2):
+            judge_near(s, &hop, end, degree, reach)
+        for end in range(2):
+            judge_far(s, &hop, end, degree, reach)
+    for end in range(2):
+        list_near(s, &hop, end, degree)
+    if reach:
+        list_far(s, degree)
+        arrive(s, hop.site[1], degree, reach)
+    list_anew(s, hop.site[1], degree)
     events_settle(&s.events)
 
 
@@ -556,7 +754,7 @@ cdef inline void fetch_ahead(State *s, int degree) noexcept nogil:
         prefetch(s.effective + site * degree)
         prefetch(s.effective + site * degree + degree - 1)
         prefetch(neighbours_of(s, site, degree))
-        prefetch(s.blocked + site)
+        prefetch(s.site + site)
     next_trial = s.block.next + 1
     if next_trial < BLOCK:
         site = events_pick(&s.events, s.block.word[2 * next_trial], &bound)
@@ -566,7 +764,7 @@ cdef inline void fetch_ahead(State *s, int degree) noexcept nogil:
             prefetch(s.effective + site * degree)
             prefetch(s.effective + site * degree + degree - 1)
             prefetch(neighbours_of(s, site, degree))
-            prefetch(s.blocked + site)
+            prefetch(s.site + site)
 
 
 cdef inline int run_events(
@@ -602,7 +800,7 @@ cdef inline int run_events(
         k = direction(s, site, uniform(s.block.word[2 * s.block.next + 1]) * bound, degree)
         s.block.next += 1
         if k < degree:
-            hop(s, site, k, degree, reach)
+            make_hop(s, site, k, degree, reach)
             mean_wait = 1.0 / events_rate(&s.events) if s.events.total else -1.0
             if s.events.out_of_memory:
                 return -1
@@ -613,9 +811,9 @@ cdef inline int run_events(
 cdef class Kernel:
     """Oxygens on a graph with exclusion. One instance is one independent system.
 
-    Invariants between calls: `occupied` holds the number of oxygens it was made with; every
-    oxygen that can hop is in exactly one group; masks, effective rates and groups are those that
-    `occupied`, the table and Gamma imply.
+    Invariants between calls: there are as many oxygens as it was made with; every oxygen that can
+    hop is in exactly one group; masks, views, effective rates of possible hops and groups are those
+    that the occupation, the table and Gamma imply.
     """
 
     cdef State s
@@ -627,6 +825,7 @@ cdef class Kernel:
     def __init__(self, Graph graph, const uint8_t[::1] occupied, bit_generator, int reach):
         cdef State *s = &self.s
         cdef size_t rows = graph.n_sites + 1
+        cdef int64_t x
         cdef int g
         self.graph = graph
         self.reach = reach
@@ -639,30 +838,28 @@ cdef class Kernel:
         s.triangles = graph.triangles
         s.neighbour = graph.neighbour
         s.reverse = graph.reverse
-        s.occupied = <uint8_t *>allocate(rows, sizeof(uint8_t))
-        s.events.group = <uint16_t *>allocate(rows, sizeof(uint16_t))
-        s.events.place = <int32_t *>allocate(rows, sizeof(int32_t))
-        if graph.degree == LATTICE_DEGREE:
-            s.blocked = <uint8_t *>allocate(rows, sizeof(uint8_t))
-        else:
+        s.site = s.events.site = <Site *>allocate(rows, sizeof(Site))
+        if graph.degree != LATTICE_DEGREE:
             s.blocked_wide = <uint64_t *>allocate(rows, sizeof(uint64_t))
         if reach:
             s.effective = <double *>allocate(rows * graph.degree, sizeof(double))
-            s.refreshed = <int64_t *>allocate(rows, sizeof(int64_t))
+            s.view = <View *>allocate(rows, sizeof(View))
+            s.mark = <int64_t *>allocate(rows, sizeof(int64_t))
+            s.far = <int32_t *>allocate(rows, sizeof(int32_t))
         for g in range(OCTAVE):
             s.cap.factor[g] = exp2(-g / <double>OCTAVE)
-        if graph.n_sites:
-            memcpy(s.occupied, &occupied[0], graph.n_sites)
+        for x in range(graph.n_sites):
+            s.site[x].group = UNLISTED if occupied[x] else EMPTY
+        s.site[graph.n_sites].group = EMPTY
         self._mask()
 
     def __dealloc__(self):
         cdef int g
-        free(self.s.occupied)
-        free(self.s.blocked)
+        free(self.s.site)
         free(self.s.blocked_wide)
-        free(self.s.refreshed)
-        free(self.s.events.group)
-        free(self.s.events.place)
+        free(self.s.view)
+        free(self.s.mark)
+        free(self.s.far)
         for g in range(GROUPS):
             free(self.s.events.member[g])
         if self.reach:
@@ -679,10 +876,10 @@ cdef class Kernel:
             blocked = 0
             for k in range(s.degree):
                 y = neighbours_of(s, x, s.degree)[k]
-                if y == s.n_sites or s.occupied[y]:
+                if y == s.n_sites or occupied_at(s, y):
                     blocked |= <uint64_t>1 << k
             if s.degree == LATTICE_DEGREE:
-                s.blocked[x] = <uint8_t>blocked
+                s.site[x].blocked = <uint8_t>blocked
             else:
                 s.blocked_wide[x] = blocked
 
@@ -707,28 +904,38 @@ cdef class Kernel:
         if not self.reach:
             s.effective = table.rate
         self._clear(table.offset, 0)
+        if self.reach:
+            for x in range(s.n_sites + 1):
+                survey(s, x, s.degree)
         for x in range(s.n_sites):
-            if s.occupied[x]:
-                refresh(s, x, s.degree, self.reach)
+            if occupied_at(s, x):
+                arrive(s, x, s.degree, self.reach)
+                list_anew(s, x, s.degree)
         self._settle()
 
     def lower_gamma(self, int gamma):
-        """Enter the next window: only oxygens with a capped bond are touched."""
+        """Enter the next window: the rates of oxygens with a capped bond change."""
         cdef State *s = &self.s
         cdef int64_t x
         s.cap.gamma = gamma
         with nogil:
+            for x in range(s.n_sites + 1):
+                survey(s, x, s.degree)
             for x in range(s.n_sites):
-                if s.occupied[x] and cap_slots(logs_of(s, x, s.chunks), gamma, s.chunks):
-                    refresh(s, x, s.degree, self.reach)
+                if occupied_at(s, x) and capped_of(s, x, s.degree):
+                    judge_all(s, x, s.degree, self.reach)
+                    list_anew(s, x, s.degree)
         self._settle()
 
     cdef void _clear(self, int offset, int anchor) noexcept:
         cdef Events *events = &self.s.events
+        cdef int64_t x
         memset(events.count, 0, sizeof(events.count))
         memset(events.filled, 0, sizeof(events.filled))
         events.filled_words = 0
-        memset(events.group, 0xff, (self.s.n_sites + 1) * sizeof(uint16_t))
+        for x in range(self.s.n_sites):
+            if occupied_at(&self.s, x):
+                self.s.site[x].group = UNLISTED
         events.total = 0
         events.offset = offset
         events.anchor = anchor
@@ -785,8 +992,11 @@ cdef class Kernel:
 
     def occupied(self):
         """Copy of the occupation, shape (n,), bool."""
-        cdef uint8_t[::1] view = <uint8_t[:self.s.n_sites]>self.s.occupied
-        return np.array(view, dtype=bool)
+        cdef int64_t x
+        cdef uint8_t[::1] view = np.zeros(self.s.n_sites, dtype=np.uint8)
+        for x in range(self.s.n_sites):
+            view[x] = occupied_at(&self.s, x)
+        return np.asarray(view).view(bool)
 
     def state(self):
         """All that a later `restore` needs to continue bit for bit, as arrays and numbers."""

@@ -7,7 +7,7 @@
 # groups is an integer: it is kept exactly in 128 bits and cannot drift, however many hops are made
 # and however far apart the rates are.
 
-from libc.stdint cimport int32_t, uint16_t, uint64_t
+from libc.stdint cimport int32_t, uint16_t, uint64_t, uint8_t
 from libc.stdlib cimport realloc
 
 cdef extern from *:
@@ -65,27 +65,35 @@ cdef extern from *:
 
 cdef enum:
     GROUPS = 1024               # groups 0..1023: 256 octaves
-    UNLISTED = 65535            # group of an empty site, or of an oxygen that cannot move
-    WORDS = 16                  # of the bitmap of groups
+    EMPTY = 65535               # group of an empty site
+    UNLISTED = 65534            # group of an oxygen that cannot move
+    OCTAVES = 256
+    WORDS = 4                   # of the bitmap of octaves
     WINDOW = 88                 # octaves below the anchor that the total counts
     SLACK = 36                  # octaves that the fastest oxygen may fall below the anchor
+
+cdef struct Site:               # what changes with every hop, for all of the site in one load
+    int32_t place               # of its oxygen in the group's list
+    uint16_t group              # of its oxygen, or UNLISTED, or EMPTY
+    uint8_t blocked             # degree 6: bit k: slot k leads to an occupied site or nowhere
+    uint8_t heeds               # degree 6: bit k: what is at slot k bears on what competes here
 
 cdef struct Events:
     int32_t *member[GROUPS]     # sites of the oxygens in each group
     int32_t count[GROUPS]
     int32_t room[GROUPS]
-    uint64_t filled[WORDS]      # bit g: group g has members
+    uint64_t octave[OCTAVES]    # sum of count * (5 + m) over the octave's groups
+    uint64_t filled[WORDS]      # bit e: octave e has members
     uint64_t filled_words       # bit w: filled[w] is not zero
-    uint16_t *group             # of each site
-    int32_t *place              # of each site: where it stands in its group's list
-    u128 total                  # sum of count * (5 + m) << (e - anchor + WINDOW) over the window
+    Site *site
+    u128 total                  # sum of octave << (e - anchor + WINDOW) over the window
     int anchor                  # highest octave of the window
     int offset                  # exponent of group 0's lower end
     int out_of_memory           # a list could not grow; the event list is no longer valid
 
 
 cdef inline int events_top(const Events *events) noexcept nogil:
-    """Highest group with members, -1 if there is none."""
+    """Highest octave with members, -1 if there is none."""
     cdef int word
     if not events.filled_words:
         return -1
@@ -93,26 +101,21 @@ cdef inline int events_top(const Events *events) noexcept nogil:
     return 64 * word + kmc_high_bit(events.filled[word])
 
 
-cdef inline u128 events_weight(const Events *events, int g, int32_t count) noexcept nogil:
-    """Weight of `count` members of a group of the window."""
-    return kmc_shifted(<uint64_t>count * (5 + (g & 3)), (g >> 2) - events.anchor + WINDOW)
-
-
 cdef inline void events_anchor(Events *events, int anchor) noexcept nogil:
     """Move the window's top to octave `anchor` and count its total anew."""
-    cdef int g
+    cdef int e
     events.anchor = anchor
     events.total = 0
-    for g in range(4 * (anchor - WINDOW) if anchor > WINDOW else 0, 4 * anchor + 4):
-        if events.count[g]:
-            events.total = events.total + events_weight(events, g, events.count[g])
+    for e in range(anchor - WINDOW if anchor > WINDOW else 0, anchor + 1):
+        events.total = events.total + kmc_shifted(events.octave[e], e - anchor + WINDOW)
 
 
 cdef inline void events_add(Events *events, int32_t site, int g) noexcept nogil:
-    """Append a site that is not listed to group g (which may be UNLISTED). O(1) amortised."""
+    """Append an oxygen that is not listed to group g (which may be UNLISTED). O(1) amortised."""
     cdef int32_t count, room
+    cdef int e = g >> 2, weight = 5 + (g & 3)
     cdef void *grown
-    events.group[site] = <uint16_t>g
+    events.site[site].group = <uint16_t>g
     if g == UNLISTED:
         return
     count = events.count[g]
@@ -125,43 +128,45 @@ cdef inline void events_add(Events *events, int32_t site, int g) noexcept nogil:
         events.member[g] = <int32_t *>grown
         events.room[g] = room
     events.member[g][count] = site
-    events.place[site] = count
+    events.site[site].place = count
     events.count[g] = count + 1
-    if count == 0:
-        events.filled[g >> 6] |= <uint64_t>1 << (g & 63)
-        events.filled_words |= <uint64_t>1 << (g >> 6)
-    if (g >> 2) > events.anchor:
-        events_anchor(events, g >> 2)
-    elif (g >> 2) >= events.anchor - WINDOW:
-        events.total = events.total + events_weight(events, g, 1)
+    if events.octave[e] == 0:
+        events.filled[e >> 6] |= <uint64_t>1 << (e & 63)
+        events.filled_words |= <uint64_t>1 << (e >> 6)
+    events.octave[e] += weight
+    if e > events.anchor:
+        events_anchor(events, e)
+    elif e >= events.anchor - WINDOW:
+        events.total = events.total + kmc_shifted(weight, e - events.anchor + WINDOW)
 
 
 cdef inline void events_remove(Events *events, int32_t site) noexcept nogil:
-    """Take a site off its group's list; the list's last member takes its place. O(1)."""
-    cdef int g = events.group[site]
+    """Take an oxygen off its group's list; the list's last member takes its place. O(1)."""
+    cdef int g = events.site[site].group, e = g >> 2, weight = 5 + (g & 3)
     cdef int32_t last, hole, count
     if g == UNLISTED:
         return
-    events.group[site] = UNLISTED
-    hole = events.place[site]
+    events.site[site].group = UNLISTED
+    hole = events.site[site].place
     count = events.count[g] - 1
     events.count[g] = count
     last = events.member[g][count]
     events.member[g][hole] = last
-    events.place[last] = hole
-    if count == 0:
-        events.filled[g >> 6] &= ~(<uint64_t>1 << (g & 63))
-        if not events.filled[g >> 6]:
-            events.filled_words &= ~(<uint64_t>1 << (g >> 6))
-    if (g >> 2) >= events.anchor - WINDOW:
-        events.total = events.total - events_weight(events, g, 1)
+    events.site[last].place = hole
+    events.octave[e] -= weight
+    if events.octave[e] == 0:
+        events.filled[e >> 6] &= ~(<uint64_t>1 << (e & 63))
+        if not events.filled[e >> 6]:
+            events.filled_words &= ~(<uint64_t>1 << (e >> 6))
+    if e >= events.anchor - WINDOW:
+        events.total = events.total - kmc_shifted(weight, e - events.anchor + WINDOW)
 
 
 cdef inline void events_settle(Events *events) noexcept nogil:
     """Follow the fastest oxygen down, so that the window never misses one that matters."""
     cdef int top = events_top(events)
-    if top >= 0 and events.anchor - (top >> 2) > SLACK:
-        events_anchor(events, top >> 2)
+    if top >= 0 and events.anchor - top > SLACK:
+        events_anchor(events, top)
 
 
 cdef inline void events_update(Events *events, int32_t site, double rate) noexcept nogil:
@@ -171,7 +176,7 @@ cdef inline void events_update(Events *events, int32_t site, double rate) noexce
         g = kmc_quarter_octave(rate) - 4 * events.offset
         if g < 0:
             g = 0
-    if g != events.group[site]:
+    if g != events.site[site].group:
         events_remove(events, site)
         events_add(events, site, g)
 
@@ -189,19 +194,24 @@ cdef inline int32_t events_pick(const Events *events, uint64_t word, double *bou
     """
     cdef u128 target = kmc_fraction(events.total, word)
     cdef u128 weight
-    cdef int w, g
-    cdef uint64_t words = events.filled_words, bits
+    cdef int w, e, m, g
+    cdef uint64_t words = events.filled_words, bits, rest, here
     while words:
         w = kmc_high_bit(words)
         bits = events.filled[w]
         while bits:
-            g = 64 * w + kmc_high_bit(bits)
-            weight = events_weight(events, g, events.count[g])
+            e = 64 * w + kmc_high_bit(bits)
+            weight = kmc_shifted(events.octave[e], e - events.anchor + WINDOW)
             if target < weight:
-                bound[0] = (5 + (g & 3)) * kmc_power_of_two((g >> 2) + events.offset - 2)
-                return events.member[g][kmc_divided(
-                    <uint64_t>(target >> ((g >> 2) - events.anchor + WINDOW)), g & 3)]
+                rest = <uint64_t>(target >> (e - events.anchor + WINDOW))
+                for m in range(3, -1, -1):
+                    g = 4 * e + m
+                    here = <uint64_t>events.count[g] * (5 + m)
+                    if rest < here:
+                        bound[0] = (5 + m) * kmc_power_of_two(e + events.offset - 2)
+                        return events.member[g][kmc_divided(rest, m)]
+                    rest -= here
             target = target - weight
-            bits ^= <uint64_t>1 << (g & 63)
+            bits ^= <uint64_t>1 << (e & 63)
         words ^= <uint64_t>1 << w
     return -1

@@ -38,9 +38,6 @@ class Twin:
             (x, y): [z for z in self.neighbours[y] if z != x and z not in self.neighbours[x]]
             for x, y in self.rate
         }
-        self.triangles = any(
-            set(self.neighbours[i]) & set(self.neighbours[j]) for i, j in bonds.tolist()
-        )
         most = max(sum(self.rate[x, y] for y in self.neighbours[x]) for x in range(n))
         self.offset = max(self.quarters(most) // 4 - 255, -900)
         self.members = {g: [] for g in range(1024)}
@@ -147,9 +144,9 @@ class Twin:
             self.members[g][place] = self.members[g][-1]
             self.members[g].pop()
 
-    def refresh(self, x, bonds=None):
-        """Rates of the oxygen at x anew, or those of some of its bonds only."""
-        for y in self.neighbours[x] if bonds is None else bonds:
+    def refresh(self, x):
+        """Rates of the oxygen at x anew."""
+        for y in self.neighbours[x]:
             if not self.occupied[y]:
                 self.effective[x, y] = self.scaled(x, y)
         rate = 0.0
@@ -167,36 +164,6 @@ class Twin:
         top = max((g for g in self.members if self.members[g]), default=None)
         if top is not None and self.anchor - top // 4 > SLACK:
             self.anchor = top // 4
-
-    def refresh_around(self, center, other):
-        near = [y for y in self.neighbours[center] if y != other]
-        for y in near:
-            if self.occupied[y]:
-                self.refresh(y)
-        for y in near:
-            if self.gamma is None or self.occupied[y]:
-                continue
-            for p in self.neighbours[y]:
-                if self.occupied[p] and self.capped(p, y) and p not in (center, other):
-                    self.refresh(p, bonds=[y])
-
-    def outlook_changed(self, center, y):
-        """Whether the occupation of `center` bears on what lies beyond its neighbour y."""
-        if not any(self.capped(y, z) for z in self.neighbours[y]):
-            return False
-        if self.occupied[y]:
-            weight = {z: self.weight(z, y) for z in self.neighbours[y] if self.occupied[z]}
-            own = self.weight(center, y)
-        else:
-            weight = {z: self.weight(y, z) for z in self.neighbours[y] if not self.occupied[z]}
-            own = self.weight(y, center)
-        more = sum(w > own for z, w in weight.items() if z != center)
-        return own > 0 and (self.triangles or more < 2)
-
-    def refresh_beyond(self, center, other):
-        for y in self.neighbours[center]:
-            if y != other and self.outlook_changed(center, y):
-                self.refresh_around(y, other)
 
     # Time ----------------------------------------------------------------------------------
 
@@ -240,13 +207,13 @@ class Twin:
                     break
 
     def hop(self, i, j):
+        """Everything anew: first what is next to the sites left and reached, the mover last."""
         self.remove(i)
         self.occupied[i], self.occupied[j] = False, True
-        self.refresh_around(i, j)
-        self.refresh_around(j, i)
-        if self.gamma is not None and self.reach == 2:
-            self.refresh_beyond(i, j)
-            self.refresh_beyond(j, i)
+        near = [*self.neighbours[i], *self.neighbours[j]]
+        for x in dict.fromkeys([*near, *range(self.n)]):
+            if self.occupied[x] and x != j:
+                self.refresh(x)
         self.refresh(j)
         self.hops += 1
         self.settle()
