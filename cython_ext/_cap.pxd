@@ -46,6 +46,19 @@ cdef extern from *:
         const __m128i each = _mm_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128);
         return _mm_cmpeq_epi16(_mm_and_si128(_mm_set1_epi16((short)bits), each), each);
     }
+    #ifdef __SSE4_1__
+    #include <smmintrin.h>
+    /* Largest of the lanes that `bits` selects and which lane it is in; 0 if none is positive. */
+    static inline int kmc_row_first(kmc_row a, unsigned bits, int *lane)
+    {
+        const __m128i ones = _mm_set1_epi16(-1);
+        __m128i m = _mm_and_si128(_mm_max_epi16(a, _mm_setzero_si128()), kmc_row_select(bits));
+        unsigned found = (unsigned)_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_xor_si128(m, ones)));
+        *lane = (int)(found >> 16);
+        return (int)(0xffffu - (found & 0xffffu));
+    }
+    #define KMC_ROW_FIRST
+    #endif
     #else
     typedef struct { int16_t e[8]; } kmc_row;
     #define KMC_EACH(expression) \\
@@ -69,6 +82,16 @@ cdef extern from *:
     static inline unsigned kmc_row_equal(kmc_row a, int x)
     { unsigned r = 0; for (int k = 0; k < 8; ++k) r |= (a.e[k] == x ? 1u : 0u) << k; return r; }
     static inline kmc_row kmc_row_select(unsigned bits) { KMC_EACH((bits >> k) & 1 ? -1 : 0); }
+    #endif
+
+    #ifndef KMC_ROW_FIRST
+    static inline int kmc_row_first(kmc_row a, unsigned bits, int *lane)
+    {
+        int most = kmc_row_largest(kmc_row_max(
+            kmc_row_and(a, kmc_row_select(bits)), kmc_row_all(0)));
+        *lane = __builtin_ctz((kmc_row_equal(a, most) & bits) | 256u) & 7;
+        return most;
+    }
     #endif
 
     /* log of the weight W over Gamma of the hops out of a site and back into it. */
@@ -104,8 +127,6 @@ cdef extern from *:
                        beyond); }
     """
     const int FROZEN "KMC_FROZEN"
-    const int LOG_THREE "KMC_LOG_THREE"
-    const int LOG_HUNDRED "KMC_LOG_HUNDRED"
     ctypedef struct row_t "kmc_row":
         pass
     row_t row_load "kmc_row_load"(const int16_t *p) noexcept nogil
@@ -115,6 +136,7 @@ cdef extern from *:
     row_t row_greater "kmc_row_greater"(row_t a, row_t b) noexcept nogil
     unsigned row_bits "kmc_row_bits"(row_t a) noexcept nogil
     int row_largest "kmc_row_largest"(row_t a) noexcept nogil
+    int row_first "kmc_row_first"(row_t a, unsigned bits, int *lane) noexcept nogil
     unsigned row_equal "kmc_row_equal"(row_t a, int x) noexcept nogil
     row_t row_select "kmc_row_select"(unsigned bits) noexcept nogil
     void cap_weights "kmc_weights"(
@@ -128,7 +150,6 @@ cdef extern from *:
     ) noexcept nogil
 
 cdef enum:
-    NOWHERE = 255               # no slot
     OCTAVE = 16                 # steps of the logarithm per factor of two
     LANES = 8                   # logarithms in a vector
     MOST_CHUNKS = 8             # vectors of a row at the largest degree
@@ -146,7 +167,7 @@ cdef struct Weights:            # of all hops at one site, log over Gamma
 cdef struct Top:                # the largest of some weights, zero where none exceeds Gamma
     int16_t first
     int16_t second              # largest of all but the one at `slot`
-    uint8_t slot                # of the first; NOWHERE if that is zero
+    uint8_t slot                # of the first, if that is not zero
     uint8_t relevant            # degree 6: slots whose weight exceeds Gamma, possible now or not
 
 cdef struct View:               # what a site has to offer to those that look at it
@@ -196,50 +217,20 @@ cdef inline void cap_top(
     const row_t *weight, uint64_t slots, int chunks, Top *top
 ) noexcept nogil:
     """The two largest weights among some slots."""
-    cdef int most = cap_most(weight, slots, chunks), c
+    cdef int most, c, lane = 0
     cdef uint64_t equal = 0
-    top.first = <int16_t>most
-    top.second = 0
-    top.slot = NOWHERE
-    if most == 0:
+    if chunks == 1:
+        top.first = <int16_t>row_first(weight[0], <unsigned>slots, &lane)
+        top.slot = <uint8_t>lane
+        top.second = <int16_t>row_first(weight[0], <unsigned>slots & ~(<unsigned>1 << lane), &lane)
         return
+    most = cap_most(weight, slots, chunks)
     for c in range(chunks):
         equal |= <uint64_t>row_equal(weight[c], most) << (8 * c)
-    top.slot = <uint8_t>kmc_low_bit(equal & slots)
+    equal &= slots
+    top.first = <int16_t>most
+    top.slot = <uint8_t>kmc_low_bit(equal) if equal else 0
     top.second = <int16_t>cap_most(weight, slots & ~(<uint64_t>1 << top.slot), chunks)
-
-
-cdef inline int cap_weight(const int16_t *logs, int gamma, bint out, int slot) noexcept nogil:
-    """Weight of the hop out of, or back into, a site of degree 6 through one slot."""
-    cdef int below = gamma - logs[slot], tilt = logs[LANES + slot], lift = 0
-    if below >= 0:
-        lift = min(max(LOG_THREE - below, 0), LOG_HUNDRED - below)
-    return max(tilt if out else -tilt, 0) + lift
-
-
-cdef inline void cap_gain(
-    const int16_t *logs, int gamma, bint out, int slot, Top *top
-) noexcept nogil:
-    """The hop at one more slot has become possible (degree 6)."""
-    cdef int weight = cap_weight(logs, gamma, out, slot)
-    if weight > top.first:
-        top.second = top.first
-        top.first = <int16_t>weight
-        top.slot = <uint8_t>slot
-    elif weight > top.second:
-        top.second = <int16_t>weight
-
-
-cdef inline void cap_lose(
-    const int16_t *logs, int gamma, bint out, uint64_t slots, Top *top
-) noexcept nogil:
-    """Only hops at `slots` are still possible (degree 6)."""
-    top.first = top.second = 0
-    top.slot = NOWHERE
-    slots &= top.relevant
-    while slots:
-        cap_gain(logs, gamma, out, kmc_low_bit(slots), top)
-        slots &= slots - 1
 
 
 cdef inline int cap_without(const Top *top, int slot) noexcept nogil:

@@ -12,8 +12,8 @@ from numpy.random cimport bitgen_t
 
 from _blocks cimport BLOCK, Block, block_refill
 from _cap cimport (
-    Cap, FROZEN, LANES, MOST_CHUNKS, NOWHERE, OCTAVE, Top, View, Weights, row_t,
-    cap_gain, cap_lose, cap_most, cap_raise_back, cap_raise_out, cap_relevant, cap_site, cap_slots,
+    Cap, FROZEN, LANES, MOST_CHUNKS, OCTAVE, Top, View, Weights, row_t,
+    cap_most, cap_raise_back, cap_raise_out, cap_relevant, cap_site, cap_slots,
     cap_top, cap_without,
 )
 from _events cimport (
@@ -313,10 +313,10 @@ cdef inline uint64_t capped_of(const State *s, int64_t x, int degree) noexcept n
     return cap_slots(logs_of(s, x, s.chunks), s.cap.gamma, s.chunks)
 
 
-cdef inline uint64_t heeded_by(const State *s, int64_t x, int degree) noexcept nogil:
+cdef inline uint64_t heeds_of(const State *s, int64_t x, int degree) noexcept nogil:
     """Bit k: the bond at slot k is capped or a hop over it weighs more than Gamma.
 
-    Only what is at such a slot bears on what competes at x.
+    Only what is at such a slot bears on what competes at x. It is the same from both ends.
     """
     cdef row_t out[MOST_CHUNKS]
     cdef row_t back[MOST_CHUNKS]
@@ -416,7 +416,7 @@ cdef inline void offers(
         own[0] = cap_without(&view.out, k)
         hole[0] = cap_without(&view.back, k)
         return
-    if not heeded_by(s, x, degree) & others:
+    if not heeds_of(s, x, degree) & others:
         own[0] = hole[0] = 0
         return
     weigh(s, x, others, &weights, degree)
@@ -480,7 +480,7 @@ cdef inline void judge_all(State *s, int64_t x, int degree, int reach) noexcept 
     cap_raise_back(&s.cap, logs, &weights, view.out.first, chunks, raised)
     hole = cap_most(raised, blocked, chunks)
     hole_at_best = hole
-    if view.out.slot != NOWHERE and (slots >> view.out.slot) & 1:
+    if view.out.first > 0 and (slots >> view.out.slot) & 1:
         cap_raise_back(&s.cap, logs, &weights, view.out.second, chunks, raised)
         hole_at_best = cap_most(raised, blocked, chunks)
     while slots:
@@ -548,63 +548,42 @@ cdef struct Hop:                # the two ends of a hop: the site that is left a
     int64_t site[2]
     int slot[2]                 # of each in the other's row
     uint64_t bears[2]           # bit k: the hop bears on what competes at the neighbour at slot k
-    uint64_t shows[2]           # bit k: it may change what the neighbour at slot k offers
     View before[2][MAX_DEGREE]  # what that neighbour offered
 
 
-cdef inline bint look_anew(
-    State *s, int64_t x, uint64_t bit, bint filled, int degree
-) noexcept nogil:
-    """The neighbour of x at one slot has come or gone: what x offers now. False if the same."""
+cdef inline void look_anew(State *s, int64_t x, int degree) noexcept nogil:
+    """A neighbour of x has come or gone: what x offers now."""
     cdef int chunks = chunks_of(s, degree)
-    cdef const int16_t *logs = logs_of(s, x, chunks)
     cdef row_t out[MOST_CHUNKS]
     cdef row_t back[MOST_CHUNKS]
-    cdef View *view = &s.view[x]
     cdef uint64_t blocked = blocked_of(s, x, degree)
-    if degree != LATTICE_DEGREE:
-        cap_site(logs, s.cap.gamma, chunks, out, back)
-        cap_top(out, ~blocked, chunks, &view.out)
-        cap_top(back, blocked, chunks, &view.back)
-        return True
-    if view.out.relevant & bit:
-        if filled:
-            cap_lose(logs, s.cap.gamma, True, ~blocked, &view.out)
-        else:
-            cap_gain(logs, s.cap.gamma, True, kmc_low_bit(bit), &view.out)
-    if view.back.relevant & bit:
-        if filled:
-            cap_gain(logs, s.cap.gamma, False, kmc_low_bit(bit), &view.back)
-        else:
-            cap_lose(logs, s.cap.gamma, False, blocked, &view.back)
-    return ((view.out.relevant | view.back.relevant) & bit) != 0
+    cap_site(logs_of(s, x, chunks), s.cap.gamma, chunks, out, back)
+    cap_top(out, ~blocked, chunks, &s.view[x].out)
+    cap_top(back, blocked, chunks, &s.view[x].back)
 
 
-cdef inline void tell_neighbours(
-    State *s, Hop *hop, int end, int degree, int reach
-) noexcept nogil:
-    """All neighbours of one end learn that it is now empty (end 0) or filled (end 1)."""
+cdef inline void tell_neighbours(State *s, Hop *hop, int end, int degree, int reach) noexcept nogil:
+    """All neighbours of one end learn that it has been left or filled."""
     cdef int64_t center = hop.site[end], y
     cdef const int32_t *neighbour = neighbours_of(s, center, degree)
-    cdef uint64_t bit, own = <uint64_t>1 << hop.slot[end]
+    cdef uint64_t heeding
     cdef int k
-    hop.bears[end] = hop.shows[end] = 0
     for k in range(degree):
         y = neighbour[k]
         if degree == LATTICE_DEGREE:
-            bit = lattice_bits(s, center)[k]
-            s.site[y].blocked ^= <uint8_t>bit
+            s.site[y].blocked ^= lattice_bits(s, center)[k]
         else:
-            bit = <uint64_t>1 << reverse_of(s, center, k, degree)
-            s.blocked_wide[y] ^= bit
-        if reach and heeded_by(s, y, degree) & bit:
-            hop.bears[end] |= <uint64_t>1 << k
-            if reach == 2:
-                hop.before[end][k] = s.view[y]
-            if look_anew(s, y, bit, end, degree):
-                hop.shows[end] |= <uint64_t>1 << k
-    hop.bears[end] &= ~own
-    hop.shows[end] &= ~own
+            s.blocked_wide[y] ^= <uint64_t>1 << reverse_of(s, center, k, degree)
+    if not reach:
+        return
+    heeding = heeds_of(s, center, degree)
+    hop.bears[end] = heeding & ~(<uint64_t>1 << hop.slot[end])
+    while heeding:
+        k = kmc_low_bit(heeding)
+        heeding &= heeding - 1
+        if reach == 2:
+            hop.before[end][k] = s.view[neighbour[k]]
+        look_anew(s, neighbour[k], degree)
 
 
 cdef inline void note_far(State *s, int64_t x) noexcept nogil:
@@ -657,7 +636,7 @@ cdef inline void judge_far(State *s, Hop *hop, int end, int degree, int reach) n
     cdef int64_t center = hop.site[end], y
     cdef const int32_t *neighbour = neighbours_of(s, center, degree)
     cdef uint64_t bears = hop.bears[end] & ~blocked_of(s, center, degree)
-    cdef uint64_t shows = hop.shows[end], viewers
+    cdef uint64_t shows = hop.bears[end], viewers
     cdef Top *old
     cdef Top *now
     cdef int k, m
@@ -709,7 +688,6 @@ cdef inline void list_far(State *s, int degree) noexcept nogil:
 cdef inline void make_hop(State *s, int64_t i, int k, int degree, int reach) noexcept nogil:
     """Move the oxygen at i through slot k."""
     cdef Hop hop
-    cdef int end
     hop.site[0] = i
     hop.site[1] = neighbours_of(s, i, degree)[k]
     hop.slot[0] = k
@@ -718,16 +696,16 @@ cdef inline void make_hop(State *s, int64_t i, int k, int degree, int reach) noe
     s.site[i].group = EMPTY
     s.site[hop.site[1]].group = UNLISTED
     s.hops += 1
-    for end in range(2):
-        tell_neighbours(s, &hop, end, degree, reach)
+    tell_neighbours(s, &hop, 0, degree, reach)
+    tell_neighbours(s, &hop, 1, degree, reach)
     if reach:
         s.mark[hop.site[1]] = 2 * s.hops + 1
-        for end in range(2):
-            judge_near(s, &hop, end, degree, reach)
-        for end in range(2):
-            judge_far(s, &hop, end, degree, reach)
-    for end in range(2):
-        list_near(s, &hop, end, degree)
+        judge_near(s, &hop, 0, degree, reach)
+        judge_near(s, &hop, 1, degree, reach)
+        judge_far(s, &hop, 0, degree, reach)
+        judge_far(s, &hop, 1, degree, reach)
+    list_near(s, &hop, 0, degree)
+    list_near(s, &hop, 1, degree)
     if reach:
         list_far(s, degree)
         arrive(s, hop.site[1], degree, reach)
