@@ -328,9 +328,7 @@ def compare(number: ArrayLike, values: ArrayLike) -> dict[str, Fit]:
         In the order of AICc.
     """
     count = len(np.asarray(number))
-    laws = [
-        law.name for law in LAWS.values() if count >= len(law.linear) + len(law.nonlinear) + 3
-    ]
+    laws = [law.name for law in LAWS.values() if count >= len(law.linear) + len(law.nonlinear) + 3]
     fits = [fit(number, values, law) for law in laws]
     return {item.law: item for item in sorted(fits, key=lambda item: item.aicc)}
 

@@ -63,9 +63,7 @@ COORDINATES = (
         -1,
     ),
 )
-WALL_TIME = Dataset(
-    "wall_time", ("point", "member"), "s", "wall-clock time spent", missing=np.nan
-)
+WALL_TIME = Dataset("wall_time", ("point", "member"), "s", "wall-clock time spent", missing=np.nan)
 
 
 def assemble(

@@ -40,6 +40,8 @@ from kmc_oxy.schema import Input
 MAX_COLUMNS = 3
 #: Fewest pulses for which the logarithm is drawn.
 SHORTEST_FITTED = 8
+#: A longer text of a scanned key is a section of the input: it has a number instead.
+LONGEST_VALUE = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,13 +168,13 @@ def _readings_panel(file: OutputFile) -> Panel:
 
 
 def _series(file: OutputFile, chosen: list[Leg]) -> Iterator[Series]:
-    scan = file.scan()
+    texts = {key: scanned_texts(file, key) for key in file.scan()}
     several_points = len({leg.point for leg in chosen}) > 1
     per_point = max(sum(leg.point == other.point for leg in chosen) for other in chosen)
     for leg in chosen:
         parts = []
         if several_points:
-            parts += [f"{_last_parts(key)} {_shown(file, key, leg.point)}" for key in scan]
+            parts += [f"{short_name(key)} {texts[key][leg.point]}" for key in texts]
         if per_point > 1 or not parts:
             parts.append(_leg_label(leg, chosen))
         values = leg.values(file, "conductance")
@@ -192,18 +194,22 @@ def _leg_label(leg: Leg, among: list[Leg]) -> str:
     return text if len(same) < 2 else f"{text} (leg {leg.number})"
 
 
-def _last_parts(key: str) -> str:
+def short_name(key: str) -> str:
     """The end of a dotted key that names it: ``train.duration`` of a step, else the last part."""
     parts = key.split(".")
     return ".".join(parts[-2:]) if parts[0] == "protocol" else parts[-1]
 
 
-def _shown(file: OutputFile, key: str, point: int) -> str:
-    value = file.scan()[key][point]
-    if not isinstance(value, float):
-        return str(value)
-    unit = str(file[f"scan:{key}"].attrs["units"])
-    return f"{value:g}" if unit == "1" else EngFormatter(unit=unit, places=None)(value)
+def scanned_texts(file: OutputFile, key: str) -> list[str]:
+    """Value of a scanned key at each point, with its unit; sections of the input by number."""
+    values, unit = file.scan()[key], str(file[f"scan:{key}"].attrs["units"])
+    if values.dtype.kind == "f":
+        written = EngFormatter(unit=unit, places=None)
+        return [f"{value:g}" if unit == "1" else written(value) for value in values]
+    variants = {text: number for number, text in enumerate(dict.fromkeys(values), start=1)}
+    if max(map(len, variants)) > LONGEST_VALUE:
+        return [f"variant {variants[text]}" for text in values]
+    return [str(text) for text in values]
 
 
 def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
@@ -284,12 +290,13 @@ def _mark_direction(axes: Axes, x: NDArray, y: NDArray, colour: str) -> None:
 def _draw_readings(axes: Axes, file: OutputFile) -> None:
     """Every reading against time, for protocols of single pulses and reads."""
     shape = file.shape()
+    texts = {key: scanned_texts(file, key) for key in file.scan()}
     points = np.unique(np.linspace(0, shape["point"] - 1, MAX_SERIES).astype(int))
     for number, point in enumerate(points):
         time_s = file["time"][point]
         chosen = np.isfinite(time_s)
         values = file["conductance"][point, :, 0, 0, :][:, chosen]
-        label = ", ".join(f"{_last_parts(key)} {_shown(file, key, point)}" for key in file.scan())
+        label = ", ".join(f"{short_name(key)} {texts[key][point]}" for key in texts)
         look = style(number) | {"linestyle": LINES[number % len(LINES)]}
         draw_curve(axes, time_s[chosen], values, look, label)
         scale_of(axes, itertools.chain(values.ravel()))
