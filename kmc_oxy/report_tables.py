@@ -36,7 +36,7 @@ class Table(NamedTuple):
 
 def leg_table(file: OutputFile) -> Table:
     """Conductance, magnetoresistance and oxygens of each leg, mean over members."""
-    shape, scan = file.shape(), file.scan()
+    shape = file.shape()
     found = [leg for point in range(shape["point"]) for leg in legs(file, point)]
     shown = thin(found, MOST_LEGS)
     caption = "Each leg of the protocol (a step carried out once)"
@@ -46,14 +46,13 @@ def leg_table(file: OutputFile) -> Table:
         caption += "; of the cell that is programmed, else of cell (0, 0)"
     if len(shown) < len(found):
         caption += f"; {len(shown)} of {len(found):,} legs, evenly spaced"
-    columns = {short_name(key): scanned_texts(file, key) for key in scan}
-    head = [
-        "leg", *columns, "step", "voltage (V)", "pulses", "first G", "last G", "max/min − 1",
-        "last MR (%)", "last oxygens",
-    ]  # fmt: skip
+    columns = [scanned_texts(file, key) for key in file.scan()]
+    names = [short_name(key) for key in file.scan()]
+    head = ["leg", *names, "step", "voltage (V)", "pulses", "first G", "last G", "max/min − 1"]
+    head += ["last MR (%)", "last oxygens"]
     rows = []
     for leg in shown:
-        scanned = (Cell(texts[leg.point]) for texts in columns.values())
+        scanned = (Cell(texts[leg.point]) for texts in columns)
         rows.append([Cell(str(leg.number)), *scanned, *_leg_cells(file, leg)])
     return Table(caption, head, rows)
 
