@@ -146,7 +146,7 @@ def draw_profiles(
     profiles : dict of str to ndarray, shape (members, layers)
         What to call each, and its occupied fractions.
     """
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = Figure(figsize=(5.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
     for number, (name, values) in enumerate(profiles.items()):
         found = ensemble_mean(values)

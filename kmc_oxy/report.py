@@ -124,7 +124,7 @@ def _written(value: Any) -> str:
 
 def _drawn(panel: Panel) -> Figure:
     """A panel by itself; several axes one above the other, so that a phone can show them."""
-    figure = Figure(figsize=(6.4, 4.4 if panel.width == 1 else 3.4 * panel.width))
+    figure = Figure(figsize=(5.4, 4.0 if panel.width == 1 else 3.2 * panel.width))
     figure.set_layout_engine("constrained")
     axes = figure.subplots(panel.width, 1, squeeze=False)
     panel.draw(list(axes[:, 0]))
@@ -197,7 +197,7 @@ def _provenance(file: OutputFile) -> Table:
     settings = json.loads(attributes["overrides"])
     if settings:
         facts["settings (--set)"] = ", ".join(settings)
-    facts["size"] = ", ".join(f"{length:,} × {name}" for name, length in shape.items())
+    facts["dimensions"] = ", ".join(f"{name} {length:,}" for name, length in shape.items())
     facts["hops"] = count_text(_all_hops(file)).strip()
     facts["wall time of all tasks"] = duration_text(float(np.nansum(file["wall_time"])))
     return Table(

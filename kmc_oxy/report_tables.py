@@ -16,7 +16,7 @@ from kmc_oxy.output_file import OutputFile
 from kmc_oxy.tables import step_name, voltage_text
 
 #: More legs than this are thinned.
-MOST_LEGS = 48
+MOST_LEGS = 32
 
 
 class Cell(NamedTuple):
@@ -41,7 +41,7 @@ def leg_table(file: OutputFile) -> Table:
     shown = thin(found, MOST_LEGS)
     caption = "Each leg of the protocol (a step carried out once)"
     if shape["member"] > 1:
-        caption += f": mean over {shape['member']:,} members, and below it its 95 % interval"
+        caption += f": mean over {shape['member']:,} members, and in small its 95 % interval"
     if shape["row"] * shape["column"] > 1:
         caption += "; of the cell that is programmed, else of cell (0, 0)"
     if len(shown) < len(found):
