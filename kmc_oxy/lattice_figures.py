@@ -36,7 +36,7 @@ def draw_box(lattice: Lattice, sites: NDArray[np.int64]) -> Figure:
     organic, stack = 1e9 * lattice.organic_thickness_m, 1e9 * lattice.stack_m
     right, top = width + OBLIQUE[0] * depth, stack + OBLIQUE[1] * depth
     inches = 4.8
-    shape = np.clip(top / (1.2 * right), 0.3, 2.0)
+    shape = np.clip(top / (1.2 * right), 0.3, 1.2)
     figure = Figure(figsize=(inches, 0.7 + inches * shape), layout="constrained")
     axes = figure.add_subplot()
     axes.add_patch(_plane(width, depth, 0.0, facecolor=ELECTRODE, alpha=0.6))
