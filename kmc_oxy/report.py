@@ -144,19 +144,23 @@ def picture(figure: Figure, title: str, caption: str, alt: str) -> Picture:
 def _verdicts(file: OutputFile) -> Table | None:
     """How the criteria of the paper judge the run; None if it is not one of its experiments."""
     known = recognise(file.resolved)
-    if known is None or file.shape()["member"] < 2:
+    if known is None:
         return None
     experiment, quick = known
+    _, quantity, published, value, *_, met = COLUMNS
+    head = [quantity, published, value, "95 % interval", met]
+    if file.shape()["member"] < 2:
+        caption = f"Experiment {experiment.id} of the paper. One member has no interval, so it is "
+        return Table(caption + "not judged: run it with --set ensemble.members=8.", head, [])
     rows = []
     for verdict in experiment.judge(file):
-        _, quantity, published, value, low, high, met = verdict.row()
+        _, what, wanted, found, low, high, answer = verdict.row()
         interval = "" if np.isnan(verdict.estimate.low) else f"{low} to {high}"
-        rows.append([Cell(quantity), Cell(published), Cell(value), Cell(interval), Cell(met)])
+        rows.append([Cell(text) for text in (what, wanted, found, interval, answer)])
     caption = f"Experiment {experiment.id} of the paper, by the criteria of kmc_oxy.criteria"
     if quick:
         caption += "; protocol or scan in its short (quick) form, and the verdict that of less data"
-    _, quantity, published, value, *_, met = COLUMNS
-    return Table(caption, [quantity, published, value, "95 % interval", met], rows)
+    return Table(caption, head, rows)
 
 
 def _notes(file: OutputFile) -> list[str]:

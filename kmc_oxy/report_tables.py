@@ -64,7 +64,7 @@ def _leg_cells(file: OutputFile, leg: Leg) -> list[Cell]:
     ratio = 100 * leg.values(file, "magnetoresistance", *cell)[:, -1]
     oxygens = leg.values(file, "oxygen_organic", *cell)[:, -1].astype(np.float64)
     return [
-        Cell(step_name(leg) if leg.kind != "single" else f"{leg.step} {_kind(file, leg)}"),
+        Cell(_step(file, leg)),
         Cell(voltage_text(leg)),
         Cell(str(leg.pulse[-1])),
         _mean(conductance_S[:, 0], siemens_text),
@@ -75,9 +75,12 @@ def _leg_cells(file: OutputFile, leg: Leg) -> list[Cell]:
     ]
 
 
-def _kind(file: OutputFile, leg: Leg) -> str:
-    """The key of a leg's step."""
-    return next(iter(file.resolved["protocol"][leg.step]))
+def _step(file: OutputFile, leg: Leg) -> str:
+    """Number and kind of a leg's step; what a `repeat` repeats is known by its readings."""
+    kind = next(iter(file.resolved["protocol"][leg.step]))
+    if leg.kind != "single":
+        return step_name(leg)
+    return f"{leg.step} {'reading' if kind == 'repeat' else kind.replace('_', ' ')}"
 
 
 def _mean(values: NDArray[np.float64], shown: Callable[[float], str]) -> Cell:

@@ -245,20 +245,37 @@ def test_fingerprints_are_those_of_the_inputs(experiment):
     assert recognise(other) is None
 
 
+def small_on_off(folder, members):
+    settings = (
+        f"ensemble.members={members}", "device.lattice.nx=5", "device.lattice.ny=5",
+        "engine.tolerance=0.3",
+    )  # fmt: skip
+    return compute(folder, (INPUTS / "fig_R.yaml").read_text(), settings)
+
+
 def test_an_experiment_of_the_paper_is_judged(tmp_path):
-    source = INPUTS / "fig_R.yaml"
-    small = ("ensemble.members=2", "device.lattice.nx=5", "device.lattice.ny=5")
-    plan = Plan(inputs.load(source, (*small, "engine.tolerance=0.3")))
-    work = begin_or_resume(tmp_path / "out.h5", plan.identity)
-    run_serial(plan, work)
-    assemble(plan, work)
-    with open_output(tmp_path / "out.h5") as file:
+    with open_output(small_on_off(tmp_path, 2)) as file:
         written = Outline(page(file)).text
         experiment, _ = recognise(file.resolved)
         for verdict in experiment.judge(file):
             _, quantity, published, value, low, high, met = verdict.row()
             assert {quantity, published, value, f"{low} to {high}", met} <= set(written)
     assert any("Experiment R of the paper" in text for text in written)
+
+
+def test_one_member_is_not_judged(tmp_path):
+    with open_output(small_on_off(tmp_path, 1)) as file:
+        written = page(file)
+    assert "One member has no interval" in written
+    assert "on/off ratio after" not in written
+
+
+def test_what_is_repeated_is_named_by_its_readings(tmp_path):
+    text = SMALL.replace("protocol:", "protocol:\n  - repeat: {count: 2, steps: [read: {}]}")
+    with open_output(compute(tmp_path, text)) as file:
+        table = leg_table(file)
+    steps = [row[table.head.index("step")].text for row in table.rows]
+    assert steps == ["0 reading", "0 reading", "1 pulse", "2 train", "3 relax"]
 
 
 def test_another_run_is_not_judged(small_page):
