@@ -64,7 +64,9 @@ COORDINATES = (
         -1,
     ),
 )
-WALL_TIME = Dataset("wall_time", ("point", "member"), "s", "wall-clock time spent", missing=np.nan)
+WALL_TIME = Dataset(
+    "wall_time", ("point", "member"), "s", "wall-clock time spent", missing=np.nan
+)
 
 
 def assemble(

@@ -118,7 +118,9 @@ def _manifest(identity: Identity, replaces: bool) -> Manifest:
     )
 
 
-def _check_same(found: Manifest, wanted: Identity, where: str, *, complete: bool = False) -> None:
+def _check_same(
+    found: Manifest, wanted: Identity, where: str, *, complete: bool = False
+) -> None:
     """Refuse to take `found`, a run in progress or a complete one, for the run wanted."""
     advice = "begin again with --fresh, or choose another output"
     if found.input_hash != wanted.input_hash:
