@@ -269,8 +269,7 @@ def fit(number: ArrayLike, values: ArrayLike, law: str) -> Fit:
     bounds = model.bounds(float(x.max()))
     best = _search(linear, model.starts(float(x.max())), bounds)
     solution, residuals = linear(best)
-    # Residuals at the level of rounding are as good as none, and as equal between laws.
-    squares = max(float(residuals @ residuals), len(x) * np.finfo(np.float64).eps ** 2)
+    squares = above_rounding(float(residuals @ residuals), len(x))
     found = dict(zip(model.linear, (solution * scale).tolist(), strict=True))
     found |= dict(zip(model.nonlinear, best.tolist(), strict=True))
     count = len(x)
@@ -279,12 +278,35 @@ def fit(number: ArrayLike, values: ArrayLike, law: str) -> Fit:
         parameters=found,
         sum_of_squares=squares * scale**2,
         points=count,
-        aicc=count * np.log(squares * scale**2 / count)
-        + 2 * parameters
-        + 2 * parameters * (parameters + 1) / (count - parameters - 1),
+        aicc=corrected_akaike(squares * scale**2, count, parameters),
         at_bound=bool(
             np.any(np.isclose(best, bounds[0], rtol=1e-3) | np.isclose(best, bounds[1], rtol=1e-3))
         ),
+    )
+
+
+def above_rounding(squares: float, count: int) -> float:
+    """A sum of `count` squares of residuals of data of order one.
+
+    At the level of rounding it is as good as none, and as equal between laws.
+    """
+    return max(squares, count * float(np.finfo(np.float64).eps) ** 2)
+
+
+def corrected_akaike(squares: float, count: int, parameters: int) -> float:
+    """AICc of a fit.
+
+    Parameters
+    ----------
+    squares : float
+        Sum of the squares of the residuals.
+    count, parameters : int
+        Points, and parameters with the variance counted.
+    """
+    return float(
+        count * np.log(squares / count)
+        + 2 * parameters
+        + 2 * parameters * (parameters + 1) / (count - parameters - 1)
     )
 
 
@@ -328,9 +350,7 @@ def compare(number: ArrayLike, values: ArrayLike) -> dict[str, Fit]:
         In the order of AICc.
     """
     count = len(np.asarray(number))
-    laws = [
-        law.name for law in LAWS.values() if count >= len(law.linear) + len(law.nonlinear) + 3
-    ]
+    laws = [law.name for law in LAWS.values() if count >= len(law.linear) + len(law.nonlinear) + 3]
     fits = [fit(number, values, law) for law in laws]
     return {item.law: item for item in sorted(fits, key=lambda item: item.aicc)}
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +14,16 @@ from numpy.typing import NDArray
 
 from kmc_oxy.analysis import ensemble_mean
 from kmc_oxy.crosstalk import PUBLISHED, crosstalk
-from kmc_oxy.figure_style import COLOURS, LINES, draw_curve, scale_of, style, thin
+from kmc_oxy.figure_style import (
+    COLOURS,
+    LINES,
+    Panel,
+    draw_curve,
+    members_text,
+    scale_of,
+    style,
+    thin,
+)
 from kmc_oxy.legs import Leg
 from kmc_oxy.output_file import OutputFile
 
@@ -29,22 +37,6 @@ MAX_SPREADS = 3
 MAX_LABELLED_CELLS = 64
 
 SIEMENS = EngFormatter(unit="S", places=None, sep=" ")
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Something to draw on one or more axes.
-
-    Parameters
-    ----------
-    width : int
-        Number of axes.
-    draw : callable
-        Takes a list of that many axes.
-    """
-
-    width: int
-    draw: Callable[[list[Axes]], None]
 
 
 def array_panels(file: OutputFile, found: Sequence[Leg]) -> list[Panel]:
@@ -63,15 +55,58 @@ def array_panels(file: OutputFile, found: Sequence[Leg]) -> list[Panel]:
     fields = [number for number, leg in enumerate(legs) if leg.kind == "field"]
     programs = [leg for leg in legs if leg.kind == "program"]
     panels = []
-    if maps and np.prod(file["conductance"].shape[2:4]) > 1:
+    rows, columns = file["conductance"].shape[2:4]
+    members = members_text(file.shape()["member"])
+    if maps and rows * columns > 1:
         chosen = thin(maps, MAX_MAPS)
-        panels.append(Panel(len(chosen), lambda axes: _draw_maps(axes, file, legs, chosen)))
+        panels.append(
+            Panel(
+                len(chosen),
+                lambda axes: _draw_maps(axes, file, legs, chosen),
+                "conductance maps",
+                "Conductance (S) of every cell as the instrument reads it, on one logarithmic "
+                "scale of colours; mean over members. The frame is the cell programmed.",
+                f"{len(chosen)} of {len(maps)} maps of the conductances of an array of {rows} "
+                f"neurons and {columns} inputs.",
+            )
+        )
     if any(leg.pulse[-1] > 1 for leg in programs):
-        panels.append(Panel(1, lambda axes: _draw_programs(axes[0], file, programs)))
-    if len(programs) > 1 and crosstalk(file, programs).half_selected is not None:
-        panels.append(Panel(1, lambda axes: _draw_crosstalk(axes[0], file, programs)))
+        panels.append(
+            Panel(
+                1,
+                lambda axes: _draw_programs(axes[0], file, programs),
+                "programming",
+                "Conductance (S) of the programmed cell against the number of pulses of its "
+                f"step. {members} Dotted: targets of a write-verify.",
+                f"Chart of the conductance of programmed cells in {len(programs)} program steps.",
+            )
+        )
+    disturb = crosstalk(file, programs).half_selected if len(programs) > 1 else None
+    if disturb is not None:
+        panels.append(
+            Panel(
+                1,
+                lambda axes: _draw_crosstalk(axes[0], file, programs),
+                "half-selected cells",
+                "Mean absolute relative change (%) of the cells that share a line with the "
+                "programmed one, in each program step; bars and band: 95 % interval over members.",
+                f"Chart of the change of half-selected cells in {len(programs)} program steps: "
+                f"{100 * float(disturb.mean):.2g} % on average; paper: {100 * PUBLISHED:g} %.",
+            )
+        )
     if fields:
-        panels.append(Panel(1, lambda axes: _draw_fields(axes[0], file, legs, thin(fields))))
+        panels.append(
+            Panel(
+                1,
+                lambda axes: _draw_fields(axes[0], file, legs, thin(fields)),
+                "magnetoresistance",
+                "Change of the conductance (%) from its value in the largest field, against the "
+                f"magnetic field (mT): full lines with the field falling, broken ones with it "
+                f"rising. {members}",
+                f"Chart of conductance against magnetic field: {len(thin(fields))} of "
+                f"{len(fields)} loops.",
+            )
+        )
     return panels
 
 

@@ -15,14 +15,15 @@ from pydantic import BaseModel
 
 from kmc_oxy.device import build_lattice
 from kmc_oxy.ensemble import CHECK_FACTOR, Plan
+from kmc_oxy.observables import Observable, observables, snapshot_readings
 from kmc_oxy.output_file import Dataset, FinalFile, final_file, string_type
-from kmc_oxy.protocol import Schedule
+from kmc_oxy.safe_files import StoreError
+from kmc_oxy.schedule import Schedule
 from kmc_oxy.schema import Input
 from kmc_oxy.schema_fields import dimension_of
 from kmc_oxy.signals import Interrupted
-from kmc_oxy.simulation import Observable, observables, snapshot_readings
 from kmc_oxy.units import HELD_IN
-from kmc_oxy.workdir import StoreError, WorkFolder
+from kmc_oxy.workdir import WorkFolder
 
 #: Observables that a second run at a coarser tolerance can be compared in.
 COMPARED = ("conductance", "magnetoresistance", "oxygen_organic", "profile")

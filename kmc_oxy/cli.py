@@ -196,6 +196,19 @@ def build_parser() -> argparse.ArgumentParser:
     plot.add_argument("-o", "--output", metavar="FIG.png", type=Path, required=True)
     plot.set_defaults(command=_plot)
 
+    report = commands.add_parser(
+        "report",
+        parents=[common],
+        help="write a finished run as one page for a colleague",
+        description="Write a finished run as one HTML page with everything in it: what was run, "
+        "the verdicts where it is an experiment of the paper, the figures of `plot`, the readings "
+        "with their intervals, the oxygens before and after, input and provenance. The page needs "
+        "no network, and the same run gives the same bytes.",
+    )
+    report.add_argument("input", metavar="OUT.h5", type=Path)
+    report.add_argument("-o", "--output", metavar="REPORT.html", type=Path, required=True)
+    report.set_defaults(command=_report)
+
     export = commands.add_parser(
         "export",
         parents=[common],
@@ -338,6 +351,14 @@ def _plot(parsed: argparse.Namespace) -> int:
 
     plot(parsed.input, parsed.output)
     log.info("figure in %s", parsed.output)
+    return EXIT_DONE
+
+
+def _report(parsed: argparse.Namespace) -> int:
+    from kmc_oxy.report import report
+
+    report(parsed.input, parsed.output)
+    log.info("page in %s", parsed.output)
     return EXIT_DONE
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kmc_oxy.device import CrossPoint
 from kmc_oxy.ensemble import CHECK_FACTOR, Plan, Task
-from kmc_oxy.protocol import Hold
+from kmc_oxy.schedule import Hold
 from kmc_oxy.schema import Input
 
 #: Points of a scan that are looked at; the others are taken to be like them.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kmc_oxy import criteria
 from kmc_oxy.assembly import assemble
@@ -118,6 +121,45 @@ def _not_judged(file: OutputFile) -> list[Verdict]:
 
 #: The I-V loop of figure S1: drawn and not judged.
 SWEEP = Experiment("S1", "figS1", (), _not_judged)
+
+
+#: Fingerprints of the protocols of `EXPERIMENTS` by their inputs' names: published, and quick.
+PROTOCOLS: Mapping[str, tuple[str, str]] = {
+    "figS3": ("98ec39b743236641", "6ca3f6ff71787986"),
+    "fig4d": ("3997c3b410b49adc", "df1cfa2ea7e38d9c"),
+    "fig4c": ("2bc27da580f03e78", "2bc27da580f03e78"),
+    "fig3a": ("047feec54cc3103e", "047feec54cc3103e"),
+    "fig3b": ("bfe86e960e1d6058", "bfe86e960e1d6058"),
+    "fig_T": ("52c067e3cf207402", "80c16766edf234cc"),
+    "fig4a": ("9cf9fef304a8079e", "ea2c30420a6bf61b"),
+    "fig_R": ("751db5e6093933be", "751db5e6093933be"),
+    "fig_X": ("949564add72a4c56", "949564add72a4c56"),
+    "fig2": ("cdaf42051137f370", "cdaf42051137f370"),
+}
+
+
+def fingerprint(resolved: Mapping[str, Any]) -> str:
+    """A short name of what is done to the device, whatever the device: protocol and scan.
+
+    Parameters
+    ----------
+    resolved : mapping
+        A resolved input, as an output has it.
+    """
+    text = json.dumps([resolved["protocol"], resolved["scan"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def recognise(resolved: Mapping[str, Any]) -> tuple[Experiment, bool] | None:
+    """The experiment of the paper that a resolved input does, and whether in its quick form.
+
+    None if its protocol or scan is another: its criterion would not mean anything.
+    """
+    found = fingerprint(resolved)
+    for experiment in EXPERIMENTS:
+        if found in PROTOCOLS[experiment.name]:
+            return experiment, found != PROTOCOLS[experiment.name][0]
+    return None
 
 
 def write_table(path: Path, verdicts: Iterable[Verdict]) -> None:

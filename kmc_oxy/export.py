@@ -20,22 +20,17 @@ import contextlib
 import csv
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
-from kmc_oxy.device import build_lattice
-from kmc_oxy.inputs import at_point
-from kmc_oxy.lattice import Lattice
 from kmc_oxy.output_file import OutputFile, open_output
 from kmc_oxy.patient_file import PatientFile
 from kmc_oxy.safe_files import StoreError, explained, sync_folder
-from kmc_oxy.schema import Input
 from kmc_oxy.selection import READING, Selection, text_file
 from kmc_oxy.simulator_tables import write_aihwkit, write_crosssim
+from kmc_oxy.snapshots import lattice_of, snapshots
 
 #: Columns of the table that come first, in this order.
 FIRST_COLUMNS = ("time", "pulse", "step", "leg", "voltage", "conductance")
@@ -118,51 +113,16 @@ def write_csv(file: OutputFile, out: Path, selection: Selection) -> list[Path]:
     return [out]
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """Sites of the oxygens at one reading.
-
-    Parameters
-    ----------
-    reading : int
-    sites : ndarray of int
-    """
-
-    reading: int
-    sites: NDArray[np.int64]
-
-
-def _snapshots(file: OutputFile, selection: Selection) -> tuple[Lattice, list[Snapshot]]:
-    """Lattice and snapshots of one device.
-
-    Raises
-    ------
-    StoreError
-        If none were stored.
-    """
-    if "oxygen_site" not in file:
-        raise StoreError(
-            "the run stored no snapshots of the oxygens: run it with output.snapshots=all"
-        )
-    point = selection.one[0]
-    lattice = build_lattice(at_point(Input.model_validate(file.resolved), point).device)
-    found = []
-    for number, reading in enumerate(file["snapshot_reading"][point]):
-        if reading >= 0:
-            sites = file["oxygen_site"][(*selection.one, number)]
-            found.append(Snapshot(int(reading), sites[sites >= 0].astype(np.int64)))
-    return lattice, found
-
-
 def write_xyz(file: OutputFile, out: Path, selection: Selection) -> list[Path]:
     """A frame a snapshot. Oxygens carry no identity: their order means nothing."""
-    lattice, snapshots = _snapshots(file, selection)
+    stored = snapshots(file, selection.one)
+    lattice = lattice_of(file, selection.one[0])
     point, member, row, column = selection.one
     angstrom = lattice.position_m * 1e10
     (width, depth), height = (length * 1e10 for length in lattice.box_m), lattice.stack_m * 1e10
     cell = f"{width:.8g} 0 0 0 {depth:.8g} 0 0 0 {height:.8g}"
     with text_file(out) as text:
-        for snapshot in snapshots:
+        for snapshot in stored:
             at = snapshot.reading
             values = {
                 "point": point,
@@ -192,11 +152,12 @@ def write_vtkhdf(file: OutputFile, out: Path, selection: Selection) -> list[Path
 
     A grid has one layer spacing, that of Gaq3. The true heights are the array ``height_nm``.
     """
-    lattice, snapshots = _snapshots(file, selection)
+    stored = snapshots(file, selection.one)
+    lattice = lattice_of(file, selection.one[0])
     extent = (lattice.n_layers, lattice.ny, lattice.nx)
     spacing_nm = lattice.spacing_m * 1e9
     layer_nm = lattice.organic_thickness_m / lattice.organic_layers * 1e9
-    steps = len(snapshots)
+    steps = len(stored)
     with _hdf5(out) as target:
         root = target.create_group("VTKHDF")
         root.attrs["Version"] = np.array([2, 0], dtype=np.int64)
@@ -216,7 +177,7 @@ def write_vtkhdf(file: OutputFile, out: Path, selection: Selection) -> list[Path
             compression="gzip",
             compression_opts=1,
         )
-        for step, snapshot in enumerate(snapshots):
+        for step, snapshot in enumerate(stored):
             frame = np.zeros(lattice.n_sites, dtype=np.uint8)
             frame[snapshot.sites] = 1
             occupied[step] = frame.reshape(extent)
@@ -224,7 +185,7 @@ def write_vtkhdf(file: OutputFile, out: Path, selection: Selection) -> list[Path
         data["height_nm"] = (lattice.position_m[:, 2] * 1e9).reshape(1, *extent)
         times = root.create_group("Steps")
         times.attrs["NSteps"] = np.int64(steps)
-        readings = [snapshot.reading for snapshot in snapshots]
+        readings = [snapshot.reading for snapshot in stored]
         times["Values"] = file["time"][selection.one[0]][readings]
         # What does not change is stored once: every step begins at 0.
         for name, offsets in {

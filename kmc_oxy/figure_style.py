@@ -1,8 +1,9 @@
-"""How series are told apart in a figure, and how a mean over members is drawn."""
+"""What a panel is, how its series are told apart, and how a mean over members is drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +21,30 @@ LOG_ABOVE_RATIO = 10.0
 COLOURS = ("#000000", "#b2182b", "#2166ac", "#1b7837", "#e08214", "#6a51a3", "#777777", "#35978f")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 LINES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Something to draw on one or more axes, and what it shows in words.
+
+    Parameters
+    ----------
+    width : int
+        Number of axes.
+    draw : callable
+        Takes a list of that many axes.
+    title : str
+    caption : str
+        What is drawn against what, in which units, and what marks, lines and bands are.
+    alt : str
+        What it shows, for those who cannot see it.
+    """
+
+    width: int
+    draw: Callable[[list[Axes]], None]
+    title: str
+    caption: str
+    alt: str
 
 
 def thin(found: Sequence[Item], most: int = MAX_SERIES) -> list[Item]:
@@ -58,3 +83,10 @@ def scale_of(axes: Axes, values: Iterator[float]) -> None:
     positive = np.array([value for value in values if np.isfinite(value) and value > 0])
     if positive.size and positive.max() > LOG_ABOVE_RATIO * positive.min():
         axes.set_yscale("log")
+
+
+def members_text(members: int) -> str:
+    """What `draw_curve` shows, for a caption."""
+    if members < 2:
+        return "One device."
+    return f"Marks and lines: mean over {members} members; bands: one standard deviation over them."

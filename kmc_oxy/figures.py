@@ -6,7 +6,7 @@ matplotlib is used through its objects only: no window, no global state.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 from kmc_oxy.analysis import fit
 from kmc_oxy.array_figures import array_panels
 from kmc_oxy.conductance import current
-from kmc_oxy.figure_style import LINES, MAX_SERIES, draw_curve, scale_of, style, thin
+from kmc_oxy.figure_style import (
+    LINES,
+    MAX_SERIES,
+    Panel,
+    draw_curve,
+    members_text,
+    scale_of,
+    style,
+    thin,
+)
 from kmc_oxy.inputs import at_point
 from kmc_oxy.legs import Leg, legs
 from kmc_oxy.output_file import OutputFile, open_output
@@ -31,13 +40,8 @@ from kmc_oxy.schema import Input
 MAX_COLUMNS = 3
 #: Fewest pulses for which the logarithm is drawn.
 SHORTEST_FITTED = 8
-
-TITLES = {
-    "train": "pulse trains",
-    "relax": "relaxation",
-    "sweep": "voltage sweep",
-    "single": "readings",
-}
+#: A longer text of a scanned key is a section of the input: it has a number instead.
+LONGEST_VALUE = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,51 +90,91 @@ def plot(path: Path, out: Path) -> None:
 
 
 def draw(file: OutputFile) -> Figure:
-    """The figure of an open output: a panel for every kind of leg that it has."""
-    inputs = Input.model_validate(file.resolved)
-    found = [leg for point in range(file.shape()["point"]) for leg in legs(file, point)]
-    panels: dict[str, Callable[[Axes, list[Series], Input], None]] = {
-        "train": _draw_trains,
-        "relax": _draw_relaxations,
-        "sweep": _draw_sweeps,
-    }
-    kinds = [kind for kind in panels if any(leg.kind == kind for leg in found)]
-    of_arrays = array_panels(file, found)
-    count = len(kinds) + sum(panel.width for panel in of_arrays)
-    columns = min(max(1, count), MAX_COLUMNS)
-    rows = -(-max(1, count) // columns)
+    """The figure of an open output: its `panels` side by side."""
+    drawn = panels(file)
+    count = sum(panel.width for panel in drawn)
+    columns = min(count, MAX_COLUMNS)
+    rows = -(-count // columns)
     figure = Figure(figsize=(6.4 * columns, 4.8 * rows), layout="constrained")
-    if not count:
-        _draw_readings(figure.add_subplot(), file)
-    for number, kind in enumerate(kinds):
-        axes = figure.add_subplot(rows, columns, number + 1)
-        chosen = [leg for leg in found if leg.kind == kind]
-        series = list(_series(file, thin(chosen)))
-        panels[kind](axes, series, at_point(inputs, chosen[0].point))
-        note = f" ({len(series)} of {len(chosen)})" if len(chosen) > len(series) else ""
-        if count > 1 or note:
-            axes.set_title(TITLES[kind] + note, fontsize="medium")
-        if len(series) > 1:
-            axes.legend(fontsize="small", frameon=False)
-    place = len(kinds) + 1
-    for panel in of_arrays:
-        panel.draw(
-            [figure.add_subplot(rows, columns, place + shift) for shift in range(panel.width)]
-        )
+    place = 1
+    for panel in drawn:
+        axes = [figure.add_subplot(rows, columns, place + shift) for shift in range(panel.width)]
+        panel.draw(axes)
+        if count > 1 and not axes[0].get_title():
+            axes[0].set_title(panel.title, fontsize="medium")
         place += panel.width
-    if inputs.name:
-        figure.suptitle(inputs.name)
+    if file.resolved["name"]:
+        figure.suptitle(file.resolved["name"])
     return figure
 
 
+def panels(file: OutputFile) -> list[Panel]:
+    """What there is to draw of an open output: a panel for every kind of leg that it has."""
+    inputs = Input.model_validate(file.resolved)
+    found = [leg for point in range(file.shape()["point"]) for leg in legs(file, point)]
+    kinds = [kind for kind in KINDS if any(leg.kind == kind for leg in found)]
+    listed = [
+        _series_panel(file, inputs, kind, [leg for leg in found if leg.kind == kind])
+        for kind in kinds
+    ]
+    listed += array_panels(file, found)
+    return listed or [_readings_panel(file)]
+
+
+def _series_panel(file: OutputFile, inputs: Input, kind: str, among: list[Leg]) -> Panel:
+    looks = KINDS[kind]
+    chosen = thin(among)
+    series = list(_series(file, chosen))
+    note = f" ({len(chosen)} of {len(among)})" if len(among) > len(chosen) else ""
+
+    def draw_on(axes: list[Axes]) -> None:
+        looks.draw(axes[0], series, at_point(inputs, chosen[0].point))
+        if note:
+            axes[0].set_title(looks.title + note, fontsize="medium")
+        if len(series) > 1:
+            axes[0].legend(fontsize="small", frameon=False)
+
+    shown = "; ".join(f"{item.label}: {_course(item.conductance_S)}" for item in series)
+    return Panel(
+        1,
+        draw_on,
+        looks.title,
+        f"{looks.caption} {members_text(len(series[0].conductance_S))}",
+        f"Chart of {looks.title}{note}. Mean conductance of {shown}.",
+    )
+
+
+def _course(conductance_S: NDArray[np.float64]) -> str:
+    """The ends of a curve, in words."""
+    first, last = (siemens_text(value) for value in conductance_S.mean(axis=0)[[0, -1]])
+    return f"from {first} to {last}"
+
+
+def siemens_text(conductance_S: float) -> str:
+    """A conductance to three digits, with a prefix: ``4.35 nS``."""
+    return str(EngFormatter(unit="S")(float(f"{conductance_S:.3g}")))
+
+
+def _readings_panel(file: OutputFile) -> Panel:
+    shape = file.shape()
+    return Panel(
+        1,
+        lambda axes: _draw_readings(axes[0], file),
+        "readings",
+        "Conductance (S) of every reading against the time since the protocol began (s). "
+        + members_text(shape["member"]),
+        f"Chart of {shape['reading']} readings of the conductance against time.",
+    )
+
+
 def _series(file: OutputFile, chosen: list[Leg]) -> Iterator[Series]:
-    scan = file.scan()
+    texts = {key: scanned_texts(file, key) for key in file.scan()}
     several_points = len({leg.point for leg in chosen}) > 1
     per_point = max(sum(leg.point == other.point for leg in chosen) for other in chosen)
     for leg in chosen:
         parts = []
         if several_points:
-            parts += [f"{_last_parts(key)} {_shown(file, key, leg.point)}" for key in scan]
+            parts += [f"{short_name(key)} {texts[key][leg.point]}" for key in texts]
         if per_point > 1 or not parts:
             parts.append(_leg_label(leg, chosen))
         values = leg.values(file, "conductance")
@@ -150,18 +194,22 @@ def _leg_label(leg: Leg, among: list[Leg]) -> str:
     return text if len(same) < 2 else f"{text} (leg {leg.number})"
 
 
-def _last_parts(key: str) -> str:
+def short_name(key: str) -> str:
     """The end of a dotted key that names it: ``train.duration`` of a step, else the last part."""
     parts = key.split(".")
     return ".".join(parts[-2:]) if parts[0] == "protocol" else parts[-1]
 
 
-def _shown(file: OutputFile, key: str, point: int) -> str:
-    value = file.scan()[key][point]
-    if not isinstance(value, float):
-        return str(value)
-    unit = str(file[f"scan:{key}"].attrs["units"])
-    return f"{value:g}" if unit == "1" else EngFormatter(unit=unit, places=None)(value)
+def scanned_texts(file: OutputFile, key: str) -> list[str]:
+    """Value of a scanned key at each point, with its unit; sections of the input by number."""
+    values, unit = file.scan()[key], str(file[f"scan:{key}"].attrs["units"])
+    if values.dtype.kind == "f":
+        written = EngFormatter(unit=unit, places=None)
+        return [f"{value:g}" if unit == "1" else written(value) for value in values]
+    variants = {text: number for number, text in enumerate(dict.fromkeys(values), start=1)}
+    if max(map(len, variants)) > LONGEST_VALUE:
+        return [f"variant {variants[text]}" for text in values]
+    return [str(text) for text in values]
 
 
 def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
@@ -242,12 +290,13 @@ def _mark_direction(axes: Axes, x: NDArray, y: NDArray, colour: str) -> None:
 def _draw_readings(axes: Axes, file: OutputFile) -> None:
     """Every reading against time, for protocols of single pulses and reads."""
     shape = file.shape()
+    texts = {key: scanned_texts(file, key) for key in file.scan()}
     points = np.unique(np.linspace(0, shape["point"] - 1, MAX_SERIES).astype(int))
     for number, point in enumerate(points):
         time_s = file["time"][point]
         chosen = np.isfinite(time_s)
         values = file["conductance"][point, :, 0, 0, :][:, chosen]
-        label = ", ".join(f"{_last_parts(key)} {_shown(file, key, point)}" for key in file.scan())
+        label = ", ".join(f"{short_name(key)} {texts[key][point]}" for key in texts)
         look = style(number) | {"linestyle": LINES[number % len(LINES)]}
         draw_curve(axes, time_s[chosen], values, look, label)
         scale_of(axes, itertools.chain(values.ravel()))
@@ -265,3 +314,34 @@ def _conductance_axis(axes: Axes, series: list[Series]) -> None:
         "conductance" + (f" (mean and spread of {members} members)" if members > 1 else "")
     )
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How legs of one kind are drawn."""
+
+    title: str
+    draw: Callable[[Axes, list[Series], Input], None]
+    caption: str
+
+
+#: Kinds of legs that have a panel, in the order of the figure.
+KINDS: Mapping[str, Look] = {
+    "train": Look(
+        "pulse trains",
+        _draw_trains,
+        "Conductance (S) after each pulse against the number N of the pulse. Lines through the "
+        "marks: a + b ln N fitted to the mean; tick at the left: before the first pulse.",
+    ),
+    "relax": Look(
+        "relaxation",
+        _draw_relaxations,
+        "Conductance (S) against the time since the reading before the step (s).",
+    ),
+    "sweep": Look(
+        "voltage sweep",
+        _draw_sweeps,
+        "Magnitude of the current (A) on each stair against the voltage V(LSMO) - V(Co) (V), from "
+        "the low-bias conductance and I = G V0 sinh(V/V0). Arrows: direction of the sweep.",
+    ),
+}

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from kmc_oxy.inputs import at_point
 from kmc_oxy.output_file import OutputFile
-from kmc_oxy.protocol import Reading, flatten
+from kmc_oxy.protocol import flatten
+from kmc_oxy.schedule import Reading
 from kmc_oxy.schema import Input
 
 #: Most values read at once for a table or a figure.

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
-from kmc_oxy.analysis import fit
+from kmc_oxy.analysis import above_rounding, corrected_akaike, fit
 from kmc_oxy.safe_files import StoreError
 from kmc_oxy.update_curve import DIRECTION, Trains
 
@@ -185,7 +185,7 @@ def compare_laws(trains: Trains) -> dict[str, float]:
 
 
 def _hard_bound_aicc(number: NDArray[np.int64], values_S: Array) -> float:
-    """AICc of a + b min(N, n), the best n of a fine grid; see `analysis` for the formula."""
+    """AICc of a + b min(N, n), the best n of a fine grid."""
     count = len(number)
 
     def squares(last: float) -> float:
@@ -195,10 +195,5 @@ def _hard_bound_aicc(number: NDArray[np.int64], values_S: Array) -> float:
 
     scale_S = float(np.max(np.abs(values_S))) or 1.0
     least = min(squares(last) for last in np.linspace(1.1, count, 10 * count))
-    least = max(least, count * np.finfo(np.float64).eps ** 2)
-    parameters = 4
-    return float(
-        count * np.log(least * scale_S**2 / count)
-        + 2 * parameters
-        + 2 * parameters * (parameters + 1) / (count - parameters - 1)
-    )
+    # Two of the line, its end and the variance.
+    return corrected_akaike(above_rounding(least, count) * scale_S**2, count, parameters=4)

@@ -15,8 +15,8 @@ from kmc_oxy.estimate import Cost
 from kmc_oxy.legs import Leg, legs
 from kmc_oxy.output_file import OutputFile, open_output
 from kmc_oxy.progress import count_text, duration_text
+from kmc_oxy.safe_files import StoreError
 from kmc_oxy.store import progress_of
-from kmc_oxy.workdir import StoreError
 
 #: Rows of a table, and points of a scan that are looked at for it.
 ROWS = 20
@@ -55,9 +55,9 @@ def run_table(output: Path) -> str:
             for leg in found:
                 if len(rows) < ROWS:
                     rows.append(_leg_row(file, leg, scan))
-                    notes += _law_notes(file, leg, len(rows)) + _target_notes(file, leg)
+                    notes += leg_notes(file, leg)
             if point < ROWS:
-                notes += _crosstalk_notes(file, found, point)
+                notes += crosstalk_notes(file, found, point)
         several = (
             f", mean over {shape['member']} members (+- is its 95 % confidence interval)"
             if shape["member"] > 1
@@ -81,26 +81,36 @@ def _leg_row(file: OutputFile, leg: Leg, scan: dict) -> list[str]:
     if ranges.members > 1:
         spread = f" +- {ranges.high - ranges.mean:.2g}"
     mean = values.mean(axis=0)
-    voltages = leg.voltage_V
-    voltage = (
-        f"{voltages[-1]:+g}" if leg.kind != "sweep" else f"{voltages.min():+g}..{voltages.max():+g}"
-    )
     return [
         str(leg.number),
         *(_shown(scan[key][leg.point]) for key in scan),
-        _step_text(leg),
+        step_name(leg),
         str(leg.pulse[-1]),
-        voltage,
+        voltage_text(leg),
         f"{mean[0]:.4g} S",
         f"{mean[-1]:.4g} S",
         f"{ranges.mean:.3g}{spread}" if leg.kind != "single" else "",
     ]
 
 
-def _step_text(leg: Leg) -> str:
+def step_name(leg: Leg) -> str:
+    """Number and kind of a leg's step, and the cell that it programs."""
     if leg.kind == "single":
         return str(leg.step)
     return f"{leg.step} {leg.kind}" + (f" ({leg.cell[0]}, {leg.cell[1]})" if leg.cell else "")
+
+
+def voltage_text(leg: Leg) -> str:
+    """Voltage (V) of a leg's last pulse, or the ends of its sweep."""
+    voltages = leg.voltage_V
+    if leg.kind == "sweep":
+        return f"{voltages.min():+g}..{voltages.max():+g}"
+    return f"{voltages[-1]:+g}"
+
+
+def leg_notes(file: OutputFile, leg: Leg) -> list[str]:
+    """What the numbers of a leg say: the law of a train, the end of a write-verify."""
+    return _law_notes(file, leg) + _target_notes(file, leg)
 
 
 def _target_notes(file: OutputFile, leg: Leg) -> list[str]:
@@ -119,7 +129,7 @@ def _target_notes(file: OutputFile, leg: Leg) -> list[str]:
     return [text]
 
 
-def _crosstalk_notes(file: OutputFile, found: Sequence[Leg], point: int) -> list[str]:
+def crosstalk_notes(file: OutputFile, found: Sequence[Leg], point: int) -> list[str]:
     """Disturb of the half-selected cells over all program steps of a point."""
     programs = [leg for leg in found if leg.kind == "program"]
     if not programs:
@@ -144,7 +154,7 @@ def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _law_notes(file: OutputFile, leg: Leg, row: int) -> list[str]:
+def _law_notes(file: OutputFile, leg: Leg) -> list[str]:
     """The logarithm against the exponential in a train: for the mean and member by member."""
     chosen = leg.pulse >= 1
     if leg.kind != "train" or np.count_nonzero(chosen) < SHORTEST_FITTED:

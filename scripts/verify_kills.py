@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "mpi"))
 
 import jobs
 
-from kmc_oxy.workdir import StoreError, WorkFolder, read_tree
+from kmc_oxy.safe_files import StoreError, read_tree
+from kmc_oxy.workdir import WorkFolder
 
 VICTIMS = ("one rank", "all ranks", "mpiexec")
 

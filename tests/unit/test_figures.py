@@ -8,8 +8,8 @@ from kmc_oxy.ensemble import Plan, run_serial
 from kmc_oxy.figures import MAX_SERIES, draw, plot
 from kmc_oxy.legs import legs
 from kmc_oxy.output_file import open_output
+from kmc_oxy.safe_files import StoreError
 from kmc_oxy.store import begin_or_resume
-from kmc_oxy.workdir import StoreError
 
 DEVICE = "device: {lattice: {nx: 5, ny: 5}}\nengine: {tolerance: 0.2}\n"
 TRAIN = "{train: {voltage: %s, duration: 1 ms, count: 10}}"

@@ -6,7 +6,8 @@ from test_workdir import manifest
 
 from kmc_oxy import packs, workdir
 from kmc_oxy.packs import Packer, single_files
-from kmc_oxy.workdir import StoreError, WorkFolder
+from kmc_oxy.safe_files import StoreError
+from kmc_oxy.workdir import WorkFolder
 
 
 @pytest.fixture

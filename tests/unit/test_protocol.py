@@ -3,15 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from kmc_oxy.protocol import (
-    RELAX_RESOLUTION_SHARE,
-    Hold,
-    ProtocolError,
-    Reading,
-    flatten,
-    staircase,
-)
-from kmc_oxy.schedule import Drive
+from kmc_oxy.protocol import RELAX_RESOLUTION_SHARE, ProtocolError, flatten, staircase
+from kmc_oxy.schedule import Drive, Hold, Reading
 from kmc_oxy.schema import Input
 
 

@@ -11,8 +11,9 @@ import xarray
 
 from kmc_oxy import store, workdir
 from kmc_oxy.output_file import Dataset, final_file, open_output
+from kmc_oxy.safe_files import StoreError
 from kmc_oxy.store import Identity, begin_or_resume
-from kmc_oxy.workdir import StoreError, WorkFolder
+from kmc_oxy.workdir import WorkFolder
 
 SHAPE = {"point": 2, "member": 3, "row": 1, "column": 1, "reading": 4}
 
@@ -244,7 +245,7 @@ def test_a_really_full_file_system(output):
 import resource, signal, sys, pathlib
 import numpy as np
 from kmc_oxy.output_file import Dataset, final_file
-from kmc_oxy.workdir import StoreError
+from kmc_oxy.safe_files import StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 try:
