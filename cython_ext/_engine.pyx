@@ -909,6 +909,7 @@ cdef class Kernel:
         cdef Events *events = &self.s.events
         cdef int64_t x
         memset(events.count, 0, sizeof(events.count))
+        memset(events.octave, 0, sizeof(events.octave))
         memset(events.filled, 0, sizeof(events.filled))
         events.filled_words = 0
         for x in range(self.s.n_sites):

@@ -53,9 +53,7 @@ def test_same_hops_as_the_twin(kind, tolerance, reach, seed):
     edges = [0.0, duration_s]
     if tolerance is not None:
         numbers = range(-16, -14)  # windows from 10^(-16/4) s on, as documented in the engine
-        windows = [
-            round(16 * (np.log2(1 / tolerance) - k * np.log2(10) / 4)) for k in numbers
-        ]
+        windows = [round(16 * (np.log2(1 / tolerance) - k * np.log2(10) / 4)) for k in numbers]
         edges = [0.0, 10 ** (-15 / 4), duration_s]
         engine.advance(duration_s, resolution_s=10 ** (-16 / 4))
     else:
@@ -75,3 +73,23 @@ def test_same_hops_as_the_twin(kind, tolerance, reach, seed):
     listed = [x for g in range(1024) for x in twin.members[g]]
     assert state["kernel_members"].tolist() == listed
     assert state["kernel_anchor"] == twin.anchor
+
+
+@pytest.mark.parametrize("tolerance", [None, 0.9])
+def test_an_edge_leaves_no_trace_of_the_rates_before(tolerance):
+    rng = np.random.default_rng(5)
+    n, bonds = graph("lattice", rng)
+    land = Landscape(rng.normal(0, 0.03, n), bonds, rng.uniform(0, 0.3, len(bonds)), charge_e=-1)
+    occupied = np.zeros(n, bool)
+    occupied[rng.choice(n, n // 4, replace=False)] = True
+    engine = Engine(land, occupied, temperature_K=300.0, tolerance=tolerance)
+    for volts in (0.2, -0.2, 0.2):
+        engine.set_potential(np.linspace(0, volts, n))
+        engine.advance(1e-10)
+    alone = Engine(land, engine.occupied, temperature_K=300.0, tolerance=tolerance)
+    alone.set_potential(np.linspace(0, -0.3, n))
+    engine.set_potential(np.linspace(0, -0.3, n))
+    for each in (engine, alone):
+        each.advance(1e-30)  # enters the window, and makes no hop
+    assert engine.occupied.tolist() == alone.occupied.tolist()
+    assert engine._kernel.total_rate == alone._kernel.total_rate
