@@ -33,7 +33,7 @@ LOOK_S = 0.01
 #: For how long a rank is left alone after a meeting that changed nothing.
 QUIET_S = 0.5
 #: Costs older than about this, per rank, count half and less.
-MEMORY_S = 10.0
+MEMORY_S = 1.0
 #: Messages: what comes from the first rank, cells that change hands, what goes to the first.
 FROM_FIRST, MOVED, TO_FIRST = range(3)
 
