@@ -86,8 +86,8 @@ class Alone:
         """
         return load()
 
-    def built(self, cells: int, cpu_s: float) -> None:
-        """Take note of what it has cost to build cells."""
+    def built(self, cell: int, cpu_s: float) -> None:
+        """Take note of what it has cost to build a cell."""
 
     def spent(self, cell: int, cpu_s: float) -> None:
         """Take note of what a cell has cost."""

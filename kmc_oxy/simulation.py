@@ -71,13 +71,11 @@ class Simulation:
         self._point, self._member, self._seed, self._tolerance = point, member, seed, tolerance
         self._n_cells = inputs.crossbar.rows * inputs.crossbar.columns
         self._share = share or Alone(self._n_cells)
-        begun = time.thread_time()
         self._cells = {
             index: self._cell(index, _state and _state["cells"][index])
             for index in range(self._n_cells)
             if self._share.owns(index)
         }
-        self._share.built(len(self._cells), time.thread_time() - begun)
         device = next(iter(self._cells.values())).device
         self._recorder = Recorder(inputs, schedule, device)
         self.record = self._recorder.record
@@ -92,11 +90,15 @@ class Simulation:
         self.done = bool(_state and _state["done"])
 
     def _cell(self, index: int, state: Mapping[str, Any] | None) -> Cell:
+        begun = time.thread_time()
         row, column = divmod(index, self.inputs.crossbar.columns)
         device = CrossPoint.build(self.inputs, self._member, row, column, self._seed)
         if state is None:
-            return Cell(index, device, device.engine(self._point, self._tolerance))
-        return Cell.from_state(index, device, state)
+            cell = Cell(index, device, device.engine(self._point, self._tolerance))
+        else:
+            cell = Cell.from_state(index, device, state)
+        self._share.built(index, time.thread_time() - begun)
+        return cell
 
     @classmethod
     def from_state(

@@ -199,11 +199,12 @@ class Share(Alone):
         self._owner: NDArray[np.intp] = np.arange(cells) * team.size // cells
         # Of the cells of this rank, since the last meeting.
         self._spent_s = np.zeros(cells)
-        self._moving = np.zeros(2)  # seconds, and cells built
+        self._building_s = np.zeros(cells)
         # Of all cells, the same on every rank.
         self._stretch_s = np.zeros(cells)
         self._lately_s = np.zeros(cells)
-        self._moved = np.zeros(2)
+        self._built_s = 0.0
+        self._built = 0
         self._next_s = 0.0
 
     def owns(self, cell: int) -> bool:
@@ -223,8 +224,8 @@ class Share(Alone):
 
         return self._team.from_first(parts)
 
-    def built(self, cells: int, cpu_s: float) -> None:
-        self._moving += (cpu_s, cells)
+    def built(self, cell: int, cpu_s: float) -> None:
+        self._building_s[cell] += cpu_s
 
     def spent(self, cell: int, cpu_s: float) -> None:
         self._spent_s[cell] += cpu_s
@@ -233,10 +234,13 @@ class Share(Alone):
         now = time.monotonic()
         if now < self._next_s:
             return False
-        self._next_s = now + LOOK_S
-        left = steps_left()
-        if sum(number > 0 for number in left.values()) < 2 or not self._team.somebody_waits():
+        waited_for = self._team.somebody_waits()
+        # Where the first rank must be in an MPI call for it, a look may take its time.
+        took_s = time.monotonic() - now
+        self._next_s = now + max(LOOK_S, 20 * took_s)
+        if not waited_for:
             return False
+        left = steps_left()
         # As if there were one other rank, with nothing to do.
         mine = list(left)
         spent_s = (self._stretch_s + self._spent_s)[mine]
@@ -254,7 +258,7 @@ class Share(Alone):
             np.concatenate(
                 [
                     [pause == Pause.STOP, pause == Pause.SAVE],
-                    self._moving,
+                    self._building_s,
                     self._scattered(steps_left),
                     self._spent_s,
                     self._scattered(conductance_S),
@@ -262,12 +266,13 @@ class Share(Alone):
             )
         )
         self._spent_s[:] = 0.0
-        self._moving[:] = 0.0
+        self._building_s[:] = 0.0
         stop, save = total[:2]
-        self._moved += total[2:4]
-        left, spent_s, everywhere_S = total[4:].reshape(3, self.cells)
+        building_s, left, spent_s, everywhere_S = total[2:].reshape(4, self.cells)
+        self._built_s += building_s.sum()
+        self._built += int(np.count_nonzero(building_s))
         self._stretch_s += spent_s
-        moves = self._moves_now(steps, left)
+        moves = [] if stop else self._moves_now(steps, left)
         for cell, _, rank in moves:
             self._owner[cell] = rank
         return Meeting(
@@ -296,8 +301,9 @@ class Share(Alone):
     def _moves(
         self, load_s: Array, owner: NDArray[np.intp], ranks: int
     ) -> list[tuple[int, int, int]]:
-        seconds, moved = self._moved
-        return moves_worth_making(owner, load_s, ranks, seconds / moved if moved else 0.0)
+        # To move a cell costs about as much as to build it.
+        move_s = self._built_s / self._built if self._built else 0.0
+        return moves_worth_making(owner, load_s, ranks, move_s)
 
     def _scattered(self, values: Mapping[int, float]) -> Array:
         """Values of this rank's cells, zero at the others."""
@@ -309,15 +315,13 @@ class Share(Alone):
         self, meeting: Meeting, give: Callable[[int], Any], take: Callable[[int, Any], None]
     ) -> None:
         rank = self._team.rank
-        begun = time.thread_time()
         for cell, old, new in meeting.moves:
             if old == rank:
                 self._team.send((cell, give(cell)), new, MOVED)
-        coming = sum(new == rank for _, _, new in meeting.moves)
-        for _ in range(coming):
-            take(*self._team.receive(MOVED))
+        for _, _, new in meeting.moves:
+            if new == rank:
+                take(*self._team.receive(MOVED))
         self._team.sent()
-        self.built(coming, time.thread_time() - begun)
 
     def collect(self, mine: Callable[[], dict[int, Any]]) -> dict[int, Any]:
         if self.is_first:
