@@ -39,7 +39,7 @@ device: {lattice: {nx: 16, ny: 16}}
 crossbar: {rows: 4, columns: 3}
 protocol:
   - pulse: {voltage: -4 V, duration: 1 s}
-  - program: {cell: [1, 1], voltage: 3 V, duration: 10 ms, count: 20}
+  - program: {cell: [1, 1], voltage: 3 V, duration: 10 ms, count: 40}
   - map: {}
 ensemble: {members: 1, seed: 3}
 """
