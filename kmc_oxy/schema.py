@@ -93,6 +93,22 @@ class ConductanceModel(Section):
     leak: Number = Field(
         default=1e-9, gt=0, le=1, description="direct leak a column, in units of G0"
     )
+    multistep: Number = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="multi-step path through the depletion region, past the network, where that "
+        "has no width; a column, in units of G0; 0: none",
+    )
+    multistep_steps: Number = Field(
+        default=6.0, ge=1, description="number of steps in which that path crosses the region"
+    )
+    oxide_growth: Length = Field(
+        default=0.0,
+        ge=0,
+        description="thickness of AlOx that each oxygen in it stands for: the oxide over a "
+        "column thins as its oxygen leaves; 0: it keeps its thickness",
+    )
     tolerance: Number = Field(
         default=1e-6, gt=0, lt=1, description="largest relative error of a solve"
     )
