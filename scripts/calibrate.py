@@ -8,11 +8,12 @@ distance of a quantity, as kmc_oxy.criteria measures it, from the range in which
 met: 0 inside. The cost is the sum over rows of the mean square residual. A deterministic pattern
 search, one parameter at a time, lowers it; steps are halved when no parameter helps.
 
-The search is cheap on purpose, and says so: patches of 20 x 20, four members of its own seed, the
-protocols of `REDUCED`. What it finds is verified by scripts/reproduce_paper.py, which knows
-nothing of it. DIR/evaluations.csv holds every evaluation and makes the search resumable;
-DIR/best.yaml is the best set, as an overlay of the default device; DIR/scan.csv (`--scan`) the
-cost when one parameter at a time leaves it, and so what the data constrain.
+The search is cheap on purpose, and says so: patches of 20 x 20, four members of its own seed, a
+cap three times as coarse as that of the figures, the protocols of `REDUCED`. What it finds is
+verified by scripts/reproduce_paper.py, which knows nothing of it. DIR/evaluations.csv holds every
+evaluation and makes the search resumable; DIR/best.yaml is the best set, as an overlay of the
+default device; DIR/scan.csv (`--scan`) the cost when one parameter at a time leaves it, and so
+what the data constrain.
 """
 
 from __future__ import annotations
