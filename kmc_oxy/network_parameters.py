@@ -11,7 +11,7 @@ from kmc_oxy.constants import CONDUCTANCE_QUANTUM_S
 
 @dataclass(frozen=True)
 class NetworkParameters:
-    """The free numbers of the network; the defaults were fitted by hand to the published figures.
+    """The free numbers of the network; the defaults are those of the first set, found by hand.
 
     Parameters
     ----------
