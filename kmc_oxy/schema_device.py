@@ -165,13 +165,13 @@ class Barriers(Section):
         "the shape has one, width; for testing the flat hypothesis. null keeps their own shapes",
     )
     bulk: BarrierField = _flat(0.0, 0.2, "bonds of Gaq3 that are in no other class")
-    first_layer_exit: BarrierField = _flat(0.0, 0.366, "bonds out of the first layer at LSMO")
+    first_layer_exit: BarrierField = _flat(0.0, 0.376, "bonds out of the first layer at LSMO")
     first_layer_lateral: BarrierField = _flat(0.5, 1.0, "bonds inside the first layer at LSMO")
     oxide: BarrierField = _flat(0.5, 0.6, "bonds inside AlOx")
     interface: BarrierField = _flat(0.0, 0.6, "bonds from Gaq3 to AlOx")
     slow: BarrierField = _flat(0.0, 1.0, "slow bonds of the layers next to the first")
     slow_share: Fraction = Field(
-        default=0.63, ge=0, le=1, description="share of slow bonds among those of the slow layers"
+        default=0.645, ge=0, le=1, description="share of slow bonds among those of the slow layers"
     )
     slow_layers: Whole = Field(
         default=2, ge=0, description="number of layers, after the first, that have slow bonds"
@@ -217,7 +217,7 @@ class Barriers(Section):
 class SiteEnergy(Section):
     """Energies of an oxygen at rest, without voltage."""
 
-    oxide_offset: Energy = Field(default=-0.509, description="oxide minus organic (free)")
+    oxide_offset: Energy = Field(default=-0.514, description="oxide minus organic (free)")
     first_layer_binding: Energy = Field(
         default=0.381, description="lowers the first layer at LSMO by this much (free)"
     )

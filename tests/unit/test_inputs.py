@@ -50,12 +50,12 @@ def test_defaults_are_the_calibrated_set():
             "filling": 0.14, "charge_number": 2, "attempt_frequency": 1e13, "start": "random",
         },
         "barriers": {
-            "distribution": None, "bulk": flat(0.2), "first_layer_exit": flat(0.366),
+            "distribution": None, "bulk": flat(0.2), "first_layer_exit": flat(0.376),
             "first_layer_lateral": flat(1.0, 0.5), "oxide": flat(0.6, 0.5),
             "interface": flat(0.6),
-            "slow": flat(1.0), "slow_share": 0.63, "slow_layers": 2, "tunnel_floor": 0.0,
+            "slow": flat(1.0), "slow_share": 0.645, "slow_layers": 2, "tunnel_floor": 0.0,
         },
-        "site_energy": {"oxide_offset": -0.509, "first_layer_binding": 0.381, "disorder": 0.01},
+        "site_energy": {"oxide_offset": -0.514, "first_layer_binding": 0.381, "disorder": 0.01},
         "field": {
             "profile": "interfacial", "lsmo_share": 0.4, "lsmo_width": 2.5e-9, "oxide_share": 0.5,
             "oxide_margin": 0.8e-9, "permittivity_organic": 3.2, "permittivity_oxide": 9.0,
@@ -115,7 +115,7 @@ def test_scalars_follow_yaml_1_2():
 
 def test_a_given_bound_leaves_the_other_of_its_class():
     text = MINIMAL + "device: {barriers: {first_layer_exit: {low: 0.1 eV}}}\n"
-    assert loads(text).model.device.barriers.first_layer_exit == FlatBarrier(low=0.1, high=0.366)
+    assert loads(text).model.device.barriers.first_layer_exit == FlatBarrier(low=0.1, high=0.376)
 
 
 def test_an_imposed_shape_keeps_mean_and_width():
@@ -123,13 +123,13 @@ def test_an_imposed_shape_keeps_mean_and_width():
         text = MINIMAL + f"device: {{barriers: {{distribution: {name}}}}}\n"
         return loads(text, overrides).model.device.barriers.effective("first_layer_exit")
 
-    assert shape("null") == FlatBarrier(low=0.0, high=0.366)
-    assert shape("constant") == ConstantBarrier(value=0.183)
-    assert shape("exponential") == ExponentialBarrier(scale=0.183)
+    assert shape("null") == FlatBarrier(low=0.0, high=0.376)
+    assert shape("constant") == ConstantBarrier(value=0.188)
+    assert shape("exponential") == ExponentialBarrier(scale=0.188)
     gaussian = shape("gaussian")
     assert isinstance(gaussian, GaussianBarrier)
-    assert gaussian.mean == 0.183
-    assert gaussian.sigma == pytest.approx(0.366 / 12**0.5, rel=1e-15)
+    assert gaussian.mean == 0.188
+    assert gaussian.sigma == pytest.approx(0.376 / 12**0.5, rel=1e-15)
     back = shape(
         "flat",
         "device.barriers.first_layer_exit={distribution: gaussian, mean: 0.5, sigma: 0.1}",
