@@ -40,7 +40,7 @@ class Parameter:
 PARAMETERS = (
     Parameter("device.site_energy.oxide_offset", -0.55, -0.38, 0.02,
               "escape from AlOx: threshold of potentiation between 1.75 V and 2 V"),
-    Parameter("device.site_energy.first_layer_binding", 0.40, 0.52, 0.01,
+    Parameter("device.site_energy.first_layer_binding", 0.35, 0.52, 0.01,
               "escape from LSMO: threshold of depression between -1 V and -2.8 V"),
     Parameter("device.site_energy.disorder", 0.0, 0.05, 0.01, "a few kT at 76 K to kT at 500 K"),
     Parameter("device.barriers.first_layer_exit.high", 0.15, 0.6, 0.03,
