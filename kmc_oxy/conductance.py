@@ -11,118 +11,37 @@ heights ``z`` above LSMO and in units of the conductance scale G0:
 - node to LSMO: ``prefactor exp(-2 S + w)``, ``S = k0 (z - z^2/(2W))`` for ``z < W``, else
   ``k0 W/2 + (z - W)/xi``; ``k0 = sqrt(2 m phi_B)/hbar``
 - node to Co: ``exp(-2 (d - z)/xi - 2 kappa t)``, ``d`` the organic thickness, ``t`` the excess
-  thickness of the oxide in that column (thin places are the weak points)
+  thickness of the oxide in that column (thin places are the weak points); with `oxide_growth_m`
+  it grows by that much for every oxygen in the oxide of the column
 - node to node: ``exp(-2 r/xi + (w_i + w_j)/2)`` up to a cut-off, ``r`` the nearest periodic image's
 
-The low-bias conductance solves Kirchhoff's equations on it; a small leak past the network is
-added. Per simulated patch, times the number of patches in the junction.
+The low-bias conductance solves Kirchhoff's equations on it. Past the network a small leak is
+added, and if asked for a path through gap states of the depletion region, in ``R`` equal steps,
+each of an R-th of the exponent ``k0 W``: ``g exp(-k0 W/R)`` a column. Per simulated patch, times
+the number of patches in the junction.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from scipy.linalg import circulant
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from kmc_oxy._network import FilamentKernel
-from kmc_oxy.constants import (
-    CONDUCTANCE_QUANTUM_S,
-    ELEMENTARY_CHARGE_C,
-    VACUUM_PERMITTIVITY_F_PER_M,
-)
+from kmc_oxy.constants import ELEMENTARY_CHARGE_C, VACUUM_PERMITTIVITY_F_PER_M
 from kmc_oxy.lattice import Lattice
+from kmc_oxy.network_parameters import NetworkParameters
 
 #: sqrt(2 m_e * 1 eV)/hbar: decay of a free electron's wave under a barrier of 1 eV.
 WAVE_NUMBER_PER_M_SQRT_EV = 5.123e9
 
 #: The smoothing's Gaussian is cut off at this many standard deviations and normalised.
 SMOOTHING_REACH = 4.0
-
-
-@dataclass(frozen=True)
-class NetworkParameters:
-    """The free numbers of the network; the defaults were fitted by hand to the published figures.
-
-    Parameters
-    ----------
-    conductance_scale_S : float
-        G0, the unit of all links.
-    electrode_prefactor : float
-        Factor of every link to LSMO.
-    decay_length_m : float
-        xi, decay length of the impurity states.
-    cutoff_m : float
-        Longest node-to-node link.
-    background_share : float
-        Share of the organic sites that hold a background impurity.
-    barrier_height_eV : float
-        phi_B, Schottky barrier at LSMO.
-    level_width_eV : float
-        E0, spread of the impurity levels.
-    effective_mass : float
-        Tunnelling mass in electron masses.
-    relative_permittivity : float
-        Of Gaq3, for the depletion width.
-    slab_m : float
-        Depth at LSMO in which oxygens are counted.
-    smoothing_m : float
-        Standard deviation of the lateral smoothing of that count; 0 for none.
-    density_floor_per_site : float
-        Density added everywhere, in units of one per cubic lattice spacing.
-    oxide_decay_per_m : float
-        kappa, decay of the electron's wave in the oxide's excess thickness.
-    weak_points_m : float
-        Standard deviation of the oxide's thickness, of which the absolute value is taken.
-    leak_per_column : float
-        Conductance past the network, in G0 for each column of sites.
-    patches : float
-        Number of simulated patches in the junction.
-    tolerance : float
-        Largest relative error of a conductance.
-    """
-
-    conductance_scale_S: float = CONDUCTANCE_QUANTUM_S
-    electrode_prefactor: float = 1e-3
-    decay_length_m: float = 0.5e-9
-    cutoff_m: float = 3e-9
-    background_share: float = 0.08
-    barrier_height_eV: float = 1.2
-    level_width_eV: float = 0.1
-    effective_mass: float = 1.0
-    relative_permittivity: float = 3.2
-    slab_m: float = 1e-9
-    smoothing_m: float = 2.5e-9
-    density_floor_per_site: float = 0.003
-    oxide_decay_per_m: float = 3e9
-    weak_points_m: float = 0.15e-9
-    leak_per_column: float = 1e-9
-    patches: float = 1.0
-    tolerance: float = 1e-6
-
-    def __post_init__(self) -> None:
-        may_vanish = ("background_share", "smoothing_m", "weak_points_m", "leak_per_column")
-        for name in (field.name for field in fields(self)):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and (value > 0 or (value == 0 and name in may_vanish))):
-                kind = "non-negative" if name in may_vanish else "positive"
-                raise ValueError(
-                    f"The {name!r} parameter must be a {kind} number. Got {value} instead."
-                )
-        if self.background_share > 1:
-            raise ValueError(
-                "The 'background_share' parameter must be at most 1. "
-                f"Got {self.background_share} instead."
-            )
-        if not 1e-12 <= self.tolerance < 1:
-            raise ValueError(
-                "The 'tolerance' parameter must be at least 1e-12 and below 1. "
-                f"Got {self.tolerance} instead."
-            )
 
 
 class FilamentNetwork:
@@ -167,31 +86,46 @@ class FilamentNetwork:
             )
         self._leak = p.leak_per_column * lattice.n_columns
         self.leak_S = self._leak * p.conductance_scale_S * p.patches
+        self._past = self._leak  # in G0, all that conducts past the network as assembled
         self._organic = lattice.organic_layers * lattice.n_columns
         self._assembled: bytes | None = None
         self._solved: float | None = None
-        top_link = np.exp(
+        self._rest_top_link = np.exp(
             -2 * (lattice.organic_thickness_m - layer_z_m)[:, None] / p.decay_length_m
             - 2 * p.oxide_decay_per_m * self.weak_point_m
         )
+        # The kernel reads this table in place: what is written here counts from the next assembly.
+        self._top_link = self._rest_top_link.copy()
         permittivity = p.relative_permittivity * VACUUM_PERMITTIVITY_F_PER_M
+        self._width_coefficient = float(
+            np.sqrt(2 * permittivity * p.barrier_height_eV / ELEMENTARY_CHARGE_C)
+        )
+        self._wave_number_per_m = WAVE_NUMBER_PER_M_SQRT_EV * np.sqrt(
+            p.effective_mass * p.barrier_height_eV
+        )
+        self._slab_layers = int(np.count_nonzero(layer_z_m < p.slab_m))
+        self._density_per_oxygen = 1 / (lattice.spacing_m**2 * p.slab_m)
+        self._density_floor = p.density_floor_per_site / lattice.spacing_m**3
+        self._taps = tuple(
+            _smoothing(extent, lattice.spacing_m, p.smoothing_m)
+            for extent in (lattice.ny, lattice.nx)
+        )
         stencil = _stencil(lattice, p.cutoff_m)
         shape = (lattice.organic_layers, lattice.ny, lattice.nx)
         self._kernel = FilamentKernel(
             self.background[: self._organic].reshape(shape),
             layer_z_m,
-            top_link,
+            self._top_link,
             stencil,
             np.exp(-2 * _lengths_of(stencil, lattice) / p.decay_length_m),
-            _smoothing(lattice.nx, lattice.spacing_m, p.smoothing_m),
-            _smoothing(lattice.ny, lattice.spacing_m, p.smoothing_m),
-            slab_layers=int(np.count_nonzero(layer_z_m < p.slab_m)),
-            density_per_oxygen=1 / (lattice.spacing_m**2 * p.slab_m),
-            density_floor=p.density_floor_per_site / lattice.spacing_m**3,
-            width_coefficient=np.sqrt(2 * permittivity * p.barrier_height_eV / ELEMENTARY_CHARGE_C),
+            self._taps[1],
+            self._taps[0],
+            slab_layers=self._slab_layers,
+            density_per_oxygen=self._density_per_oxygen,
+            density_floor=self._density_floor,
+            width_coefficient=self._width_coefficient,
             prefactor=p.electrode_prefactor,
-            wave_number_per_m=WAVE_NUMBER_PER_M_SQRT_EV
-            * np.sqrt(p.effective_mass * p.barrier_height_eV),
+            wave_number_per_m=self._wave_number_per_m,
             decay_per_m=1 / p.decay_length_m,
             depth_ratio=p.barrier_height_eV / p.level_width_eV,
         )
@@ -246,7 +180,32 @@ class FilamentNetwork:
         else:
             relative = self._solve()
         p = self.parameters
-        return float(relative * p.conductance_scale_S * p.patches + self.leak_S)
+        return float((relative + self._past) * p.conductance_scale_S * p.patches)
+
+    def depletion_width_m(self, occupied: ArrayLike) -> NDArray[np.float64]:
+        """Depletion width W at LSMO of each column, as the links of the network have it.
+
+        Parameters
+        ----------
+        occupied : array_like of bool, shape (n_sites,)
+
+        Returns
+        -------
+        ndarray, shape (ny, nx)
+            m.
+        """
+        return self._widths_m(_sites("occupied", occupied, self.lattice.n_sites))
+
+    def _widths_m(self, sites: NDArray[np.bool_]) -> NDArray[np.float64]:
+        lattice = self.lattice
+        layers = sites.reshape(-1, lattice.ny, lattice.nx)
+        count = layers[: self._slab_layers].sum(axis=0).astype(float)
+        along_y, along_x = (circulant(taps) for taps in self._taps)
+        smoothed = along_y @ count @ along_x.T
+        width: NDArray[np.float64] = self._width_coefficient / np.sqrt(
+            smoothed * self._density_per_oxygen + self._density_floor
+        )
+        return width
 
     def spin_transmission(
         self, occupied: ArrayLike, relaxation: float, exchange: float, tolerance: float = 1e-4
@@ -287,20 +246,29 @@ class FilamentNetwork:
         relative = self._solve()
         share = self._kernel.transmission(relaxation, exchange, tolerance, self._most())
         self._check_convergence()
-        return float(share * relative / (relative + self._leak)) if relative > 0 else 0.0
+        return float(share * relative / (relative + self._past)) if relative > 0 else 0.0
 
     def _assemble(self, occupied: ArrayLike) -> None:
-        sites = _sites("occupied", occupied, self.lattice.n_sites)[: self._organic]
-        key = sites.tobytes()
-        if key != self._assembled:
-            self._assembled = self._solved = None
-            self._kernel.assemble(sites.view(np.uint8))
-            self._assembled = key
+        p = self.parameters
+        sites = _sites("occupied", occupied, self.lattice.n_sites)
+        key = (sites if p.oxide_growth_m else sites[: self._organic]).tobytes()
+        if key == self._assembled:
+            return
+        self._assembled = self._solved = None
+        if p.oxide_growth_m:
+            in_oxide = sites[self._organic :].reshape(-1, self.lattice.n_columns).sum(axis=0)
+            thinner = np.exp(-2 * p.oxide_decay_per_m * p.oxide_growth_m * in_oxide)
+            np.multiply(self._rest_top_link, thinner, out=self._top_link)
+        if p.multistep_per_column:
+            exponent = self._wave_number_per_m * self._widths_m(sites) / p.multistep_steps
+            self._past = self._leak + p.multistep_per_column * float(np.exp(-exponent).sum())
+        self._kernel.assemble(sites[: self._organic].view(np.uint8))
+        self._assembled = key
 
     def _solve(self) -> float:
         """Conductance of the assembled network in G0, without the leak."""
         if self._solved is None:
-            solved = self._kernel.conductance(self.parameters.tolerance, self._leak, self._most())
+            solved = self._kernel.conductance(self.parameters.tolerance, self._past, self._most())
             self._check_convergence()
             self._solved = solved
         return self._solved

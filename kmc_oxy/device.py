@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy import potential, schema_device
-from kmc_oxy.conductance import FilamentNetwork, NetworkParameters
+from kmc_oxy.conductance import FilamentNetwork
 from kmc_oxy.engine import Engine
 from kmc_oxy.landscape import Landscape, gaussian_barriers
 from kmc_oxy.lattice import Lattice
+from kmc_oxy.network_parameters import NetworkParameters
 from kmc_oxy.schema import Input
 from kmc_oxy.spin_valve import SpinParameters, SpinValve
 from kmc_oxy.streams import Purpose, generator
@@ -218,6 +219,9 @@ def network_parameters(inputs: Input) -> NetworkParameters:
         oxide_decay_per_m=given.oxide_decay,
         weak_points_m=given.weak_points,
         leak_per_column=given.leak,
+        multistep_per_column=given.multistep,
+        multistep_steps=given.multistep_steps,
+        oxide_growth_m=given.oxide_growth,
         patches=given.patches,
         tolerance=given.tolerance,
     )

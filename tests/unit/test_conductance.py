@@ -275,3 +275,81 @@ def test_current_is_ohmic_at_low_bias_and_odd():
     for wrong in (0.0, -1.0, np.nan):
         with pytest.raises(ValueError, match="The 'nonlinearity_V' parameter must be positive"):
             current(1.0, 1.0, wrong)
+
+
+def crowded(cells, share=0.3, seed=4):
+    return np.random.default_rng(seed).random(cells.n_sites) < share
+
+
+def test_depletion_width_is_the_one_of_the_links():
+    """A node's link to LSMO gives its column's W back, where the node is inside it."""
+    cells = lattice(nx=6, ny=5, organic_layers=3)
+    p = NetworkParameters(background_share=0.0, slab_m=1e-9)
+    net = network(cells, p)
+    occupied = crowded(cells, 0.1)
+    net.conductance(occupied)
+    site, bottom, *_ = net._kernel.links()
+    first = site < cells.n_columns
+    z = cells.layer_z_m[0]
+    width = net.depletion_width_m(occupied).ravel()[site[first]]
+    assert (width > z).all()
+    k0 = 5.123e9 * np.sqrt(p.barrier_height_eV)
+    expected = np.log(p.electrode_prefactor) - 2 * k0 * (z - z**2 / (2 * width))
+    expected -= p.barrier_height_eV / p.level_width_eV * (1 - z / width) ** 2
+    assert np.log(bottom[first]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_multistep_path_adds_its_closed_form():
+    cells = lattice()
+    p = NetworkParameters(conductance_scale_S=3.0, patches=7.0)
+    path = replace(p, multistep_per_column=1e-4, multistep_steps=4.0)
+    occupied = crowded(cells, 0.1)
+    net = network(cells, path)
+    k0 = 5.123e9 * np.sqrt(p.barrier_height_eV)
+    added = 3.0 * 7.0 * 1e-4 * np.exp(-k0 * net.depletion_width_m(occupied) / 4.0).sum()
+    for method in ("fast", "reference"):
+        without = network(cells, p).conductance(occupied, method)
+        assert net.conductance(occupied, method) - without == pytest.approx(added, rel=1e-4)
+
+
+def test_multistep_path_carries_no_spin():
+    cells = lattice()
+    occupied = crowded(cells)
+    p = NetworkParameters(background_share=0.0)
+    path = replace(p, multistep_per_column=1e-3)
+    nets = [network(cells, one) for one in (p, path)]
+    spin = [net.spin_transmission(occupied, 1e-6, 1.0) for net in nets]
+    charge = [net.conductance(occupied) for net in nets]
+    assert spin[1] / spin[0] == pytest.approx(charge[0] / charge[1], rel=1e-3)
+    assert spin[1] < 0.9 * spin[0]
+
+
+def test_oxygen_in_the_oxide_thickens_it_there():
+    """One column of one node: the link to Co falls by exp(-2 kappa growth) an oxygen."""
+    cells = lattice(nx=1, ny=1, organic_layers=1, oxide_layers=2)
+    p = replace(CHAIN, decay_length_m=0.5e-9, oxide_growth_m=0.1e-9)
+    (bottom,), (top,), _ = screened_links(cells, p)
+    net = network(cells, p)
+    # Twice in another order: a reading depends on the occupation alone, the oxide's included.
+    for in_oxide in (0, 2, 1, 0, 2):
+        occupied = np.array([True, in_oxide > 0, in_oxide > 1])
+        link = top * np.exp(-2 * p.oxide_decay_per_m * p.oxide_growth_m * in_oxide)
+        expected = 2.0 * bottom * link / (bottom + link)
+        assert net.conductance(occupied) == pytest.approx(expected, rel=1e-12)
+
+
+def test_oxide_keeps_its_thickness_by_default():
+    cells = lattice(oxide_layers=2)
+    net = network(cells, NetworkParameters())
+    occupied = crowded(cells)
+    emptied = occupied & cells.organic
+    assert net.conductance(occupied) == net.conductance(emptied)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("multistep_per_column", -1.0), ("multistep_steps", 0.5), ("oxide_growth_m", -1e-10)],
+)
+def test_switches_have_ranges(name, value):
+    with pytest.raises(ValueError, match=name):
+        NetworkParameters(**{name: value})
