@@ -20,7 +20,6 @@ import rounds
 from rounds import Case, Figure
 
 import kmc_oxy.conductance
-from kmc_oxy._network import FilamentKernel
 from kmc_oxy.device import CrossPoint
 from kmc_oxy.protocol import flatten
 from kmc_oxy.schema import Input
@@ -35,7 +34,7 @@ DENSE_NODES = 3000
 spent_s: Counter[str] = Counter()
 
 
-class TimedKernel(FilamentKernel):
+class TimedKernel(kmc_oxy.conductance.FilamentKernel):
     """Adds up what its parts take, in seconds of the processor."""
 
     def assemble(self, *arguments: Any) -> None:
