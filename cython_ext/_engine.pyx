@@ -7,7 +7,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport exp2, log2, rint
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 from numpy.random cimport bitgen_t
 
 from _blocks cimport BLOCK, Block, block_refill
@@ -26,10 +26,15 @@ import numpy as np
 
 cdef enum:
     MAX_DEGREE = 64
-    LATTICE_DEGREE = 6      # graphs of at most this degree take the fast, unrolled path
-    LATTICE_STRIDE = 8      # of its rows of neighbours: six sites, their bits for this site, spare
+    SLOTS = 6               # of a lattice site: graphs of at most this degree take unrolled paths
+    STRIDE = 8              # of its row of neighbours: six sites, their bits for this site, spare
+    # Paths, told apart when compiling; any other graph has its number of slots for a path.
+    LATTICE = SLOTS
+    LINKED = SLOTS + 256    # the same with links instead of rows of neighbours
     AHEAD = 3               # trials by which the memory of large systems is fetched in advance
-    LARGE = 50000           # sites from which on that pays
+    FAR_AHEAD = 50000       # sites from which on that pays
+    LINKS = 256             # kinds of links that a graph may have
+    ROWS = 512              # differing rows of rates that are worth a table of their own
 
 cdef extern from *:
     """
@@ -94,20 +99,41 @@ cdef void *allocate(size_t count, size_t size) except NULL:
     return memory
 
 
+cdef struct Link:               # where a slot leads, seen from its site
+    int32_t step                # to add to the number of the site; 0 for a slot that leads nowhere
+    uint8_t slot                # of the site in its neighbour's row
+    uint8_t bit                 # 1 << slot, or 0
+
+cdef struct Links:              # of a site
+    uint8_t kind[SLOTS]         # of the link at each slot
+    uint16_t row                # of rates, where few of them differ
+
+
 cdef class Graph:
-    """Neighbour rows of a graph; row n is a dummy that absorbs what missing neighbours are told."""
+    """Neighbours of each site, by slots.
+
+    A site has a row of neighbours; row n is a dummy that absorbs what missing neighbours are told.
+    On a lattice few kinds of links recur, so that a byte a slot can stand for the row: slower while
+    rows fit the cache, and faster beyond.
+    """
 
     cdef readonly int n_sites
-    cdef readonly int degree    # slots a site: LATTICE_DEGREE, or the largest degree beyond it
+    cdef readonly int path      # LATTICE, LINKED or the largest degree beyond SLOTS
+    cdef readonly int degree    # slots a site
     cdef readonly int stride    # entries of a row of neighbours
     cdef readonly int chunks    # vectors of LANES logarithms that hold a row
     cdef readonly bint parallel     # some pair of sites is joined twice: those must be merged
     cdef int32_t *neighbour     # (n + 1, stride): site at the other end, n where there is none
-    cdef uint8_t *reverse       # (n + 1, degree): this site's slot there; NULL where it is packed
+    cdef uint8_t *reverse       # (n + 1, degree): this site's slot there; NULL at degree 6
+    cdef Link link[LINKS]       # kinds of links; kind 0 leads nowhere
+    cdef uint8_t *kind          # (n, SLOTS): kind of each link, instead of the rows; or NULL
     cdef bint triangles         # whether neighbours of a site are ever neighbours of each other
 
-    def __init__(self, int n_sites, const int32_t[:, ::1] bonds):
-        """`bonds` should name each pair of sites once; `parallel` tells whether it does."""
+    def __init__(self, int n_sites, const int32_t[:, ::1] bonds, bint linked=False):
+        """`bonds` should name each pair of sites once; `parallel` tells whether it does.
+
+        `linked` asks for links, if there are few kinds of them; only for exact mode.
+        """
         cdef int64_t b, i, j, x
         cdef int k
         cdef int32_t most = 0
@@ -124,11 +150,11 @@ cdef class Graph:
             )
         degrees = None
         self.n_sites = n_sites
-        self.degree = LATTICE_DEGREE if most <= LATTICE_DEGREE else most
-        self.stride = LATTICE_STRIDE if most <= LATTICE_DEGREE else most
+        self.path = self.degree = max(most, SLOTS)
+        self.stride = STRIDE if most <= SLOTS else most
         self.chunks = (self.degree + LANES - 1) // LANES
         self.neighbour = <int32_t *>allocate(<size_t>(n_sites + 1) * self.stride, sizeof(int32_t))
-        if self.degree != LATTICE_DEGREE:
+        if self.degree != SLOTS:
             self.reverse = <uint8_t *>allocate(<size_t>(n_sites + 1) * self.degree, 1)
         for x in range(n_sites + 1):
             for k in range(self.degree):
@@ -144,6 +170,8 @@ cdef class Graph:
             used[i] += 1
             used[j] += 1
         self.triangles = self._has_triangles(bonds)
+        if linked and self.degree == SLOTS:
+            self._link()
 
     cdef bint _has_triangles(self, const int32_t[:, ::1] bonds) noexcept:
         cdef int64_t b
@@ -159,17 +187,53 @@ cdef class Graph:
                         return True
         return False
 
+    cdef uint8_t *_bits(self, int64_t x) noexcept:
+        """Of a row at degree 6: the bit of x in the mask of each neighbour; 0 for none."""
+        return <uint8_t *>(self.neighbour + x * STRIDE + SLOTS)
+
     cdef void _enter(self, int64_t x, int slot, int64_t y, int slot_there) noexcept:
         self.neighbour[x * self.stride + slot] = <int32_t>y
-        if self.degree == LATTICE_DEGREE:
-            (<uint8_t *>(self.neighbour + x * self.stride + LATTICE_DEGREE))[slot] = (
-                <uint8_t>(1 << slot_there))
+        if self.degree == SLOTS:
+            self._bits(x)[slot] = <uint8_t>(1 << slot_there)
         else:
             self.reverse[x * self.degree + slot] = <uint8_t>slot_there
+
+    cdef int _link(self) except -1:
+        """Replace the rows of neighbours by links, if there are few kinds of these."""
+        cdef int64_t x
+        cdef int k, kind, n_kinds = 1
+        cdef int32_t step
+        cdef uint8_t bit
+        self.kind = <uint8_t *>allocate(<size_t>self.n_sites * SLOTS, 1)
+        memset(self.link, 0, sizeof(self.link))
+        for x in range(self.n_sites):
+            for k in range(SLOTS):
+                bit = self._bits(x)[k]
+                if not bit:
+                    continue
+                step = <int32_t>(self.neighbour[x * STRIDE + k] - x)
+                kind = 1
+                while kind < n_kinds and (
+                    self.link[kind].step != step or self.link[kind].bit != bit
+                ):
+                    kind += 1
+                if kind == LINKS:
+                    free(self.kind)
+                    self.kind = NULL
+                    return 0
+                if kind == n_kinds:
+                    self.link[kind] = Link(step=step, slot=<uint8_t>kmc_low_bit(bit), bit=bit)
+                    n_kinds += 1
+                self.kind[x * SLOTS + k] = <uint8_t>kind
+        free(self.neighbour)
+        self.neighbour = NULL
+        self.path = LINKED
+        return 0
 
     def __dealloc__(self):
         free(self.neighbour)
         free(self.reverse)
+        free(self.kind)
 
 
 cdef class RateTable:
@@ -179,6 +243,7 @@ cdef class RateTable:
     cdef readonly bint capped
     cdef readonly int offset    # exponent of group 0's lower end (see _events.pxd)
     cdef double *rate           # (n + 1, degree): out of the site, 0 where there is no neighbour
+    cdef uint16_t *row          # with links, few rows differ: the site's row in `rate`; or NULL
     cdef int16_t *logs          # (n + 1, 2, LANES * chunks): see _cap.pxd
     cdef object used            # slots of each site filled so far
 
@@ -196,11 +261,14 @@ cdef class RateTable:
 
     def __dealloc__(self):
         free(self.rate)
+        free(self.row)
         free(self.logs)
 
     @property
     def nbytes(self):
         rows = self.graph.n_sites + 1
+        if self.row != NULL:
+            return 2 * rows
         return rows * (8 * self.graph.degree + 4 * LANES * self.graph.chunks * self.capped)
 
     def fill(self, const int32_t[:, ::1] bonds, const double[::1] k_ij, const double[::1] k_ji):
@@ -240,6 +308,35 @@ cdef class RateTable:
         # Far enough above the denormal numbers that every weight is a normal one.
         self.offset = max(kmc_quarter_octave(most) // 4 - (GROUPS // 4 - 1), -900)
         self.used = None
+        if self.graph.path == LINKED:
+            self._share_rows()
+
+    cdef int _share_rows(self) except -1:
+        """Keep each row of rates once, if few of them differ: on a lattice with one barrier."""
+        cdef int64_t x
+        cdef int n_rows = 0, recent = 0
+        cdef size_t width = SLOTS * sizeof(double)
+        cdef double *rows = <double *>allocate(ROWS, width)
+        cdef double *own
+        cdef uint16_t *row = <uint16_t *>allocate(self.graph.n_sites, sizeof(uint16_t))
+        for x in range(self.graph.n_sites):
+            own = self.rate + x * SLOTS
+            if n_rows == 0 or memcmp(rows + recent * SLOTS, own, width) != 0:
+                recent = 0
+                while recent < n_rows and memcmp(rows + recent * SLOTS, own, width) != 0:
+                    recent += 1
+            if recent == ROWS:
+                free(rows)
+                free(row)
+                return 0
+            if recent == n_rows:
+                memcpy(rows + recent * SLOTS, own, width)
+                n_rows += 1
+            row[x] = <uint16_t>recent
+        free(self.rate)
+        self.rate = rows
+        self.row = row
+        return 0
 
 
 cdef inline int logarithm(double rate) noexcept nogil:
@@ -251,11 +348,14 @@ cdef inline int logarithm(double rate) noexcept nogil:
 
 cdef struct State:
     int n_sites
-    int degree
+    int path
     int chunks
     bint triangles
     const int32_t *neighbour
     const uint8_t *reverse
+    const Link *link
+    Links *links                # (n,)
+    bint few_rows               # Links.row tells the row of rates
     const double *rate          # quenched rates, rows of `degree`
     double *effective           # of oxygens, after the cap; `rate` itself in exact mode
     Site *site                  # (n + 1,)
@@ -266,8 +366,8 @@ cdef struct State:
     Block block
     int64_t hops
     int64_t trials
-    int64_t *mark               # capped mode: 2 h if hop h bore on this oxygen, 2 h + 1 if all of
-                                # its rates have been made anew
+    int64_t *mark               # of oxygens, by the last hop h that bore on them: 2 h, or 2 h + 1
+    #                             once all rates have been made anew
     int32_t *far                # oxygens on which a hop bears from a distance
     int n_far
 
@@ -276,69 +376,91 @@ cdef inline bint occupied_at(const State *s, int64_t x) noexcept nogil:
     return s.site[x].group != EMPTY
 
 
-cdef inline uint64_t blocked_of(const State *s, int64_t x, int degree) noexcept nogil:
-    if degree == LATTICE_DEGREE:
-        return s.site[x].blocked
-    return s.blocked_wide[x]
+cdef inline int slots_of(int path) noexcept nogil:
+    return path & 255
 
 
-cdef inline const int32_t *neighbours_of(const State *s, int64_t x, int degree) noexcept nogil:
-    return s.neighbour + x * (LATTICE_STRIDE if degree == LATTICE_DEGREE else degree)
+cdef inline bint is_lattice(int path) noexcept nogil:
+    return slots_of(path) == SLOTS
 
 
-cdef inline const uint8_t *lattice_bits(const State *s, int64_t x) noexcept nogil:
-    """The bit of x in the mask of each of its neighbours, six of them; 0 for no neighbour."""
-    return <const uint8_t *>(s.neighbour + x * LATTICE_STRIDE + LATTICE_DEGREE)
+cdef inline uint64_t blocked_of(const State *s, int64_t site, int path) noexcept nogil:
+    if is_lattice(path):
+        return s.site[site].blocked
+    return s.blocked_wide[site]
 
 
-cdef inline int reverse_of(const State *s, int64_t x, int k, int degree) noexcept nogil:
+cdef inline int64_t neighbour_of(const State *s, int64_t x, int k, int path) noexcept nogil:
+    """Site at slot k of x; for a slot that leads nowhere n, or with links x itself."""
+    if path == LINKED:
+        return x + s.link[s.links[x].kind[k]].step
+    return s.neighbour[x * (STRIDE if path == LATTICE else path) + k]
+
+
+cdef inline int bit_of(const State *s, int64_t x, int k, int path) noexcept nogil:
+    """On a lattice: the bit of x in the mask of its neighbour at slot k; 0 for no neighbour."""
+    if path == LINKED:
+        return s.link[s.links[x].kind[k]].bit
+    return (<const uint8_t *>(s.neighbour + x * STRIDE + SLOTS))[k]
+
+
+cdef inline int reverse_of(const State *s, int64_t x, int k, int path) noexcept nogil:
     """Slot of x in the row of its neighbour at slot k, which must lead somewhere."""
-    if degree == LATTICE_DEGREE:
-        return kmc_low_bit(lattice_bits(s, x)[k])
-    return s.reverse[x * degree + k]
+    if path == LINKED:
+        return s.link[s.links[x].kind[k]].slot
+    if path == LATTICE:
+        return kmc_low_bit(bit_of(s, x, k, path))
+    return s.reverse[x * path + k]
+
+
+cdef inline const double *rates_of(const State *s, int64_t x, int path) noexcept nogil:
+    """Effective rates of the oxygen at x."""
+    if path == LINKED and s.few_rows:
+        x = s.links[x].row
+    return s.effective + x * slots_of(path)
 
 
 cdef inline const int16_t *logs_of(const State *s, int64_t x, int chunks) noexcept nogil:
     return s.cap.logs + 2 * LANES * chunks * x
 
 
-cdef inline int chunks_of(const State *s, int degree) noexcept nogil:
-    return 1 if degree == LATTICE_DEGREE else s.chunks
+cdef inline int chunks_of(const State *s, int path) noexcept nogil:
+    return 1 if is_lattice(path) else s.chunks
 
 
-cdef inline uint64_t capped_of(const State *s, int64_t x, int degree) noexcept nogil:
+cdef inline uint64_t capped_of(const State *s, int64_t x, int path) noexcept nogil:
     """Bit k: the bond at slot k is capped."""
-    if degree == LATTICE_DEGREE:
+    if is_lattice(path):
         return s.view[x].capped
     return cap_slots(logs_of(s, x, s.chunks), s.cap.gamma, s.chunks)
 
 
-cdef inline uint64_t heeds_of(const State *s, int64_t x, int degree) noexcept nogil:
+cdef inline uint64_t heeds_of(const State *s, int64_t x, int path) noexcept nogil:
     """Bit k: the bond at slot k is capped or a hop over it weighs more than Gamma.
 
     Only what is at such a slot bears on what competes at x. It is the same from both ends.
     """
     cdef row_t out[MOST_CHUNKS]
     cdef row_t back[MOST_CHUNKS]
-    if degree == LATTICE_DEGREE:
+    if is_lattice(path):
         return s.site[x].heeds
     cap_site(logs_of(s, x, s.chunks), s.cap.gamma, s.chunks, out, back)
     return (cap_relevant(out, s.chunks) | cap_relevant(back, s.chunks)
-            | capped_of(s, x, degree))
+            | capped_of(s, x, path))
 
 
-cdef inline void survey(State *s, int64_t x, int degree) noexcept nogil:
+cdef inline void survey(State *s, int64_t x, int path) noexcept nogil:
     """What Gamma and the table make of site x: which bonds are capped, and what it offers."""
-    cdef int chunks = chunks_of(s, degree)
+    cdef int chunks = chunks_of(s, path)
     cdef const int16_t *logs = logs_of(s, x, chunks)
     cdef row_t out[MOST_CHUNKS]
     cdef row_t back[MOST_CHUNKS]
     cdef View *view = &s.view[x]
-    cdef uint64_t blocked = blocked_of(s, x, degree)
+    cdef uint64_t blocked = blocked_of(s, x, path)
     cap_site(logs, s.cap.gamma, chunks, out, back)
     cap_top(out, ~blocked, chunks, &view.out)
     cap_top(back, blocked, chunks, &view.back)
-    if degree == LATTICE_DEGREE:
+    if is_lattice(path):
         view.capped = <uint8_t>cap_slots(logs, s.cap.gamma, chunks)
         view.out.relevant = <uint8_t>cap_relevant(out, chunks)
         view.back.relevant = <uint8_t>cap_relevant(back, chunks)
@@ -353,7 +475,7 @@ cdef inline double scaled(const State *s, double rate, int over) noexcept nogil:
 
 
 cdef inline int beyond(
-    const State *s, int64_t x, int k, bint filled, int degree
+    const State *s, int64_t x, int k, bint filled, int path
 ) noexcept nogil:
     """Largest weight of what lies beyond x's neighbour at slot k, as seen from x.
 
@@ -361,65 +483,62 @@ cdef inline int beyond(
     What is beside x is left out because it might be the other end of the bond that is judged,
     whose occupation must not matter.
     """
-    cdef int chunks = chunks_of(s, degree)
-    cdef const int32_t *near = neighbours_of(s, x, degree)
-    cdef int64_t y = near[k]
-    cdef int slot = reverse_of(s, x, k, degree), far_slot, m
-    cdef const int32_t *far
+    cdef int chunks = chunks_of(s, path)
+    cdef int64_t y = neighbour_of(s, x, k, path)
+    cdef int slot = reverse_of(s, x, k, path), far_slot, m
     cdef uint64_t slots
     cdef row_t out[MOST_CHUNKS]
     cdef row_t back[MOST_CHUNKS]
     if not s.triangles:
         return cap_without(&s.view[y].back if filled else &s.view[y].out, slot)
-    far = neighbours_of(s, y, degree)
     slots = ~(<uint64_t>1 << slot)
-    for far_slot in range(degree):
-        for m in range(degree):
-            if far[far_slot] == near[m]:
+    for far_slot in range(slots_of(path)):
+        for m in range(slots_of(path)):
+            if neighbour_of(s, y, far_slot, path) == neighbour_of(s, x, m, path):
                 slots &= ~(<uint64_t>1 << far_slot)
     cap_site(logs_of(s, y, chunks), s.cap.gamma, chunks, out, back)
     if filled:
-        return cap_most(back, blocked_of(s, y, degree) & slots, chunks)
-    return cap_most(out, ~blocked_of(s, y, degree) & slots, chunks)
+        return cap_most(back, blocked_of(s, y, path) & slots, chunks)
+    return cap_most(out, ~blocked_of(s, y, path) & slots, chunks)
 
 
 cdef inline void weigh(
-    const State *s, int64_t x, uint64_t looked_at, Weights *weights, int degree
+    const State *s, int64_t x, uint64_t looked_at, Weights *weights, int path
 ) noexcept nogil:
     """Weights of all hops at x, and what lies beyond the capped bonds among some slots."""
-    cdef int chunks = chunks_of(s, degree)
-    cdef uint64_t blocked = blocked_of(s, x, degree)
-    cdef uint64_t slots = capped_of(s, x, degree) & looked_at
+    cdef int chunks = chunks_of(s, path)
+    cdef uint64_t blocked = blocked_of(s, x, path)
+    cdef uint64_t slots = capped_of(s, x, path) & looked_at
     cdef int k
     cap_site(logs_of(s, x, chunks), s.cap.gamma, chunks, weights.out, weights.back)
     memset(weights.beyond, 0, LANES * chunks * sizeof(int16_t))
     while slots:
         k = kmc_low_bit(slots)
         slots &= slots - 1
-        weights.beyond[k] = <int16_t>beyond(s, x, k, (blocked >> k) & 1, degree)
+        weights.beyond[k] = <int16_t>beyond(s, x, k, (blocked >> k) & 1, path)
 
 
 cdef inline void offers(
-    const State *s, int64_t x, int k, int *own, int *hole, int degree, int reach
+    const State *s, int64_t x, int k, int *own, int *hole, int path, int reach
 ) noexcept nogil:
     """Largest weights of what competes at site x with the bond at slot k.
 
     own: other ways out for an oxygen at x; hole: other oxygens that would take a hole at x.
     """
-    cdef int chunks = chunks_of(s, degree)
+    cdef int chunks = chunks_of(s, path)
     cdef const int16_t *logs = logs_of(s, x, chunks)
     cdef const View *view = &s.view[x]
-    cdef uint64_t blocked = blocked_of(s, x, degree), others = ~(<uint64_t>1 << k)
+    cdef uint64_t blocked = blocked_of(s, x, path), others = ~(<uint64_t>1 << k)
     cdef Weights weights
     cdef row_t raised[MOST_CHUNKS]
     if reach < 2:
         own[0] = cap_without(&view.out, k)
         hole[0] = cap_without(&view.back, k)
         return
-    if not heeds_of(s, x, degree) & others:
+    if not heeds_of(s, x, path) & others:
         own[0] = hole[0] = 0
         return
-    weigh(s, x, others, &weights, degree)
+    weigh(s, x, others, &weights, path)
     cap_raise_out(&s.cap, logs, &weights, cap_without(&view.back, k), chunks, raised)
     own[0] = cap_most(raised, ~blocked & others, chunks)
     cap_raise_back(&s.cap, logs, &weights, cap_without(&view.out, k), chunks, raised)
@@ -427,39 +546,39 @@ cdef inline void offers(
 
 
 cdef inline void judge(
-    State *s, int64_t x, int k, int own_x, int hole_x, int degree, int reach
+    State *s, int64_t x, int k, int own_x, int hole_x, int path, int reach
 ) noexcept nogil:
     """Effective rate of the possible hop out of slot k of x, whose bond is capped.
 
     The factor min(1, max(Gamma/m, A/f, B/b)) is the same from both ends of the bond whichever
     is occupied, so that detailed balance is exact within a window.
     """
-    cdef int chunks = chunks_of(s, degree)
+    cdef int chunks = chunks_of(s, path)
     cdef const int16_t *logs = logs_of(s, x, chunks)
     cdef int over = logs[k] - s.cap.gamma
     cdef int tilt = logs[LANES * chunks + k]
     cdef int own_y, hole_y, forward, backward
-    offers(s, neighbours_of(s, x, degree)[k], reverse_of(s, x, k, degree), &own_y, &hole_y,
-           degree, reach)
+    offers(s, neighbour_of(s, x, k, path), reverse_of(s, x, k, path), &own_y, &hole_y,
+           path, reach)
     forward = max(own_x, hole_y) - max(tilt, 0)
     backward = max(own_y, hole_x) + min(tilt, 0)
     over -= max(max(forward, backward), 0)
-    s.effective[x * degree + k] = scaled(s, s.rate[x * degree + k], over)
+    s.effective[x * slots_of(path) + k] = scaled(s, s.rate[x * slots_of(path) + k], over)
 
 
-cdef inline void judge_one(State *s, int64_t x, int k, int degree, int reach) noexcept nogil:
+cdef inline void judge_one(State *s, int64_t x, int k, int path, int reach) noexcept nogil:
     cdef int own, hole
-    offers(s, x, k, &own, &hole, degree, reach)
-    judge(s, x, k, own, hole, degree, reach)
+    offers(s, x, k, &own, &hole, path, reach)
+    judge(s, x, k, own, hole, path, reach)
 
 
-cdef inline void judge_all(State *s, int64_t x, int degree, int reach) noexcept nogil:
+cdef inline void judge_all(State *s, int64_t x, int path, int reach) noexcept nogil:
     """Effective rates of all possible hops of the oxygen at x whose bonds are capped."""
-    cdef int chunks = chunks_of(s, degree)
+    cdef int chunks = chunks_of(s, path)
     cdef const int16_t *logs
     cdef const View *view
-    cdef uint64_t blocked = blocked_of(s, x, degree)
-    cdef uint64_t slots = capped_of(s, x, degree) & ~blocked
+    cdef uint64_t blocked = blocked_of(s, x, path)
+    cdef uint64_t slots = capped_of(s, x, path) & ~blocked
     cdef Weights weights
     cdef row_t raised[MOST_CHUNKS]
     cdef Top own
@@ -468,12 +587,12 @@ cdef inline void judge_all(State *s, int64_t x, int degree, int reach) noexcept 
         return
     if reach < 2 or not slots & (slots - 1):
         while slots:
-            judge_one(s, x, kmc_low_bit(slots), degree, reach)
+            judge_one(s, x, kmc_low_bit(slots), path, reach)
             slots &= slots - 1
         return
     logs = logs_of(s, x, chunks)
     view = &s.view[x]
-    weigh(s, x, ~<uint64_t>0, &weights, degree)
+    weigh(s, x, ~<uint64_t>0, &weights, path)
     # No possible hop is among the ways in, so what follows a departure is the same for all.
     cap_raise_out(&s.cap, logs, &weights, view.back.first, chunks, raised)
     cap_top(raised, ~blocked, chunks, &own)
@@ -487,61 +606,61 @@ cdef inline void judge_all(State *s, int64_t x, int degree, int reach) noexcept 
         k = kmc_low_bit(slots)
         slots &= slots - 1
         judge(s, x, k, cap_without(&own, k), hole_at_best if view.out.slot == k else hole,
-              degree, reach)
+              path, reach)
 
 
-cdef inline double total_rate(const State *s, int64_t x, int degree) noexcept nogil:
+cdef inline double total_rate(const State *s, int64_t x, int path) noexcept nogil:
     """Sum over the possible hops of an oxygen at x, in slot order."""
-    cdef uint64_t blocked = blocked_of(s, x, degree)
-    cdef const double *rate = s.effective + x * degree
+    cdef uint64_t blocked = blocked_of(s, x, path)
+    cdef const double *rate = rates_of(s, x, path)
     cdef double total = 0.0
-    cdef double sums[LATTICE_DEGREE]
+    cdef double sums[SLOTS]
     cdef int k
-    if degree == LATTICE_DEGREE:
+    if is_lattice(path):
         kmc_cumulate(rate, <int>blocked, sums)
-        return sums[LATTICE_DEGREE - 1]
-    for k in range(degree):
+        return sums[SLOTS - 1]
+    for k in range(slots_of(path)):
         if not (blocked >> k) & 1:
             total += rate[k]
     return total
 
 
 cdef inline int direction(
-    const State *s, int64_t x, double rest, int degree
+    const State *s, int64_t x, double rest, int path
 ) noexcept nogil:
-    """Slot where the cumulated rate of an oxygen's possible hops passes `rest`; `degree` if none.
+    """Slot where the cumulated rate of an oxygen's possible hops passes `rest`, or one too many.
 
     A slot of zero rate never does.
     """
-    cdef uint64_t blocked = blocked_of(s, x, degree)
-    cdef const double *rate = s.effective + x * degree
+    cdef uint64_t blocked = blocked_of(s, x, path)
+    cdef const double *rate = rates_of(s, x, path)
     cdef double total = 0.0
-    cdef double sums[LATTICE_DEGREE]
+    cdef double sums[SLOTS]
     cdef int k, slot = 0
-    if degree == LATTICE_DEGREE:
+    if is_lattice(path):
         kmc_cumulate(rate, <int>blocked, sums)
-        for k in range(LATTICE_DEGREE):
+        for k in range(SLOTS):
             slot += rest >= sums[k]
         return slot
-    for k in range(degree):
+    for k in range(slots_of(path)):
         if not (blocked >> k) & 1:
             total += rate[k]
         slot += rest >= total
     return slot
 
 
-cdef inline void list_anew(State *s, int64_t x, int degree) noexcept nogil:
-    events_update(&s.events, <int32_t>x, total_rate(s, x, degree))
+cdef inline void list_anew(State *s, int64_t x, int path) noexcept nogil:
+    events_update(&s.events, <int32_t>x, total_rate(s, x, path))
 
 
-cdef inline void arrive(State *s, int64_t x, int degree, int reach) noexcept nogil:
+cdef inline void arrive(State *s, int64_t x, int path, int reach) noexcept nogil:
     """All effective rates of an oxygen that was not at x before."""
     cdef int k
     if not reach:
         return
-    for k in range(degree):
-        s.effective[x * degree + k] = s.rate[x * degree + k]
-    judge_all(s, x, degree, reach)
+    for k in range(slots_of(path)):
+        s.effective[x * slots_of(path) + k] = s.rate[x * slots_of(path) + k]
+    judge_all(s, x, path, reach)
 
 
 cdef struct Hop:                # the two ends of a hop: the site that is left and the one reached
@@ -551,39 +670,39 @@ cdef struct Hop:                # the two ends of a hop: the site that is left a
     View before[2][MAX_DEGREE]  # what that neighbour offered
 
 
-cdef inline void look_anew(State *s, int64_t x, int degree) noexcept nogil:
+cdef inline void look_anew(State *s, int64_t x, int path) noexcept nogil:
     """A neighbour of x has come or gone: what x offers now."""
-    cdef int chunks = chunks_of(s, degree)
+    cdef int chunks = chunks_of(s, path)
     cdef row_t out[MOST_CHUNKS]
     cdef row_t back[MOST_CHUNKS]
-    cdef uint64_t blocked = blocked_of(s, x, degree)
+    cdef uint64_t blocked = blocked_of(s, x, path)
     cap_site(logs_of(s, x, chunks), s.cap.gamma, chunks, out, back)
     cap_top(out, ~blocked, chunks, &s.view[x].out)
     cap_top(back, blocked, chunks, &s.view[x].back)
 
 
-cdef inline void tell_neighbours(State *s, Hop *hop, int end, int degree, int reach) noexcept nogil:
+cdef inline void tell_neighbours(State *s, Hop *hop, int end, int path, int reach) noexcept nogil:
     """All neighbours of one end learn that it has been left or filled."""
     cdef int64_t center = hop.site[end], y
-    cdef const int32_t *neighbour = neighbours_of(s, center, degree)
     cdef uint64_t heeding
     cdef int k
-    for k in range(degree):
-        y = neighbour[k]
-        if degree == LATTICE_DEGREE:
-            s.site[y].blocked ^= lattice_bits(s, center)[k]
+    for k in range(slots_of(path)):
+        y = neighbour_of(s, center, k, path)
+        if is_lattice(path):
+            s.site[y].blocked ^= <uint8_t>bit_of(s, center, k, path)
         else:
-            s.blocked_wide[y] ^= <uint64_t>1 << reverse_of(s, center, k, degree)
+            s.blocked_wide[y] ^= <uint64_t>1 << reverse_of(s, center, k, path)
     if not reach:
         return
-    heeding = heeds_of(s, center, degree)
+    heeding = heeds_of(s, center, path)
     hop.bears[end] = heeding & ~(<uint64_t>1 << hop.slot[end])
     while heeding:
         k = kmc_low_bit(heeding)
         heeding &= heeding - 1
+        y = neighbour_of(s, center, k, path)
         if reach == 2:
-            hop.before[end][k] = s.view[neighbour[k]]
-        look_anew(s, neighbour[k], degree)
+            hop.before[end][k] = s.view[y]
+        look_anew(s, y, path)
 
 
 cdef inline void note_far(State *s, int64_t x) noexcept nogil:
@@ -594,7 +713,7 @@ cdef inline void note_far(State *s, int64_t x) noexcept nogil:
         s.n_far += 1
 
 
-cdef inline void judge_anew(State *s, int64_t x, int degree, int reach) noexcept nogil:
+cdef inline void judge_anew(State *s, int64_t x, int path, int reach) noexcept nogil:
     """What competes at site x has changed: rates of its oxygen, or of those that would come."""
     cdef uint64_t slots
     cdef int64_t p
@@ -603,73 +722,72 @@ cdef inline void judge_anew(State *s, int64_t x, int degree, int reach) noexcept
         if s.mark[x] != 2 * s.hops + 1:
             note_far(s, x)
             s.mark[x] = 2 * s.hops + 1
-            judge_all(s, x, degree, reach)
+            judge_all(s, x, path, reach)
         return
-    slots = capped_of(s, x, degree) & blocked_of(s, x, degree)
+    slots = capped_of(s, x, path) & blocked_of(s, x, path)
     while slots:
         k = kmc_low_bit(slots)
         slots &= slots - 1
-        p = neighbours_of(s, x, degree)[k]
+        p = neighbour_of(s, x, k, path)
         if s.mark[p] != 2 * s.hops + 1:
             note_far(s, p)
-            judge_one(s, p, reverse_of(s, x, k, degree), degree, reach)
+            judge_one(s, p, reverse_of(s, x, k, path), path, reach)
 
 
-cdef inline void judge_near(State *s, const Hop *hop, int end, int degree, int reach) noexcept nogil:
+cdef inline void judge_near(State *s, const Hop *hop, int end, int path, int reach) noexcept nogil:
     """Rates of the oxygens next to one end of a hop."""
     cdef int64_t center = hop.site[end], y
-    cdef uint64_t near = blocked_of(s, center, degree) & ~(<uint64_t>1 << hop.slot[end])
+    cdef uint64_t near = blocked_of(s, center, path) & ~(<uint64_t>1 << hop.slot[end])
     cdef int k
     while near:
         k = kmc_low_bit(near)
         near &= near - 1
-        y = neighbours_of(s, center, degree)[k]
+        y = neighbour_of(s, center, k, path)
         if y != s.n_sites and s.mark[y] != 2 * s.hops + 1:
             s.mark[y] = 2 * s.hops
             if (hop.bears[end] >> k) & 1:
                 s.mark[y] += 1
-                judge_all(s, y, degree, reach)
+                judge_all(s, y, path, reach)
 
 
-cdef inline void judge_far(State *s, Hop *hop, int end, int degree, int reach) noexcept nogil:
+cdef inline void judge_far(State *s, Hop *hop, int end, int path, int reach) noexcept nogil:
     """Rates of the oxygens further away on which one end of a hop bears."""
     cdef int64_t center = hop.site[end], y
-    cdef const int32_t *neighbour = neighbours_of(s, center, degree)
-    cdef uint64_t bears = hop.bears[end] & ~blocked_of(s, center, degree)
+    cdef uint64_t bears = hop.bears[end] & ~blocked_of(s, center, path)
     cdef uint64_t shows = hop.bears[end], viewers
     cdef Top *old
     cdef Top *now
     cdef int k, m
     cdef bint filled
     while bears:
-        judge_anew(s, neighbour[kmc_low_bit(bears)], degree, reach)
+        judge_anew(s, neighbour_of(s, center, kmc_low_bit(bears), path), path, reach)
         bears &= bears - 1
     while shows and reach == 2:
         k = kmc_low_bit(shows)
         shows &= shows - 1
-        y = neighbour[k]
-        filled = (blocked_of(s, center, degree) >> k) & 1
+        y = neighbour_of(s, center, k, path)
+        filled = (blocked_of(s, center, path) >> k) & 1
         old = &hop.before[end][k].back if filled else &hop.before[end][k].out
         now = &s.view[y].back if filled else &s.view[y].out
-        viewers = capped_of(s, y, degree) & ~(<uint64_t>1 << reverse_of(s, center, k, degree))
+        viewers = capped_of(s, y, path) & ~(<uint64_t>1 << reverse_of(s, center, k, path))
         while viewers:
             m = kmc_low_bit(viewers)
             viewers &= viewers - 1
             if s.triangles or cap_without(old, m) != cap_without(now, m):
-                judge_anew(s, neighbours_of(s, y, degree)[m], degree, reach)
+                judge_anew(s, neighbour_of(s, y, m, path), path, reach)
 
 
-cdef inline void list_near(State *s, const Hop *hop, int end, int degree) noexcept nogil:
+cdef inline void list_near(State *s, const Hop *hop, int end, int path) noexcept nogil:
     cdef int64_t center = hop.site[end], y
-    cdef uint64_t near = blocked_of(s, center, degree) & ~(<uint64_t>1 << hop.slot[end])
+    cdef uint64_t near = blocked_of(s, center, path) & ~(<uint64_t>1 << hop.slot[end])
     while near:
-        y = neighbours_of(s, center, degree)[kmc_low_bit(near)]
+        y = neighbour_of(s, center, kmc_low_bit(near), path)
         near &= near - 1
-        if y != s.n_sites:
-            list_anew(s, y, degree)
+        if y != (center if path == LINKED else s.n_sites):
+            list_anew(s, y, path)
 
 
-cdef inline void list_far(State *s, int degree) noexcept nogil:
+cdef inline void list_far(State *s, int path) noexcept nogil:
     """In the order of the sites, so that the event list depends on what changed alone."""
     cdef int32_t x
     cdef int a, b
@@ -681,35 +799,35 @@ cdef inline void list_far(State *s, int degree) noexcept nogil:
             b -= 1
         s.far[b] = x
     for a in range(s.n_far):
-        list_anew(s, s.far[a], degree)
+        list_anew(s, s.far[a], path)
     s.n_far = 0
 
 
-cdef inline void make_hop(State *s, int64_t i, int k, int degree, int reach) noexcept nogil:
+cdef inline void make_hop(State *s, int64_t i, int k, int path, int reach) noexcept nogil:
     """Move the oxygen at i through slot k."""
     cdef Hop hop
     hop.site[0] = i
-    hop.site[1] = neighbours_of(s, i, degree)[k]
+    hop.site[1] = neighbour_of(s, i, k, path)
     hop.slot[0] = k
-    hop.slot[1] = reverse_of(s, i, k, degree)
+    hop.slot[1] = reverse_of(s, i, k, path)
     events_remove(&s.events, <int32_t>i)
     s.site[i].group = EMPTY
     s.site[hop.site[1]].group = UNLISTED
     s.hops += 1
-    tell_neighbours(s, &hop, 0, degree, reach)
-    tell_neighbours(s, &hop, 1, degree, reach)
+    tell_neighbours(s, &hop, 0, path, reach)
+    tell_neighbours(s, &hop, 1, path, reach)
     if reach:
         s.mark[hop.site[1]] = 2 * s.hops + 1
-        judge_near(s, &hop, 0, degree, reach)
-        judge_near(s, &hop, 1, degree, reach)
-        judge_far(s, &hop, 0, degree, reach)
-        judge_far(s, &hop, 1, degree, reach)
-    list_near(s, &hop, 0, degree)
-    list_near(s, &hop, 1, degree)
+        judge_near(s, &hop, 0, path, reach)
+        judge_near(s, &hop, 1, path, reach)
+        judge_far(s, &hop, 0, path, reach)
+        judge_far(s, &hop, 1, path, reach)
+    list_near(s, &hop, 0, path)
+    list_near(s, &hop, 1, path)
     if reach:
-        list_far(s, degree)
-        arrive(s, hop.site[1], degree, reach)
-    list_anew(s, hop.site[1], degree)
+        list_far(s, path)
+        arrive(s, hop.site[1], path, reach)
+    list_anew(s, hop.site[1], path)
     events_settle(&s.events)
 
 
@@ -718,7 +836,18 @@ cdef inline double uniform(uint64_t word) noexcept nogil:
     return (word >> 11) * (1.0 / 9007199254740992.0)
 
 
-cdef inline void fetch_ahead(State *s, int degree) noexcept nogil:
+cdef inline void fetch_site(const State *s, int64_t x, int path) noexcept nogil:
+    prefetch(s.site + x)
+    if path == LINKED:
+        prefetch(s.links + x)
+    else:
+        prefetch(s.neighbour + x * STRIDE)
+    if not s.few_rows:
+        prefetch(s.effective + x * SLOTS)
+        prefetch(s.effective + x * SLOTS + SLOTS - 1)
+
+
+cdef inline void fetch_ahead(State *s, int path) noexcept nogil:
     """Start loading what the coming trials will most likely need.
 
     What they pick is guessed from the present event list; a wrong guess costs a little time only.
@@ -729,25 +858,18 @@ cdef inline void fetch_ahead(State *s, int degree) noexcept nogil:
     cdef int k
     if next_trial < BLOCK:
         site = events_pick(&s.events, s.block.word[2 * next_trial], &bound)
-        prefetch(s.effective + site * degree)
-        prefetch(s.effective + site * degree + degree - 1)
-        prefetch(neighbours_of(s, site, degree))
-        prefetch(s.site + site)
+        fetch_site(s, site, path)
     next_trial = s.block.next + 1
     if next_trial < BLOCK:
         site = events_pick(&s.events, s.block.word[2 * next_trial], &bound)
-        k = direction(s, site, uniform(s.block.word[2 * next_trial + 1]) * bound, degree)
-        if k < degree:
-            site = neighbours_of(s, site, degree)[k]
-            prefetch(s.effective + site * degree)
-            prefetch(s.effective + site * degree + degree - 1)
-            prefetch(neighbours_of(s, site, degree))
-            prefetch(s.site + site)
+        k = direction(s, site, uniform(s.block.word[2 * next_trial + 1]) * bound, path)
+        if k < slots_of(path):
+            fetch_site(s, neighbour_of(s, site, k, path), path)
 
 
 cdef inline int run_events(
     State *s, double horizon, int64_t most_trials, double *clock,
-    int degree, int reach, bint large
+    int path, int reach, bint large
 ) noexcept nogil:
     """Run until `horizon` seconds from now or for `most_trials` trials.
 
@@ -774,11 +896,11 @@ cdef inline int run_events(
         s.trials += 1
         site = events_pick(&s.events, s.block.word[2 * s.block.next], &bound)
         if large:
-            fetch_ahead(s, degree)
-        k = direction(s, site, uniform(s.block.word[2 * s.block.next + 1]) * bound, degree)
+            fetch_ahead(s, path)
+        k = direction(s, site, uniform(s.block.word[2 * s.block.next + 1]) * bound, path)
         s.block.next += 1
-        if k < degree:
-            make_hop(s, site, k, degree, reach)
+        if k < slots_of(path):
+            make_hop(s, site, k, path, reach)
             mean_wait = 1.0 / events_rate(&s.events) if s.events.total else -1.0
             if s.events.out_of_memory:
                 return -1
@@ -811,13 +933,13 @@ cdef class Kernel:
         s.block.bitgen = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
         s.block.next = BLOCK
         s.n_sites = graph.n_sites
-        s.degree = graph.degree
+        s.path = graph.path
         s.chunks = graph.chunks
         s.triangles = graph.triangles
         s.neighbour = graph.neighbour
         s.reverse = graph.reverse
         s.site = s.events.site = <Site *>allocate(rows, sizeof(Site))
-        if graph.degree != LATTICE_DEGREE:
+        if graph.degree != SLOTS:
             s.blocked_wide = <uint64_t *>allocate(rows, sizeof(uint64_t))
         if reach:
             s.effective = <double *>allocate(rows * graph.degree, sizeof(double))
@@ -829,12 +951,18 @@ cdef class Kernel:
         for x in range(graph.n_sites):
             s.site[x].group = UNLISTED if occupied[x] else EMPTY
         s.site[graph.n_sites].group = EMPTY
+        if graph.path == LINKED:
+            s.link = graph.link
+            s.links = <Links *>allocate(graph.n_sites, sizeof(Links))
+            for x in range(graph.n_sites):
+                memcpy(s.links[x].kind, graph.kind + SLOTS * x, SLOTS)
         self._mask()
 
     def __dealloc__(self):
         cdef int g
         free(self.s.site)
         free(self.s.blocked_wide)
+        free(self.s.links)
         free(self.s.view)
         free(self.s.mark)
         free(self.s.far)
@@ -848,15 +976,16 @@ cdef class Kernel:
         cdef State *s = &self.s
         cdef int64_t x
         cdef int k
-        cdef int32_t y
+        cdef int64_t y, nowhere
         cdef uint64_t blocked
-        for x in range(s.n_sites + 1):
+        for x in range(s.n_sites if s.path == LINKED else s.n_sites + 1):
             blocked = 0
-            for k in range(s.degree):
-                y = neighbours_of(s, x, s.degree)[k]
-                if y == s.n_sites or occupied_at(s, y):
+            nowhere = x if s.path == LINKED else s.n_sites
+            for k in range(slots_of(s.path)):
+                y = neighbour_of(s, x, k, s.path)
+                if y == nowhere or occupied_at(s, y):
                     blocked |= <uint64_t>1 << k
-            if s.degree == LATTICE_DEGREE:
+            if is_lattice(s.path):
                 s.site[x].blocked = <uint8_t>blocked
             else:
                 s.blocked_wide[x] = blocked
@@ -881,14 +1010,17 @@ cdef class Kernel:
         s.cap.gamma = gamma
         if not self.reach:
             s.effective = table.rate
+            s.few_rows = table.row != NULL
+            for x in range(s.n_sites if s.few_rows else 0):
+                s.links[x].row = table.row[x]
         self._clear(table.offset, 0)
         if self.reach:
             for x in range(s.n_sites + 1):
-                survey(s, x, s.degree)
+                survey(s, x, s.path)
         for x in range(s.n_sites):
             if occupied_at(s, x):
-                arrive(s, x, s.degree, self.reach)
-                list_anew(s, x, s.degree)
+                arrive(s, x, s.path, self.reach)
+                list_anew(s, x, s.path)
         self._settle()
 
     def lower_gamma(self, int gamma):
@@ -898,17 +1030,18 @@ cdef class Kernel:
         s.cap.gamma = gamma
         with nogil:
             for x in range(s.n_sites + 1):
-                survey(s, x, s.degree)
+                survey(s, x, s.path)
             for x in range(s.n_sites):
-                if occupied_at(s, x) and capped_of(s, x, s.degree):
-                    judge_all(s, x, s.degree, self.reach)
-                    list_anew(s, x, s.degree)
+                if occupied_at(s, x) and capped_of(s, x, s.path):
+                    judge_all(s, x, s.path, self.reach)
+                    list_anew(s, x, s.path)
         self._settle()
 
     cdef void _clear(self, int offset, int anchor) noexcept:
         cdef Events *events = &self.s.events
         cdef int64_t x
         memset(events.count, 0, sizeof(events.count))
+        memset(events.octave, 0, sizeof(events.octave))
         memset(events.filled, 0, sizeof(events.filled))
         events.filled_words = 0
         for x in range(self.s.n_sites):
@@ -936,21 +1069,19 @@ cdef class Kernel:
         cdef double clock = 0.0
         cdef int outcome
         with self.bit_generator.lock, nogil:
-            if self.s.degree != LATTICE_DEGREE:
+            if not is_lattice(self.s.path):
                 outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                     self.s.degree, self.reach, False)
+                                     self.s.path, self.reach, False)
             elif self.reach == 2:
-                outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                     LATTICE_DEGREE, 2, False)
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 2, False)
             elif self.reach == 1:
-                outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                     LATTICE_DEGREE, 1, False)
-            elif self.s.n_sites < LARGE:
-                outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                     LATTICE_DEGREE, 0, False)
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 1, False)
+            elif self.s.path == LATTICE:
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 0, False)
+            elif self.s.n_sites < FAR_AHEAD:
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LINKED, 0, False)
             else:
-                outcome = run_events(&self.s, horizon_s, most_trials, &clock,
-                                     LATTICE_DEGREE, 0, True)
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LINKED, 0, True)
         if outcome < 0:
             raise MemoryError("No memory for the event list.")
         return clock, outcome == 1

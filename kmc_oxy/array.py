@@ -14,14 +14,17 @@ small a change alters no rate by more than a tenth. Beyond it the voltage is app
 - if the other cells have moved the voltage during a hold, without one. What the cap slows
   equilibrates within about its tolerance times the time since the edge, and the voltage changes
   over that time itself; so the cap goes on from where it is.
+
+Within an interval the cells do not know of each other, and several processes may have some cells
+each. `Lines` says what every cell goes through, without the cells being there.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,119 +43,172 @@ RATE_TOLERANCE = 0.1
 DEFAULT_RESOLUTION = 0.01
 
 
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """Time that every cell spends at its voltage.
+
+    Parameters
+    ----------
+    voltage_V : ndarray, shape (rows, columns)
+    tolerance_V : float
+        Voltage change that is not applied.
+    is_edge : bool
+        Whether a change counts as one of the lines.
+    duration_s, resolution_s : float
+    """
+
+    voltage_V: Array
+    tolerance_V: float
+    is_edge: bool
+    duration_s: float
+    resolution_s: float
+
+
+class Gather:
+    """Stands where the conductances of all cells are needed: no cell can go on before."""
+
+
+GATHER: Final = Gather()
+
+
 @dataclass
 class Cell:
     """One junction of the array.
 
     Parameters
     ----------
+    index : int
+        Row by row.
     device : CrossPoint
     engine : Engine
     voltage_V : float
         What is applied to it.
     age_s : float
         Time since its last edge.
+    conductance_S : float
+        Low-bias conductance with parallel magnetisations, when it was last measured.
+    steps : int
+        How many steps of the present stretch (`simulation`) it has behind it.
+    begun : bool
+        Whether it is inside the interval that comes next.
     """
 
+    index: int
     device: CrossPoint
     engine: Engine
     voltage_V: float = 0.0
     age_s: float = 0.0
+    conductance_S: float = math.nan
+    steps: int = 0
+    begun: bool = False
 
-    @property
-    def conductance_S(self) -> float:
-        """Low-bias conductance with parallel magnetisations, as it is now."""
-        return self.device.spin_valve.conductances(self.engine.occupied)[0]
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `from_state` needs; valid between two kernel calls."""
+        return {
+            "engine": self.engine.state_dict(),
+            "voltage_V": self.voltage_V,
+            "age_s": self.age_s,
+            "conductance_S": self.conductance_S,
+            "steps": self.steps,
+            "begun": self.begun,
+        }
 
-    def begin(
-        self, voltage_V: float, tolerance_V: float, is_edge: bool, duration_s: float,
-        resolution_s: float,
-    ) -> None:  # fmt: skip
-        """Set the voltage, if it differs by more than `tolerance_V`, and the engine's goal."""
-        if abs(voltage_V - self.voltage_V) > tolerance_V:
+    @classmethod
+    def from_state(cls, index: int, device: CrossPoint, state: Mapping[str, Any]) -> Cell:
+        """The cell that gave `state`, on the same device."""
+        others = {key: value for key, value in state.items() if key != "engine"}
+        return cls(
+            index, device, Engine.from_state(device.landscape, dict(state["engine"])), **others
+        )
+
+    def measure(self) -> float:
+        """Take the conductance, as it is now."""
+        self.conductance_S = self.device.spin_valve.conductances(self.engine.occupied)[0]
+        return self.conductance_S
+
+    def advance(self, interval: Interval) -> bool:
+        """One kernel call; True at the end of the interval."""
+        if not self.begun:
+            self._begin(interval)
+        if not self.engine.step():
+            return False
+        self.age_s += interval.duration_s
+        self.begun = False
+        return True
+
+    def _begin(self, interval: Interval) -> None:
+        voltage_V = float(interval.voltage_V.flat[self.index])
+        if abs(voltage_V - self.voltage_V) > interval.tolerance_V:
             self.engine.set_potential(self.device.potential_per_volt * voltage_V)
             self.voltage_V = voltage_V
-            if is_edge:
+            if interval.is_edge:
                 self.age_s = 0.0
-        self.engine.begin(duration_s, max(resolution_s, self.age_s))
+        self.engine.begin(interval.duration_s, max(interval.resolution_s, self.age_s))
+        self.begun = True
 
 
-class CellArray:
-    """Rows by columns of cells, driven through their lines.
+class Lines:
+    """What is on the lines of an array, and what that is at its cells.
 
     Parameters
     ----------
     inputs : Input
-    cells : sequence of Cell
-        Row by row.
+    tolerance_V : float
+        Of `voltage_tolerance_V`.
 
     Attributes
     ----------
     cell_voltage_V : ndarray, shape (rows, columns)
-        By the circuit, in the interval that was begun last.
+        By the circuit, in the last interval.
+    conductance_S : ndarray, shape (rows, columns)
+        Of all cells, when they were last gathered.
     """
 
-    def __init__(self, inputs: Input, cells: Sequence[Cell]) -> None:
-        self.cells = list(cells)
+    def __init__(self, inputs: Input, tolerance_V: float) -> None:
         self.shape = (inputs.crossbar.rows, inputs.crossbar.columns)
         self.line_resistance_ohm = inputs.crossbar.line_resistance
         self.nonlinearity_V = inputs.conductance.nonlinearity
-        self._tolerance_V = voltage_tolerance_V(cells[0].device)
+        self._tolerance_V = tolerance_V
         self.cell_voltage_V: Array = np.zeros(self.shape)
+        self.conductance_S: Array = np.full(self.shape, np.nan)
+        self._known = False
         self._row_V: Array | None = None
         self._column_V: Array = np.zeros(self.shape[1])
         self._age_s = 0.0  # of the lines, at the start of the interval
         self._elapsed_s = 0.0  # of the hold, at the start of the interval
         self._holding = False
-        self._solved = False
-        self._conductance_S: Array = np.zeros(self.shape)
-        self._cell = 0
-        self._begun = False
+        self._uncoupled: dict[tuple[bytes, bytes], Array] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that `restore` needs; valid whenever `hold` is suspended or not running."""
+        """Everything that `restore` needs; valid where `hold` asks for conductances or is over."""
         return {
-            "cells": [
-                {
-                    "engine": cell.engine.state_dict(),
-                    "voltage_V": cell.voltage_V,
-                    "age_s": cell.age_s,
-                }
-                for cell in self.cells
-            ],
-            "cell_voltage_V": self.cell_voltage_V.copy(),
+            "conductance_S": self.conductance_S.copy(),
+            "known": self._known,
             "row_V": None if self._row_V is None else self._row_V.copy(),
             "column_V": self._column_V.copy(),
             "age_s": self._age_s,
             "elapsed_s": self._elapsed_s,
             "holding": self._holding,
-            "solved": self._solved,
-            "conductance_S": self._conductance_S.copy(),
-            "cell": self._cell,
-            "begun": self._begun,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to a `state_dict`; the cells' own part of it is for `restored_cell`."""
-        self.cell_voltage_V = state["cell_voltage_V"].copy()
+        """Go back to a `state_dict`."""
+        self.conductance_S = state["conductance_S"].copy()
+        self._known = state["known"]
         self._row_V = None if state["row_V"] is None else state["row_V"].copy()
         self._column_V = state["column_V"].copy()
         self._age_s = state["age_s"]
         self._elapsed_s = state["elapsed_s"]
         self._holding = state["holding"]
-        self._solved = state["solved"]
-        self._conductance_S = state["conductance_S"].copy()
-        self._cell = state["cell"]
-        self._begun = state["begun"]
 
-    @property
-    def current_cell(self) -> Cell:
-        """The cell in progress."""
-        return self.cells[min(self._cell, len(self.cells) - 1)]
+    def learn(self, conductance_S: Array) -> None:
+        """Take the conductances of all cells, shape (rows*columns,), as they are now."""
+        self.conductance_S = conductance_S.reshape(self.shape).copy()
+        self._known = True
 
     def hold(
         self, row_V: Array, column_V: Array, duration_s: float, resolution_s: float | None
-    ) -> Iterator[None]:
+    ) -> Iterator[Interval | Gather]:
         """Hold the lines at their potentials; goes on with a hold that was interrupted.
 
         Parameters
@@ -165,8 +221,8 @@ class CellArray:
 
         Yields
         ------
-        None
-            After every kernel call and every measured cell.
+        Interval or Gather
+            What every cell goes through; at `GATHER` it has to `learn` the conductances.
         """
         if resolution_s is None:
             resolution_s = duration_s * DEFAULT_RESOLUTION
@@ -176,11 +232,17 @@ class CellArray:
         while True:
             left_s = duration_s - self._elapsed_s
             end_s = interval_end_s(self._age_s, resolution_s) - self._age_s if coupled else left_s
-            if not self._solved:
-                yield from self._solve(coupled)
-            tolerance_V = self._tolerance_V if coupled else 0.0
-            yield from self._advance(min(left_s, end_s), resolution_s, tolerance_V)
-            self._solved = False
+            if coupled and not self._known:
+                yield GATHER
+            self._solve(coupled)
+            yield Interval(
+                self.cell_voltage_V,
+                self._tolerance_V if coupled else 0.0,
+                self._age_s == 0,
+                min(left_s, end_s),
+                resolution_s,
+            )
+            self._known = False
             self._age_s += min(left_s, end_s)
             self._elapsed_s += end_s
             if left_s <= end_s:
@@ -200,57 +262,23 @@ class CellArray:
         self._elapsed_s = 0.0
         self._holding = True
 
-    def _solve(self, coupled: bool) -> Iterator[None]:
+    def _solve(self, coupled: bool) -> None:
         """Cell voltages from the lines and, if they depend on it, the cells' conductances."""
         assert self._row_V is not None
         if coupled:
-            yield from self._measure()
             self.cell_voltage_V = solve_crossbar(
-                self._conductance_S,
+                self.conductance_S,
                 self._row_V,
                 self._column_V,
                 self.line_resistance_ohm,
                 self.nonlinearity_V,
             ).cell_voltage_V
-        else:
-            self.cell_voltage_V = self._row_V[:, None] - self._column_V
-        self._solved = True
-
-    def _measure(self) -> Iterator[None]:
-        while self._cell < len(self.cells):
-            self._conductance_S.flat[self._cell] = self.cells[self._cell].conductance_S
-            self._cell += 1
-            yield
-        self._cell = 0
-
-    def _advance(
-        self, duration_s: float, resolution_s: float, tolerance_V: float
-    ) -> Iterator[None]:
-        """Run every cell through one interval, one after the other.
-
-        Within an interval the cells do not know of each other: any order, or several processes
-        with some cells each, would give the same.
-        """
-        is_edge = self._age_s == 0
-        while self._cell < len(self.cells):
-            cell = self.cells[self._cell]
-            if not self._begun:
-                voltage_V = float(self.cell_voltage_V.flat[self._cell])
-                cell.begin(voltage_V, tolerance_V, is_edge, duration_s, resolution_s)
-                self._begun = True
-            while not cell.engine.step():
-                yield
-            cell.age_s += duration_s
-            self._begun = False
-            self._cell += 1
-            yield
-        self._cell = 0
-
-
-def restored_cell(device: CrossPoint, state: Mapping[str, Any]) -> Cell:
-    """A cell as it was in a `CellArray.state_dict`."""
-    engine = Engine.from_state(device.landscape, state["engine"])
-    return Cell(device, engine, state["voltage_V"], state["age_s"])
+            return
+        # A train alternates between few voltages, but may do so thousands of times.
+        key = (self._row_V.tobytes(), self._column_V.tobytes())
+        if key not in self._uncoupled:
+            self._uncoupled[key] = self._row_V[:, None] - self._column_V
+        self.cell_voltage_V = self._uncoupled[key]
 
 
 def voltage_tolerance_V(device: CrossPoint) -> float:

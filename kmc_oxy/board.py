@@ -49,6 +49,10 @@ class Board:
         """The next number: 0, 1, 2, ... over all ranks."""
         return self._count(NEXT)
 
+    def claimed(self) -> int:
+        """How many numbers have been claimed."""
+        return int(self._read(NEXT, 1, np.dtype(np.int64), self._mpi.INT64_T)[0])
+
     def fail(self) -> int:
         """Announce a failure; 0 for the first one of the job."""
         return self._count(FAILURES)

@@ -18,6 +18,7 @@ from kmc_oxy.inputs import LoadedInput, at_point, n_points
 from kmc_oxy.packs import Packer, single_files
 from kmc_oxy.protocol import Schedule, flatten
 from kmc_oxy.schema import Input
+from kmc_oxy.sharing import Alone, Pause
 from kmc_oxy.signals import Interrupted
 from kmc_oxy.simulation import Simulation
 from kmc_oxy.store import Identity
@@ -81,6 +82,11 @@ class Plan:
     def schedule(self, point: int) -> Schedule:
         """The flattened protocol of one point of the scan."""
         return _point_and_schedule(self, point)[1]
+
+    def cells(self, point: int) -> int:
+        """Number of cells of a task at a point of the scan."""
+        crossbar = self.point(point).crossbar
+        return crossbar.rows * crossbar.columns
 
     def check(self) -> None:
         """Make sure that every point can be carried out.
@@ -205,6 +211,7 @@ def run_task(
     stop: Callable[[], bool],
     watch: Watcher,
     cadence_s: float = CHECKPOINT_CADENCE_S,
+    share_of: Callable[[int], Alone] = Alone,
 ) -> None:
     """Carry out one task, from its checkpoint if it has one, and make its result safe on disk.
 
@@ -220,6 +227,9 @@ def run_task(
         Called with the simulation before the first kernel call and after each one.
     cadence_s : float
         Wall-clock time between checkpoints.
+    share_of : callable
+        Gives this process's share of that many cells. Of the processes that share a task the first
+        one alone reads and writes its files.
 
     Raises
     ------
@@ -235,7 +245,14 @@ def run_task(
         "tolerance": plan.tolerance(task),
     }
     inputs, schedule = plan.point(task.point), plan.schedule(task.point)
-    saved = work.load_checkpoint(task.index)
+    share = share_of(plan.cells(task.point))
+    arguments["share"] = share
+    saved = share.hand_out(
+        lambda: work.load_checkpoint(task.index),
+        lambda state, owns: {
+            **state, "simulation": Simulation.excerpt(state["simulation"], owns)
+        },
+    )  # fmt: skip
     wall_s = 0.0
     if saved is None:
         simulation = Simulation(inputs, schedule, **arguments)
@@ -243,22 +260,28 @@ def run_task(
         simulation = Simulation.from_state(inputs, schedule, saved["simulation"], **arguments)
         wall_s = saved["wall_time_s"]
     started = last = time.monotonic()
+
+    def wanted() -> Pause:
+        if stop():
+            return Pause.STOP
+        return Pause.SAVE if time.monotonic() - last >= cadence_s else Pause.NO
+
     watch(simulation)
-    for _ in simulation.run():
-        now = time.monotonic()
-        stopping = stop()
-        if stopping or now - last >= cadence_s:
-            state = {
-                "simulation": simulation.state_dict(),
-                "wall_time_s": wall_s + now - started,
-            }
-            work.save_checkpoint(task.index, state)
-            last = now
-        if stopping:
+    for pause in simulation.run(wanted):
+        if pause:
+            last = time.monotonic()
+            if share.is_first:
+                state = {
+                    "simulation": simulation.state_dict(),
+                    "wall_time_s": wall_s + last - started,
+                }
+                work.save_checkpoint(task.index, state)
+        if pause is Pause.STOP:
             raise Interrupted
         watch(simulation)
-    record = {**simulation.record, "wall_time": wall_s + time.monotonic() - started}
-    work.save_task(task.index, record)
+    if share.is_first:
+        record = {**simulation.record, "wall_time": wall_s + time.monotonic() - started}
+        work.save_task(task.index, record)
 
 
 def run_serial(

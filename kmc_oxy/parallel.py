@@ -2,151 +2,39 @@
 
 Each rank takes the next task, the longest first, off one counter that all share; results and
 checkpoints are files of the tasks, so that neither the number of ranks nor who did what leaves
-a trace in the output.
+a trace in the output. If there are fewer tasks than ranks, each is taken by a team of ranks, who
+share the cells of its array.
 """
 
 from __future__ import annotations
 
-import signal
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.assembly import assemble
 from kmc_oxy.board import Board
+from kmc_oxy.crew import Complain, Crew, Ended
 from kmc_oxy.ensemble import Plan, Progress, Task, run_task
 from kmc_oxy.estimate import longest_first, relative_cost, task_cost
 from kmc_oxy.inputs import LoadedInput
 from kmc_oxy.packs import Packer, single_files
+from kmc_oxy.sharing import Alone
 from kmc_oxy.signals import Interrupted, StopRequest
 from kmc_oxy.simulation import Simulation
+from kmc_oxy.team import Team
 from kmc_oxy.workdir import WorkFolder
 
-#: Seconds between two looks at whether another rank wants to stop.
-LISTEN_S = 0.1
 #: Seconds between two reports of a rank's progress to the first.
 REPORT_S = 0.5
-#: Longest sleep between two looks of a rank that waits for others.
-WAIT_S = 0.02
-#: How long the others may take to keep what they have after a rank has failed.
-GRACE_S = 5.0
 #: What the ranks sum up: finished tasks, hops, cost done, physical time.
 SUMS = 4
-
-Result = TypeVar("Result")
-Complain = Callable[[Exception], int]
-
-
-class Ended(Exception):
-    """The job has ended early on all ranks, and the user has been told.
-
-    Attributes
-    ----------
-    code : int
-        Exit code, the same on every rank.
-    """
-
-    def __init__(self, code: int) -> None:
-        self.code = code
-        super().__init__(f"ended with exit code {code}")
-
-
-class Crew:
-    """All ranks going through the same phases, and ending together whatever happens to one.
-
-    Parameters
-    ----------
-    world : mpi4py.MPI.Comm
-    board : Board
-    local_stop : StopRequest
-        Signals that this rank has received; they stop every rank.
-    complain : callable
-        Tells the user of an error, and gives the exit code. Called on one rank only.
-    """
-
-    def __init__(
-        self, world: Any, board: Board, local_stop: StopRequest, complain: Complain
-    ) -> None:
-        self.world = world
-        self.board = board
-        self._local_stop = local_stop
-        self._complain = complain
-        self._reason = 0
-        self._passed_on = False
-        self._failed_s: float | None = None
-        self._next_s = 0.0
-
-    def stop(self) -> bool:
-        """Whether to stop, because of a signal to any rank or a failure of one."""
-        received = self._local_stop.received
-        if received is not None and not self._passed_on:
-            self.board.ask_to_stop(int(received))
-            self._passed_on = True
-            self._next_s = 0.0
-        now = time.monotonic()
-        if now >= self._next_s:
-            self._next_s = now + LISTEN_S
-            self._reason, failures = self.board.heard()
-            if failures and self._failed_s is None:
-                self._failed_s = now
-        return self._reason > 0 or self._failed_s is not None
-
-    def together(
-        self,
-        action: Callable[[], Result] | None,
-        idle: Callable[[], None] = lambda: None,
-    ) -> Result | None:
-        """Carry out an action, and come back when every rank has carried out its own.
-
-        Parameters
-        ----------
-        action : callable or None
-            What this rank has to do, without any collective call; None if nothing.
-        idle : callable
-            Called now and then while waiting for others.
-
-        Raises
-        ------
-        Ended
-            On every rank, if the action failed or was interrupted on any.
-        """
-        result, interrupted, code = None, False, 0
-        try:
-            if action is not None:
-                result = action()
-        except Interrupted:
-            interrupted = self.stop()
-        except Exception as error:
-            # The first failure is the cause; what follows from it is not worth a line.
-            if self.board.fail() == 0:
-                code = self._complain(error)
-        self._wait(idle)
-        codes, interruptions = zip(*self.world.allgather((code, interrupted)), strict=True)
-        if any(codes):
-            raise Ended(max(codes))
-        if any(interruptions):
-            reason = self.board.heard()[0] or signal.SIGTERM
-            stopped = Interrupted(f"stopped by {signal.Signals(reason).name}")
-            code = self._complain(stopped) if self.world.rank == 0 else 0
-            raise Ended(self.world.bcast(code))
-        return result
-
-    def _wait(self, idle: Callable[[], None]) -> None:
-        """A barrier in which a rank still hears signals, and leaves the core to others."""
-        request = self.world.Ibarrier()
-        pause_s = 1e-3
-        while not request.Test():
-            self.stop()
-            idle()
-            if self._failed_s is not None and time.monotonic() > self._failed_s + GRACE_S:
-                self.world.Abort(1)
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, WAIT_S)
 
 
 @dataclass(frozen=True)
@@ -228,7 +116,11 @@ def _run(
             costs[other::size] = values
         todo = longest_first(plan, costs.tolist(), shared.finished, shared.started)
         tally = Tally(crew, plan, todo, costs.tolist(), report if first else None)
-        crew.together(lambda: _work(crew, plan, work, todo, shared, tally), tally.show)
+        with _team(crew, plan, todo, tally.show) as place:
+            crew.together(
+                lambda: _work(crew, plan, work, todo, shared, tally, place) if place else None,
+                tally.show,
+            )
         if not first:
             # Before rank 0 removes the folder.
             work.release()
@@ -253,23 +145,102 @@ def _share(plan: Plan, work: WorkFolder) -> _Begun:
     )
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a rank belongs.
+
+    Parameters
+    ----------
+    number, teams : int
+        Of its team, and how many teams there are.
+    team : Team or None
+        None if it is the whole team.
+    """
+
+    number: int
+    teams: int
+    team: Team | None
+
+
+@contextlib.contextmanager
+def _team(
+    crew: Crew, plan: Plan, todo: list[Task], idle: Callable[[], None]
+) -> Iterator[_Place | None]:
+    """Make teams if there are fewer tasks than ranks; None for a rank that has nothing to do.
+
+    Collective. At the end every rank must be out of its tasks.
+    """
+    world = crew.world
+    teams = min(len(todo), world.size)
+    if teams in (0, world.size):
+        yield _Place(world.rank, world.size, None)
+        return
+    cells = min(plan.cells(task.point) for task in todo)
+    number = world.rank * teams // world.size
+    # The first rank of the team has the smallest number that gives the same quotient.
+    is_needed = world.rank - -(-number * world.size // teams) < cells
+    comm = world.Split(number if is_needed else teams, world.rank)
+    team = Team(crew, comm, idle) if is_needed and comm.size > 1 else None
+    if team is None:
+        comm.Free()
+    try:
+        yield _Place(number, teams, team) if is_needed else None
+    except Ended:
+        _dissolve(crew, number, team)
+        raise
+    _dissolve(crew, number, team)
+
+
+def _dissolve(crew: Crew, number: int, team: Team | None) -> None:
+    """Close all teams."""
+    mine = (number, team.meetings, team.length) if team else (number, 0, 0)
+    reached = [other[1:] for other in crew.world.allgather(mine) if other[0] == number]
+    if team:
+        team.close(*max(reached))
+
+
 def _work(
-    crew: Crew, plan: Plan, work: WorkFolder, todo: list[Task], shared: _Begun, tally: Tally
+    crew: Crew,
+    plan: Plan,
+    work: WorkFolder,
+    todo: list[Task],
+    shared: _Begun,
+    tally: Tally,
+    place: _Place,
 ) -> None:
     """Take task after task until there are none left."""
-    packer = Packer(work.pack, single_files(plan.n_tasks, crew.world.size))
-    packer.add(*sorted(shared.singles)[crew.world.rank :: crew.world.size])
-    while True:
-        if crew.stop():
-            raise Interrupted
-        number = crew.board.claim()
-        if number >= len(todo):
-            return
-        task = todo[number]
-        tally.begin(task)
-        run_task(plan, task, work, shared.seed, stop=crew.stop, watch=tally.watch)
-        tally.finish()
-        packer.add(task.index)
+    team = place.team
+    is_first = team is None or team.rank == 0
+    packer = Packer(work.pack, single_files(plan.n_tasks, place.teams))
+    if is_first:
+        packer.add(*sorted(shared.singles)[place.number :: place.teams])
+
+    def next_number() -> int | None:
+        return None if crew.stop() else crew.board.claim()
+
+    try:
+        while True:
+            if team is None:
+                number = next_number()
+            else:
+                number = team.from_first(lambda: [next_number()] * team.size)
+            if number is None:
+                raise Interrupted
+            if number >= len(todo):
+                return
+            task = todo[number]
+            tally.begin(task)
+            run_task(
+                plan, task, work, shared.seed,
+                stop=crew.stop, watch=tally.watch, share_of=team.share if team else Alone,
+            )  # fmt: skip
+            tally.finish(is_first)
+            if is_first:
+                packer.add(task.index)
+    except Exception as error:
+        if team and not isinstance(error, Interrupted):
+            team.fail()
+        raise
 
 
 class Tally:
@@ -304,6 +275,7 @@ class Tally:
         self._duration_s = sum(plan.schedule(task.point).duration_s for task in todo)
         self._started = time.monotonic()
         self._next_s = 0.0
+        self._next_tell_s = 0.0
         self._task: Task | None = None
         self._simulation: Simulation | None = None
         self._hops_before = 0
@@ -320,14 +292,16 @@ class Tally:
         if self._simulation is None:
             self._simulation = simulation
             self._hops_before = simulation.hops
-        if time.monotonic() >= self._next_s:
+        now = time.monotonic()
+        if now >= self._next_tell_s:
+            self._next_tell_s = now + REPORT_S
             self._tell(0.0, simulation.fraction, simulation.time_s)
             self.show()
 
-    def finish(self) -> None:
-        """Take note that the task is finished."""
+    def finish(self, counts: bool) -> None:
+        """Take note that the task is finished; it counts for one rank of a team only."""
         if self._simulation is not None:
-            self._tell(1.0, 1.0, self._simulation.schedule.duration_s)
+            self._tell(float(counts), self._simulation.fraction, self._simulation.time_s)
 
     def _tell(self, done: float, fraction: float, time_s: float) -> None:
         if self._simulation is None or self._task is None:
@@ -354,7 +328,7 @@ class Tally:
             Progress(
                 tasks=self._plan.n_tasks,
                 done=done,
-                fraction=min(1.0, cost / self._cost) if self._cost else 1.0,
+                fraction=1.0 if done == self._plan.n_tasks else min(1.0, cost / self._cost),
                 hops=int(hops),
                 elapsed_s=now - self._started,
                 time_s=time_s,

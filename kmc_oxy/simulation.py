@@ -1,25 +1,30 @@
 """One task: the device of one member at one point of the scan, driven through its schedule.
 
+Within a stretch of its schedule (`script`) the cells need not know of each other: several processes
+may run some cells each (`sharing`), and the cells may stand at different steps.
+
 The run is a generator that yields after every kernel call, so that the caller decides when to
-log, to checkpoint or to stop; between two yields the whole state can be saved, and a simulation
-built from it goes on bit for bit.
+log, to checkpoint or to stop; a simulation built from the state that is saved then goes on bit for
+bit, with as many processes as there may be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.array import Cell, CellArray, restored_cell
-from kmc_oxy.crossbar import reading_voltages, solve_crossbar, vector_matrix
+from kmc_oxy.array import Cell, Interval, voltage_tolerance_V
 from kmc_oxy.device import CrossPoint
 from kmc_oxy.observables import OBSERVABLES, Observable, observables, snapshot_readings
-from kmc_oxy.protocol import Hold, Reading, Schedule
-from kmc_oxy.schedule import Drive
+from kmc_oxy.protocol import Schedule
+from kmc_oxy.readings import Recorder
 from kmc_oxy.schema import Input
+from kmc_oxy.script import ReadCell, Script, Step
+from kmc_oxy.sharing import Alone, Pause
 
 __all__ = ["OBSERVABLES", "Observable", "Simulation", "observables", "snapshot_readings"]
 
@@ -39,11 +44,14 @@ class Simulation:
     seed : int
     tolerance : float or None
         1/C of the rate cap; None for exact residence times.
+    share : sharing.Alone or team.Share, optional
+        Which cells are run here; all of them by default.
 
     Attributes
     ----------
     record : dict of ndarray
-        An array per entry of `OBSERVABLES`, filled as the readings come.
+        An array per entry of `OBSERVABLES`, filled as the readings come. Shared among processes,
+        it is complete on the first of them, at the end.
     """
 
     def __init__(
@@ -55,48 +63,42 @@ class Simulation:
         member: int,
         seed: int,
         tolerance: float | None,
+        share: Alone | None = None,
         _state: Mapping[str, Any] | None = None,
     ) -> None:
         self.inputs = inputs
         self.schedule = schedule
-        rows, columns = inputs.crossbar.rows, inputs.crossbar.columns
-        devices = [
-            CrossPoint.build(inputs, member, row, column, seed)
-            for row in range(rows)
-            for column in range(columns)
-        ]
-        self._columns = columns
-        self._snapshots = {
-            reading: number
-            for number, reading in enumerate(snapshot_readings(inputs, len(schedule.readings)))
+        self._point, self._member, self._seed, self._tolerance = point, member, seed, tolerance
+        self._n_cells = inputs.crossbar.rows * inputs.crossbar.columns
+        self._share = share or Alone(self._n_cells)
+        self._cells = {
+            index: self._cell(index, _state and _state["cells"][index])
+            for index in range(self._n_cells)
+            if self._share.owns(index)
         }
-        if _state is None:
-            self.array = CellArray(
-                inputs, [Cell(device, device.engine(point, tolerance)) for device in devices]
-            )
-            self.record = self._empty_record(rows)
-            self._operation = 0
-            self._readings = 0
-            self._cell = 0
-            self._applied = 0
-            self._reached = False
-            self._pulse_V = np.zeros((rows, columns))
-            return
-        self.array = CellArray(
-            inputs,
-            [
-                restored_cell(device, cell)
-                for device, cell in zip(devices, _state["array"]["cells"], strict=True)
-            ],
-        )
-        self.array.restore(_state["array"])
-        self.record = {name: array.copy() for name, array in _state["record"].items()}
-        self._operation = _state["operation"]
-        self._readings = _state["readings"]
-        self._cell = _state["cell"]
-        self._applied = _state["applied"]
-        self._reached = _state["reached"]
-        self._pulse_V = _state["pulse_V"].copy()
+        device = next(iter(self._cells.values())).device
+        self._recorder = Recorder(inputs, schedule, device)
+        self.record = self._recorder.record
+        for name, array in _state["record"].items() if _state else ():
+            self.record[name][:] = array
+        self._script = Script(
+            inputs, schedule, voltage_tolerance_V(device), self._recorder,
+            _state and _state["script"],
+        )  # fmt: skip
+        # States of other processes' cells, while the whole state is here to be saved.
+        self._elsewhere: dict[int, Any] = {}
+        self.done = bool(_state and _state["done"])
+
+    def _cell(self, index: int, state: Mapping[str, Any] | None) -> Cell:
+        begun = time.thread_time()
+        row, column = divmod(index, self.inputs.crossbar.columns)
+        device = CrossPoint.build(self.inputs, self._member, row, column, self._seed)
+        if state is None:
+            cell = Cell(index, device, device.engine(self._point, self._tolerance))
+        else:
+            cell = Cell.from_state(index, device, state)
+        self._share.built(index, time.thread_time() - begun)
+        return cell
 
     @classmethod
     def from_state(
@@ -109,8 +111,12 @@ class Simulation:
         member: int,
         seed: int,
         tolerance: float | None,
+        share: Alone | None = None,
     ) -> Simulation:
-        """The simulation that gave `state`, ready to go on; the other arguments as it had them."""
+        """The simulation that gave `state`, ready to go on; the other arguments as it had them.
+
+        Only the share may be another.
+        """
         return cls(
             inputs,
             schedule,
@@ -118,195 +124,148 @@ class Simulation:
             member=member,
             seed=seed,
             tolerance=tolerance,
+            share=share,
             _state=state,
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that `from_state` needs besides the input; valid between two kernel calls."""
+        """Everything that `from_state` needs besides the input.
+
+        Valid between two kernel calls; of a shared simulation on the first process, where `run`
+        yields a pause.
+        """
+        cells = self._elsewhere | {index: cell.state_dict() for index, cell in self._cells.items()}
         return {
-            "array": self.array.state_dict(),
+            "cells": [cells[index] for index in range(self._n_cells)],
             "record": {name: array.copy() for name, array in self.record.items()},
-            "operation": self._operation,
-            "readings": self._readings,
-            "cell": self._cell,
-            "applied": self._applied,
-            "reached": self._reached,
-            "pulse_V": self._pulse_V.copy(),
+            "done": self.done,
+            "script": self._script.state_dict(),
         }
+
+    @staticmethod
+    def excerpt(state: Mapping[str, Any], owns: Callable[[int], bool]) -> dict[str, Any]:
+        """Part of a `state_dict` that is enough for a share with these cells."""
+        cells = [cell if owns(index) else None for index, cell in enumerate(state["cells"])]
+        return {**state, "cells": cells}
 
     @property
     def cells(self) -> list[Cell]:
-        """The cells, row by row."""
-        return self.array.cells
-
-    @property
-    def done(self) -> bool:
-        """Whether the whole schedule has been carried out."""
-        return self._operation == len(self.schedule.operations)
+        """The cells that are run here, row by row."""
+        return [self._cells[index] for index in sorted(self._cells)]
 
     @property
     def time_s(self) -> float:
-        """Physical time reached by the cell in progress (s)."""
-        return float(self.array.current_cell.engine.time_s)
+        """Physical time reached (s): the mean over all cells, or this process's share of it."""
+        return sum(cell.engine.time_s for cell in self._cells.values()) / self._n_cells
 
     @property
     def fraction(self) -> float:
-        """Share of the schedule's operations that is done."""
-        return self._operation / len(self.schedule.operations)
+        """Part of the schedule's operations that is done, times the part of the cells run here."""
+        if self.done:
+            return len(self._cells) / self._n_cells
+        shares = (self._script.fraction(cell.steps) for cell in self._cells.values())
+        return sum(shares) / self._n_cells
 
     @property
     def hops(self) -> int:
-        """Hops so far, all cells together."""
-        return sum(int(cell.engine.hops) for cell in self.cells)
+        """Hops so far, all cells run here together."""
+        return sum(int(cell.engine.hops) for cell in self._cells.values())
 
-    def run(self) -> Iterator[None]:
+    def run(self, wanted: Callable[[], Pause] = lambda: Pause.NO) -> Iterator[Pause]:
         """Carry out what is left of the schedule, yielding after every kernel call.
+
+        Parameters
+        ----------
+        wanted : callable
+            Asked after every kernel call for what this process wants.
 
         Yields
         ------
-        None
-            The state is consistent whenever this generator is suspended.
+        Pause
+            What all processes do now. If it is not `NO`, the whole state is on the first process
+            until the generator goes on.
         """
-        operations = self.schedule.operations
-        while self._operation < len(operations):
-            operation = operations[self._operation]
-            if isinstance(operation, Hold):
-                yield from self._hold(operation)
-                self._operation += 1
+        while not self.done:
+            conductance_S = yield from self._carry_out(wanted)
+            if self._script.is_last:
+                records = self._share.collect(
+                    lambda: {index: self._recorder.of_cell(index) for index in self._cells}
+                )
+                for index, values in records.items():
+                    self._recorder.enter(index, values)
+                self.done = True
             else:
-                readings = self._readings_now()
-                yield from self._read(len(readings))
-                for reading in readings:
-                    self._read_array(reading)
-                    self._readings += 1
-                self._operation += len(readings)
+                self._script.go_on(conductance_S)
+                for cell in self._cells.values():
+                    cell.steps = 0
 
-    def _hold(self, hold: Hold) -> Iterator[None]:
-        """Drive the array for the duration of a hold."""
-        drive = self._drive(hold)
-        lines = drive.lines(self.inputs.crossbar)
-        yield from self.array.hold(*lines, hold.duration_s, hold.resolution_s)
-        if hold.is_pulse and not (hold.target and self._reached):
-            self._applied += 1
-            self._pulse_V = self.array.cell_voltage_V.copy()
-
-    def _drive(self, hold: Hold) -> Drive:
-        """What a hold applies; a write-verify decides by its last reading."""
-        target = hold.target
-        if target is None:
-            return hold.drive
-        if self._reached:
-            return target.waiting
-        assert target.raising.cell is not None
-        conductance_S = self.record["conductance"][(*target.raising.cell, self._readings - 1)]
-        return target.raising if conductance_S < target.conductance_S else target.lowering
-
-    def _readings_now(self) -> list[Reading]:
-        """The readings from the present operation to the next hold: all of one state."""
-        operations = self.schedule.operations
-        found: list[Reading] = []
-        while self._operation + len(found) < len(operations):
-            operation = operations[self._operation + len(found)]
-            if isinstance(operation, Hold):
-                break
-            found.append(operation)
-        return found
-
-    def _read(self, count: int) -> Iterator[None]:
-        """Record the state of every cell for the next `count` readings, cell by cell."""
-        readings = range(self._readings, self._readings + count)
-        span = slice(readings.start, readings.stop)
-        while self._cell < len(self.cells):
-            cell = self.cells[self._cell]
-            corner = divmod(self._cell, self._columns)
-            occupied = cell.engine.occupied
-            lattice = cell.device.lattice
-            parallel_S, antiparallel_S = cell.device.spin_valve.conductances(occupied)
-            values: dict[str, Any] = {
-                "conductance": parallel_S,
-                "oxygen_organic": np.count_nonzero(occupied[lattice.organic]),
-                "profile": occupied.reshape(lattice.n_layers, -1).mean(axis=1),
-                "hops": cell.engine.hops,
-                "magnetoresistance": (
-                    parallel_S / antiparallel_S - 1 if antiparallel_S else np.inf
-                ),
-                "cell_voltage": self._pulse_V[corner],
-            }
-            for name, value in values.items():
-                if name in self.record:
-                    self.record[name][(*corner, span)] = value
-            for reading in readings:
-                if reading in self._snapshots:
-                    place = (*corner, self._snapshots[reading])
-                    self.record["oxygen_site"][place] = np.flatnonzero(occupied)
-            self._read_loop(cell, occupied, corner, readings)
-            self._cell += 1
-            yield
-        self._cell = 0
-
-    def _read_loop(
-        self, cell: Cell, occupied: NDArray[np.bool_], corner: tuple[int, int], readings: range
-    ) -> None:
-        """G(H) of one cell along the field sweeps among `readings`, each from saturation."""
-        schedule = self.schedule.readings
-        for leg in sorted({schedule[reading].leg for reading in readings}):
-            path_T = {
-                reading: field_T
-                for reading in readings
-                if schedule[reading].leg == leg
-                if (field_T := schedule[reading].field_T) is not None
-            }
-            if path_T:
-                places, fields_T = list(path_T), list(path_T.values())
-                loop_S, _ = cell.device.spin_valve.field_sweep(occupied, fields_T, (1.0, 1.0))
-                self.record["field"][places] = fields_T
-                self.record["field_conductance"][(*corner, places)] = loop_S
-
-    def _read_array(self, reading: Reading) -> None:
-        """Record what concerns the array as a whole: programming, maps, products."""
-        index = self._readings
-        conductance_S = self.record["conductance"][..., index]
-        crossbar, scale_V = self.inputs.crossbar, self.inputs.conductance.nonlinearity
-        if reading.kind == "program":
-            assert reading.cell is not None
-            if reading.pulse == 0:
-                self._applied, self._reached = 0, False
-            target = reading.target
-            if target is not None:
-                distance_S = abs(conductance_S[reading.cell] - target.conductance_S)
-                self._reached |= bool(distance_S <= target.tolerance * target.conductance_S)
-                self.record["target_reached"][index] = self._reached
-            self.record["pulses_applied"][index] = self._applied
-        elif reading.kind == "map":
-            for column in range(crossbar.columns):
-                lines = reading_voltages(
-                    crossbar.rows, crossbar.columns, (0, column), crossbar.read_voltage
-                )
-                solution = solve_crossbar(conductance_S, *lines, crossbar.line_resistance, scale_V)
-                self.record["apparent_conductance"][:, column, index] = (
-                    solution.line_current_A.row / crossbar.read_voltage
-                )
-        elif reading.kind == "vector_matrix":
-            product = vector_matrix(
-                conductance_S, reading.inputs_V, crossbar.line_resistance, scale_V
+    def _carry_out(
+        self, wanted: Callable[[], Pause]
+    ) -> Generator[Pause, None, NDArray[np.float64]]:
+        """Bring all cells, here and elsewhere, to the end of the stretch: their conductances."""
+        while True:
+            pause = Pause.NO
+            for _ in self._kernel_calls():
+                pause = wanted()
+                if pause or self._share.is_waited_for(len(self._script.steps), self._steps_left):
+                    break
+                yield Pause.NO
+            meeting = self._share.meet(
+                pause,
+                len(self._script.steps),
+                self._steps_left(),
+                {cell.index: cell.conductance_S for cell in self.cells},
             )
-            self.record["output_current"][:, index] = product.current_A
-            self.record["ideal_current"][:, index] = product.ideal_A
-            self.record["product_error"][index] = product.relative_error
+            if meeting.steps_left or not self._script.is_last:
+                self._share.move(meeting, self._give, self._take)
+            if meeting.pause:
+                parcels = self._share.collect(
+                    lambda: {index: self._parcel(index) for index in self._cells}
+                )
+                for index, parcel in parcels.items():
+                    self._recorder.enter(index, parcel["record"])
+                self._elsewhere = {index: parcel["cell"] for index, parcel in parcels.items()}
+                yield meeting.pause
+                self._elsewhere = {}
+            if not meeting.steps_left:
+                return meeting.conductance_S
 
-    def _empty_record(self, rows: int) -> dict[str, NDArray[Any]]:
-        device = self.array.cells[0].device
-        extent = {
-            "row": rows,
-            "column": self._columns,
-            "reading": len(self.schedule.readings),
-            "layer": device.lattice.n_layers,
-            "snapshot": len(self._snapshots),
-            "oxygen": int(np.count_nonzero(device.occupied_at_start)),
-        }
-        return {
-            item.name: np.full(
-                [extent[dimension] for dimension in item.dimensions], item.missing, item.dtype
-            )
-            for item in observables(self.inputs)
-        }
+    def _kernel_calls(self) -> Iterator[None]:
+        """Bring the cells here to the end of the stretch, none a step ahead of another."""
+        if not self._script.steps:
+            return
+        for number in range(min(cell.steps for cell in self.cells), len(self._script.steps)):
+            step = self._script.steps[number]
+            for cell in self.cells:
+                while cell.steps == number:
+                    begun = time.thread_time()
+                    if self._take_step(cell, step):
+                        cell.steps += 1
+                    self._share.spent(cell.index, time.thread_time() - begun)
+                    yield
+
+    def _take_step(self, cell: Cell, step: Step) -> bool:
+        """Take a cell through a step, or on by a kernel call; True at the end of the step."""
+        if isinstance(step, Interval):
+            return cell.advance(step)
+        if isinstance(step, ReadCell):
+            self._recorder.read_cell(cell, step.readings, step.pulse_V)
+        else:
+            cell.measure()
+        return True
+
+    def _steps_left(self) -> dict[int, int]:
+        return {index: len(self._script.steps) - cell.steps for index, cell in self._cells.items()}
+
+    def _parcel(self, index: int) -> dict[str, Any]:
+        """All that there is of a cell."""
+        return {"cell": self._cells[index].state_dict(), "record": self._recorder.of_cell(index)}
+
+    def _give(self, index: int) -> dict[str, Any]:
+        parcel = self._parcel(index)
+        del self._cells[index]
+        return parcel
+
+    def _take(self, index: int, parcel: Mapping[str, Any]) -> None:
+        self._recorder.enter(index, parcel["record"])
+        self._cells[index] = self._cell(index, parcel["cell"])

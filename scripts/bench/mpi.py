@@ -1,6 +1,6 @@
 """How well ranks are used: speed-up, balance, start-up, and memory while assembling.
 
-    python scripts/bench/mpi.py [--rounds 3] [--only members,spread,overhead,memory]
+    python scripts/bench/mpi.py [--rounds 3] [--only members,spread,cells,overhead,memory]
 
 Every ratio is of runs that alternate, best of the rounds each, so that a machine that slows down
 in between does not show. A machine with fewer free cores than ranks cannot show a speed-up: the
@@ -33,6 +33,19 @@ protocol: [{train: {voltage: 2 V, duration: 1 ms, count: 1}}]
 scan: {protocol.0.train.count: [1, 2, 5, 10, 20, 50, 100]}
 ensemble: {members: 5, seed: 1}
 """
+# One array; in the first case its cells do not know of each other, in the second they do.
+CELLS = """
+device: {lattice: {nx: 16, ny: 16}}
+crossbar: {rows: 4, columns: 3}
+protocol:
+  - pulse: {voltage: -4 V, duration: 1 s}
+  - program: {cell: [1, 1], voltage: 3 V, duration: 10 ms, count: 40}
+  - map: {}
+ensemble: {members: 1, seed: 3}
+"""
+COUPLED = CELLS.replace("columns: 3", "columns: 3, line_resistance: 1 kohm") + (
+    "conductance: {patches: 10000}\n"
+)
 EMPTY = """
 device: {lattice: {nx: 4, ny: 4}}
 protocol: [{read: {}}]
@@ -49,15 +62,13 @@ ensemble: {members: 2000, seed: 1}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="members,spread,overhead,memory")
+    parser.add_argument("--only", default="members,spread,cells,overhead,memory")
     parsed = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for name in parsed.only.split(","):
-            {"members": members, "spread": spread, "overhead": overhead, "memory": memory}[name](
-                parsed.rounds
-            )
+            CASES[name](parsed.rounds)
 
 
 def wall_s(text: str, ranks: int) -> float:
@@ -82,6 +93,11 @@ def members(rounds: int) -> None:
 
 def spread(rounds: int) -> None:
     print("costs spread 1:100, 1 rank / 2 ranks:", ratio(SPREAD, rounds), flush=True)
+
+
+def cells(rounds: int) -> None:
+    print("12 cells, 1 rank / 2 ranks:          ", ratio(CELLS, rounds), flush=True)
+    print("12 cells with lines, likewise:       ", ratio(COUPLED, rounds), flush=True)
 
 
 def overhead(rounds: int) -> None:
@@ -138,6 +154,15 @@ sys.exit(code)
         f"({size_MB:.0f} MB in {time.monotonic() - began:.0f} s)",
         flush=True,
     )
+
+
+CASES = {
+    "members": members,
+    "spread": spread,
+    "cells": cells,
+    "overhead": overhead,
+    "memory": memory,
+}
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def test_an_exception_on_one_rank_ends_the_job(here, whole, rank):
 
 def test_a_rank_that_does_not_come_is_not_waited_for(here, whole):
     fault = "time.sleep(60) if rank == 0 else 1 / 0"
-    path = script(here, fault, before="parallel.GRACE_S = 0.2")
+    path = script(here, fault, before="import kmc_oxy.crew\nkmc_oxy.crew.GRACE_S = 0.2")
     began = time.monotonic()
     code, _, err = run(2, *LINE, script=path)
     assert time.monotonic() - began < 20

@@ -123,7 +123,7 @@ def test_line_resistance_couples_the_cells():
     chosen_V = record["cell_voltage"][1, 1, -1]
     assert 0 < chosen_V < 2.9
     # After the last interval the voltages are those of the circuit, within the cells' change.
-    assert simulation.array.cell_voltage_V.shape == (3, 2)
+    assert simulation._script._lines.cell_voltage_V.shape == (3, 2)
     free = run(inputs(RESET, WRITE)).record
     assert changes(record, 0, -1)[1, 1] < changes(free, 0, -1)[1, 1]
 
@@ -143,7 +143,8 @@ def test_the_circuit_follows_the_cells_during_a_pulse(monkeypatch):
     moments = []
     for _ in simulation.run():
         if len(seen) > len(moments):
-            moments.append(simulation.time_s)
+            # The last cell is the last to go on.
+            moments.append(simulation.cells[-1].engine.time_s)
     pulse = [
         (time_s - 1.05, g, v)
         for time_s, (g, v) in zip(moments, seen, strict=True)
@@ -166,17 +167,17 @@ def test_the_circuit_follows_the_cells_during_a_pulse(monkeypatch):
 def test_a_voltage_applied_anew_stays_within_the_tolerance(monkeypatch, tolerance_factor):
     exact = voltage_tolerance_V
     monkeypatch.setattr(
-        "kmc_oxy.array.voltage_tolerance_V", lambda device: tolerance_factor * exact(device)
+        "kmc_oxy.simulation.voltage_tolerance_V", lambda device: tolerance_factor * exact(device)
     )
     simulation = build(inputs(RESET, WRITE, WRITE, **coupled()))
     limit_V = tolerance_factor * exact(simulation.cells[0].device)
     worst = 0.0
     monkeypatch.setattr("kmc_oxy.engine.TRIALS_PER_CALL", 50)
     for _ in simulation.run():
-        array = simulation.array
-        if array._begun:
-            cell = array.current_cell
-            wanted_V = array.cell_voltage_V.flat[array._cell]
+        for cell in simulation.cells:
+            if not cell.begun:
+                continue
+            wanted_V = simulation._script.steps[cell.steps].voltage_V.flat[cell.index]
             worst = max(worst, abs(cell.voltage_V - wanted_V))
             np.testing.assert_array_equal(
                 cell.engine._potential_V, cell.device.potential_per_volt * cell.voltage_V
@@ -212,9 +213,8 @@ def test_a_voltage_moved_by_other_cells_does_not_restart_the_cap(monkeypatch):
     lowest = {}
     applied = set()
     for _ in simulation.run():
-        array = simulation.array
         cell = simulation.cells[3]
-        if array._begun and array._cell == 3 and 1.05 < cell.engine.time_s < 1.06 - 1e-9:
+        if cell.begun and 1.05 < cell.engine.time_s < 1.06 - 1e-9:
             applied.add(cell.voltage_V)
             window = cell.engine._window
             lowest[cell.voltage_V] = min(window, lowest.get(cell.voltage_V, window))
@@ -447,7 +447,7 @@ def test_an_interrupted_array_goes_on_bit_for_bit(calls, options, tmp_path, monk
         for _ in range(calls):
             if next(going, "end") == "end":
                 break
-        inside += simulation.array._begun
+        inside += any(cell.begun for cell in simulation.cells)
         with open(tmp_path / "state.npz", "wb") as file:
             write_tree(file, simulation.state_dict())
         simulation = Simulation.from_state(
