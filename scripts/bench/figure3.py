@@ -1,0 +1,257 @@
+"""A whole figure 3 of one member on the default device, and where its time goes.
+
+    taskset -c 0 python scripts/bench/figure3.py [--rounds 3] [--record [--note TEXT]]
+
+Two protocols: "figure 3" is 10 resets (sets, before depression), each with a train of 50 pulses
+after it and a reading after every pulse, on one device, at three settings of the engine; "shipped"
+is inputs/fig3a.yaml and inputs/fig3b.yaml with one member, which condition the device anew before
+every train (35 strong pulses instead of 12). Both run through the command line, in this process
+and into files. The parts are timed by classes that stand in for those of the package; each counts
+its own time only, in seconds of the processor. The wall-clock time of the whole is printed too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import h5py
+import rounds
+from rounds import Figure
+
+import kmc_oxy.assembly
+import kmc_oxy.conductance
+import kmc_oxy.device
+import kmc_oxy.engine
+import kmc_oxy.inputs
+import kmc_oxy.simulation
+import kmc_oxy.spin_valve
+import kmc_oxy.store
+import kmc_oxy.workdir
+from kmc_oxy import cli
+
+INPUTS = Path(__file__).resolve().parents[2] / "inputs"
+REST = "rest: {voltage: -0.1 V, duration: 1 s}, read: false"
+LENGTHS_MS = (1, 2, 5, 10, 50)
+
+
+class Stopwatch:
+    """Time of the processor by part; while one part calls another, only the inner one counts."""
+
+    def __init__(self) -> None:
+        self.spent_s: defaultdict[str, float] = defaultdict(float)
+        self.calls: defaultdict[str, int] = defaultdict(int)
+        self._running = ["rest"]
+        self._since_s = time.process_time()
+
+    def _switch(self) -> None:
+        now_s = time.process_time()
+        self.spent_s[self._running[-1]] += now_s - self._since_s
+        self._since_s = now_s
+
+    def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, timed."""
+
+        @wraps(function)
+        def wrapper(*arguments: Any, **named: Any) -> Any:
+            self._switch()
+            self._running.append(part)
+            self.calls[part] += 1
+            try:
+                return function(*arguments, **named)
+            finally:
+                self._switch()
+                self._running.pop()
+
+        return wrapper
+
+    def watch(self, owner: Any, name: str, part: str) -> None:
+        """Time a function of a module or a method of a class from now on."""
+        held = owner.__dict__[name]
+        if isinstance(held, classmethod):
+            setattr(owner, name, classmethod(self.timed(part, held.__func__)))
+        else:
+            setattr(owner, name, self.timed(part, held))
+
+    def stand_in(self, module: Any, name: str, **parts: str) -> None:
+        """Put a class with some methods timed in the place of a compiled one."""
+        held = getattr(module, name)
+        methods = {
+            method: self.timed(part, getattr(held, method)) for method, part in parts.items()
+        }
+        setattr(module, name, type(name, (held,), methods))
+
+    def stop(self) -> dict[str, float]:
+        """Seconds of every part so far."""
+        self._switch()
+        return dict(self.spent_s)
+
+    def clear(self) -> None:
+        """Start from zero."""
+        self._switch()
+        self.spent_s.clear()
+        self.calls.clear()
+
+
+def watched() -> Stopwatch:
+    """A stopwatch on the parts of a run."""
+    watch = Stopwatch()
+    watch.stand_in(
+        kmc_oxy.engine, "Kernel", run="hops", lower_gamma="windows: lower_gamma",
+        use="edges: Kernel.use",
+    )  # fmt: skip
+    watch.stand_in(
+        kmc_oxy.conductance, "FilamentKernel", assemble="reading: assembly",
+        conductance="reading: solve for charge", transmission="reading: solve for spin",
+    )  # fmt: skip
+    engine = kmc_oxy.engine.Engine
+    watch.watch(engine, "set_potential", "edges: rate tables")
+    watch.watch(engine, "step", "engine: Python around the kernel")
+    watch.watch(engine, "begin", "engine: Python around the kernel")
+    watch.watch(kmc_oxy.spin_valve.SpinValve, "conductances", "reading: Python around the solves")
+    watch.watch(kmc_oxy.simulation.Simulation, "_read_array", "reading: Python around the solves")
+    watch.watch(kmc_oxy.device.CrossPoint, "build", "devices")
+    watch.watch(engine, "__init__", "devices")
+    for method in ("save_task", "save_checkpoint", "load_task", "pack", "begin", "finished"):
+        watch.watch(kmc_oxy.workdir.WorkFolder, method, "input and output")
+    watch.watch(kmc_oxy.assembly, "assemble", "input and output")
+    watch.watch(kmc_oxy.store, "begin_or_resume", "input and output")
+    watch.watch(kmc_oxy.inputs, "load", "input and output")
+    return watch
+
+
+def one_device(folder: Path) -> list[Path]:
+    """The input of "figure 3"."""
+    steps = [f"  - pulse: {{voltage: {sign}4 V, duration: 1 s, {REST}}}" for sign in "-+"]
+    for reset, voltage in (("-4 V", "+2 V"), ("+4 V", "-2.8 V")):
+        for length_ms in LENGTHS_MS:
+            steps += [
+                f"  - pulse: {{voltage: {reset}, duration: 1 s, {REST}}}",
+                f"  - train: {{voltage: {voltage}, duration: {length_ms} ms, count: 50, "
+                "rest: {voltage: -0.1 V, duration: 50 ms}}",
+            ]
+    path = folder / "figure3.yaml"
+    path.write_text("protocol:\n" + "\n".join(steps) + "\nensemble: {members: 1, seed: 3}\n")
+    return [path]
+
+
+def as_shipped(folder: Path) -> list[Path]:
+    """The inputs in the repository."""
+    return [INPUTS / "fig3a.yaml", INPUTS / "fig3b.yaml"]
+
+
+def run(inputs: list[Path], folder: Path, tolerance: float, reach: int) -> float:
+    """Wall-clock seconds of the runs."""
+    start = time.perf_counter()
+    for path in inputs:
+        code = cli.main([
+            "run", str(path), "-o", str(folder / f"{path.stem}.h5"), "-q", "--fresh",
+            "--set", "ensemble.members=1", "--set", f"engine.tolerance={tolerance!r}",
+            "--set", f"engine.reach={reach}",
+        ])  # fmt: skip
+        if code:
+            sys.exit(code)
+    return time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Case:
+    """A protocol at some settings of the engine."""
+
+    protocol: Callable[[Path], list[Path]]
+    tolerance: float
+    reach: int
+    asked_s: float | None = 6.0
+
+    @property
+    def name(self) -> str:
+        """As printed."""
+        what = "figure 3" if self.protocol is one_device else "shipped"
+        return f"{what}, tolerance {self.tolerance:.3g}, reach {self.reach}"
+
+
+#: The first and the last are at the settings of the shipped inputs.
+CASES = (
+    Case(one_device, 0.1, 1), Case(one_device, 1 / 30, 1), Case(one_device, 1 / 30, 2),
+    Case(as_shipped, 0.1, 1, None),
+)  # fmt: skip
+COUNTS = ("Mhop", "edges", "windows entered", "new occupations read")
+Parts = defaultdict[str, list[float]]
+
+
+def measure(case: Case, folder: Path, watch: Stopwatch, found: Parts) -> None:
+    """Run a case once and add what its parts took."""
+    inputs = case.protocol(folder)
+    watch.clear()
+    wall_s = run(inputs, folder, case.tolerance, case.reach)
+    spent_s = watch.stop()
+    for part, seconds in spent_s.items():
+        found[part].append(seconds)
+    found["whole"].append(sum(spent_s.values()))
+    found["whole, wall clock"].append(wall_s)
+    hops = 0
+    for path in inputs:
+        with h5py.File(folder / f"{path.stem}.h5") as file:
+            hops += int(file["hops"][..., -1].sum())
+    found["Mhop"].append(hops / 1e6)
+    found["new occupations read"].append(watch.calls["reading: assembly"])
+    found["windows entered"].append(watch.calls["windows: lower_gamma"])
+    found["edges"].append(watch.calls["edges: Kernel.use"])
+
+
+def print_parts(parts: list[Parts]) -> None:
+    """A column a case: seconds and share of every part, medians, by the first case's."""
+    print("\n| part | " + " | ".join(case.name for case in CASES) + " |")
+    print("|---|" + len(CASES) * "---|")
+    seconds = [part for part in parts[0] if part not in COUNTS]
+    for part in (*sorted(seconds, key=lambda part: -median(parts[0][part])), *COUNTS):
+        cells = []
+        for found in parts:
+            value = median(found[part])
+            if part in COUNTS:
+                cells.append(f"{value:.4g}")
+            else:
+                cells.append(f"{value:.3f} s, {100 * value / median(found['whole']):.1f} %")
+        print(f"| {part} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--record", action="store_true", help="append to history.csv")
+    parser.add_argument("--note", default="", help="put behind every case in the history")
+    arguments = parser.parse_args()
+    rounds.print_circumstances()
+    watch = watched()
+    parts: list[Parts] = [defaultdict(list) for _ in CASES]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tiny = folder / "tiny.yaml"
+        tiny.write_text("device: {lattice: {nx: 4, ny: 4}}\nprotocol: [{read: {}}]\n")
+        run([tiny], folder, 0.1, 1)  # imports are not part of the figure
+        for turn in range(arguments.rounds):
+            for case, found in zip(CASES, parts, strict=True):
+                if turn == 0 or case.tolerance == 0.1:
+                    measure(case, folder, watch, found)
+    values: rounds.Values = {
+        Figure(case.name, "s", case.asked_s, True): found["whole"]
+        for case, found in zip(CASES, parts, strict=True)
+    }
+    rounds.print_table("one member, default device", values)
+    print_parts(parts)
+    if arguments.record:
+        rounds.record(values, arguments.note)
+    rounds.print_circumstances()
+
+
+if __name__ == "__main__":
+    main()
