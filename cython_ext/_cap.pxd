@@ -94,6 +94,14 @@ cdef extern from *:
     }
     #endif
 
+    /* log of the faster direction of each bond. */
+    static inline kmc_row kmc_row_faster(const int16_t *slower, const int16_t *tilt)
+    {
+        kmc_row t = kmc_row_load(tilt);
+        return kmc_row_add(kmc_row_load(slower),
+                           kmc_row_max(t, kmc_row_sub(kmc_row_all(0), t)));
+    }
+
     /* log of the weight W over Gamma of the hops out of a site and back into it. */
     static inline void kmc_weights(const int16_t *slower, const int16_t *tilt, int gamma,
                                    kmc_row *out, kmc_row *back)
@@ -127,6 +135,7 @@ cdef extern from *:
                        beyond); }
     """
     const int FROZEN "KMC_FROZEN"
+    const int LOG_HUNDRED "KMC_LOG_HUNDRED"
     ctypedef struct row_t "kmc_row":
         pass
     row_t row_load "kmc_row_load"(const int16_t *p) noexcept nogil
@@ -139,6 +148,9 @@ cdef extern from *:
     int row_first "kmc_row_first"(row_t a, unsigned bits, int *lane) noexcept nogil
     unsigned row_equal "kmc_row_equal"(row_t a, int x) noexcept nogil
     row_t row_select "kmc_row_select"(unsigned bits) noexcept nogil
+    row_t row_faster "kmc_row_faster"(
+        const int16_t *slower, const int16_t *tilt
+    ) noexcept nogil
     void cap_weights "kmc_weights"(
         const int16_t *slower, const int16_t *tilt, int gamma, row_t *out, row_t *back
     ) noexcept nogil
@@ -184,6 +196,17 @@ cdef inline uint64_t cap_slots(const int16_t *logs, int gamma, int chunks) noexc
         bits |= <uint64_t>row_bits(
             row_greater(row_load(logs + LANES * c), row_all(gamma))) << (8 * c)
     return bits
+
+
+cdef inline bint cap_none(const int16_t *logs, int gamma, int chunks) noexcept nogil:
+    """Whether every bond of a site is so slow that no hop over it weighs more than Gamma."""
+    cdef int c
+    for c in range(chunks):
+        if row_bits(row_greater(
+            row_faster(logs + LANES * c, logs + LANES * (chunks + c)), row_all(gamma - LOG_HUNDRED)
+        )):
+            return False
+    return True
 
 
 cdef inline void cap_site(

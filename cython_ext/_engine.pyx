@@ -13,7 +13,7 @@ from numpy.random cimport bitgen_t
 from _blocks cimport BLOCK, Block, block_refill
 from _cap cimport (
     Cap, FROZEN, LANES, MOST_CHUNKS, OCTAVE, Top, View, Weights, row_t,
-    cap_most, cap_raise_back, cap_raise_out, cap_relevant, cap_site, cap_slots,
+    cap_most, cap_none, cap_raise_back, cap_raise_out, cap_relevant, cap_site, cap_slots,
     cap_top, cap_without,
 )
 from _events cimport (
@@ -457,6 +457,9 @@ cdef inline void survey(State *s, int64_t x, int path) noexcept nogil:
     cdef row_t back[MOST_CHUNKS]
     cdef View *view = &s.view[x]
     cdef uint64_t blocked = blocked_of(s, x, path)
+    # Most bonds are frozen for long: their sites offer nothing, now as in the window before.
+    if is_lattice(path) and not s.site[x].heeds and cap_none(logs, s.cap.gamma, chunks):
+        return
     cap_site(logs, s.cap.gamma, chunks, out, back)
     cap_top(out, ~blocked, chunks, &view.out)
     cap_top(back, blocked, chunks, &view.back)

@@ -63,7 +63,7 @@ class ConductanceModel(Section):
         default=1.2, gt=0, description="phi_B of the Schottky barrier at LSMO"
     )
     level_width: Energy = Field(
-        default=0.06, gt=0, description="E0: how fast levels inside the barrier lose weight (free)"
+        default=0.1, gt=0, description="E0: how fast levels inside the barrier lose weight (free)"
     )
     effective_mass: Number = Field(
         default=1.0,
@@ -74,7 +74,7 @@ class ConductanceModel(Section):
         default=3.2, ge=1, description="relative permittivity of Gaq3 (3.0 to 3.5)"
     )
     slab: Length = Field(
-        default=6e-10, gt=0, description="depth at LSMO in which oxygens are counted (free)"
+        default=1e-9, gt=0, description="depth at LSMO in which oxygens are counted (free)"
     )
     smoothing: Length = Field(
         default=2.5e-9,
@@ -82,10 +82,7 @@ class ConductanceModel(Section):
         description="width of the Gaussian that smooths the count (1.5 to 2.5 nm; free)",
     )
     density_floor: Fraction = Field(
-        default=0.05,
-        gt=0,
-        lt=1,
-        description="fixed charge, added to the count, a site (free)",
+        default=0.003, gt=0, lt=1, description="added to the count, a site (free)"
     )
     oxide_decay: InverseLength = Field(
         default=3e9, ge=0, description="decay constant of tunnelling through AlOx (free)"
@@ -145,7 +142,7 @@ class Spin(Section):
         default=0.4, ge=-1, le=1, description="P2 of Co on AlOx (0.35 to 0.42)"
     )
     relaxation: Number = Field(
-        default=0.0003,
+        default=1e-5,
         ge=0,
         description="leak of spin at every node, in units of G0; proportional to 1/tau_s",
     )

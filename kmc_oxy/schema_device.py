@@ -1,6 +1,6 @@
 """The `device` section of the input: the lattice, its oxygen and the landscape it moves in.
 
-Defaults are the calibrated set for the paper's device (docs/parameters.md); `free` marks a number
+Defaults are the parameter set found by hand for the paper's device; `free` marks a number
 that was fitted, not measured.
 """
 
@@ -61,7 +61,7 @@ class Oxygen(Section):
     """The mobile species: at most one a site, its number conserved."""
 
     filling: Fraction = Field(
-        default=0.14, gt=0, lt=1, description="share of all sites that hold an oxygen (free)"
+        default=0.075, gt=0, lt=1, description="share of all sites that hold an oxygen (free)"
     )
     charge_number: Whole = Field(
         default=2,
@@ -152,8 +152,8 @@ BARRIER_CLASSES = (
 )  # fmt: skip
 
 
-def _flat(low: float, high: float, description: str) -> Any:
-    return Field(default=FlatBarrier(low=low, high=high), description=description)
+def _flat(high: float, description: str) -> Any:
+    return Field(default=FlatBarrier(low=0.0, high=high), description=description)
 
 
 class Barriers(Section):
@@ -164,14 +164,14 @@ class Barriers(Section):
         description="shape imposed on every class below, keeping each one's mean and, where "
         "the shape has one, width; for testing the flat hypothesis. null keeps their own shapes",
     )
-    bulk: BarrierField = _flat(0.0, 0.2, "bonds of Gaq3 that are in no other class")
-    first_layer_exit: BarrierField = _flat(0.0, 0.376, "bonds out of the first layer at LSMO")
-    first_layer_lateral: BarrierField = _flat(0.5, 1.0, "bonds inside the first layer at LSMO")
-    oxide: BarrierField = _flat(0.5, 0.6, "bonds inside AlOx")
-    interface: BarrierField = _flat(0.0, 0.6, "bonds from Gaq3 to AlOx")
-    slow: BarrierField = _flat(0.0, 1.0, "slow bonds of the layers next to the first")
+    bulk: BarrierField = _flat(0.2, "bonds of Gaq3 that are in no other class")
+    first_layer_exit: BarrierField = _flat(0.38, "bonds out of the first layer at LSMO")
+    first_layer_lateral: BarrierField = _flat(1.0, "bonds inside the first layer at LSMO")
+    oxide: BarrierField = _flat(1.0, "bonds inside AlOx")
+    interface: BarrierField = _flat(0.25, "bonds from Gaq3 to AlOx")
+    slow: BarrierField = _flat(1.0, "slow bonds of the layers next to the first")
     slow_share: Fraction = Field(
-        default=0.645, ge=0, le=1, description="share of slow bonds among those of the slow layers"
+        default=0.6, ge=0, le=1, description="share of slow bonds among those of the slow layers"
     )
     slow_layers: Whole = Field(
         default=2, ge=0, description="number of layers, after the first, that have slow bonds"
@@ -217,12 +217,12 @@ class Barriers(Section):
 class SiteEnergy(Section):
     """Energies of an oxygen at rest, without voltage."""
 
-    oxide_offset: Energy = Field(default=-0.514, description="oxide minus organic (free)")
+    oxide_offset: Energy = Field(default=-0.495, description="oxide minus organic (free)")
     first_layer_binding: Energy = Field(
-        default=0.381, description="lowers the first layer at LSMO by this much (free)"
+        default=0.468, description="lowers the first layer at LSMO by this much (free)"
     )
     disorder: Energy = Field(
-        default=0.01, ge=0, description="width of the Gaussian disorder (free)"
+        default=0.03, ge=0, description="width of the Gaussian disorder (free)"
     )
 
 
@@ -239,7 +239,7 @@ class FieldProfile(Section):
         default=2.5e-9, gt=0, description="width over which that share drops (free)"
     )
     oxide_share: Fraction = Field(
-        default=0.5, ge=0, le=1, description="share of V over AlOx and the Gaq3 beside it (free)"
+        default=0.4, ge=0, le=1, description="share of V over AlOx and the Gaq3 beside it (free)"
     )
     oxide_margin: Length = Field(
         default=0.8e-9,
