@@ -210,7 +210,11 @@ def test_a_voltage_moved_by_other_cells_does_not_restart_the_cap(monkeypatch):
     """The rate cap goes on from the time since the edge, however often the circuit moves."""
     monkeypatch.setattr("kmc_oxy.engine.TRIALS_PER_CALL", 50)
     simulation = build(
-        inputs(RESET, {"program": {**WRITE["program"], "rest": None}}, **coupled()), seed=8
+        inputs(
+            RESET,
+            {"program": {**WRITE["program"], "rest": None}},
+            **coupled(line_resistance=3e3),
+        )
     )
     lowest = {}
     applied = set()
