@@ -66,8 +66,8 @@ class Engine:
         None for exact mode. Otherwise 0 < tolerance < 1, and capped mode with C = 1/tolerance.
     reach : {2, 1}
         Capped mode: how many steps around a bond its competitors are looked for. With 2 far
-        fewer instances are left that no tolerance mends; with 1 a hop takes a half to a third of
-        the time.
+        fewer instances are left that no tolerance mends; with 1 a hop takes about two thirds
+        of the time.
 
     Raises
     ------
