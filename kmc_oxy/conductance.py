@@ -26,11 +26,8 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import scipy  # its submodules are loaded at their first use: most runs have none
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
-from scipy.linalg import circulant
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 
 from kmc_oxy._network import FilamentKernel
 from kmc_oxy.constants import ELEMENTARY_CHARGE_C, VACUUM_PERMITTIVITY_F_PER_M
@@ -200,7 +197,7 @@ class FilamentNetwork:
         lattice = self.lattice
         layers = sites.reshape(-1, lattice.ny, lattice.nx)
         count = layers[: self._slab_layers].sum(axis=0).astype(float)
-        along_y, along_x = (circulant(taps) for taps in self._taps)
+        along_y, along_x = (_circulant(taps) for taps in self._taps)
         smoothed = along_y @ count @ along_x.T
         width: NDArray[np.float64] = self._width_coefficient / np.sqrt(
             smoothed * self._density_per_oxygen + self._density_floor
@@ -344,24 +341,30 @@ def _smoothing(extent: int, spacing_m: float, sigma_m: float) -> NDArray[np.floa
     return weight / weight.sum()
 
 
+def _circulant(taps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrix that winds `taps` round as many periodic sites."""
+    place = np.arange(taps.size)
+    return taps[place[:, None] - place]
+
+
 def _direct_conductance(
     bottom: NDArray, top: NDArray, first: NDArray, second: NDArray, link: NDArray
 ) -> float:
     """Two-terminal conductance by a sparse direct solve, in units of G0."""
     n = bottom.size
-    links = sparse.coo_array((link, (first, second)), shape=(n, n)).tocsr()
+    links = scipy.sparse.coo_array((link, (first, second)), shape=(n, n)).tocsr()
     links = links + links.T
     # A cluster tied to no electrode would make the matrix singular, and carries no current.
-    n_clusters, cluster = connected_components(links, directed=False)
+    n_clusters, cluster = scipy.sparse.csgraph.connected_components(links, directed=False)
     tied = np.bincount(cluster, bottom + top, n_clusters)[cluster] > 0
     if not tied.any():
         return 0.0
     links, bottom, top = links[tied][:, tied], bottom[tied], top[tied]
-    matrix = sparse.diags_array(links.sum(axis=1) + bottom + top) - links
-    v = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(
-        bottom
-    )
-    pair = sparse.triu(links).tocoo()
+    matrix = scipy.sparse.diags_array(links.sum(axis=1) + bottom + top) - links
+    v = scipy.sparse.linalg.splu(
+        matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}
+    ).solve(bottom)
+    pair = scipy.sparse.triu(links).tocoo()
     drop = v[pair.coords[0]] - v[pair.coords[1]]
     return float(bottom @ (1 - v) ** 2 + top @ v**2 + pair.data @ drop**2)
 

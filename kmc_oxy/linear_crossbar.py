@@ -18,12 +18,8 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
+import scipy  # its submodules are loaded at their first use: most runs have none
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.lapack import dgesv
-from scipy.sparse import coo_array, csc_array
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 
 Array = NDArray[np.float64]
 
@@ -123,7 +119,7 @@ class LinearCrossbar:
             matrix[cells:, :cells] = weighted / np.abs(weighted).sum(axis=1, keepdims=True)
             matrix[cells:, cells:] = 0.0
         # Straight to LAPACK: on the smallest arrays numpy's checks take longer than the solution.
-        _, _, solution, singular = dgesv(matrix, right)
+        _, _, solution, singular = scipy.linalg.lapack.dgesv(matrix, right)
         if singular:
             raise np.linalg.LinAlgError("The matrix of the crossbar is singular.")
         return (g * solution[:cells]).reshape(self.shape), solution[cells:]
@@ -169,7 +165,7 @@ class LinearCrossbar:
         return current + (draw - current) / (1.0 + conductance * own_ohm), potential
 
     @cached_property
-    def _pattern(self) -> tuple[NDArray[np.intp], csc_array]:
+    def _pattern(self) -> tuple[NDArray[np.intp], scipy.sparse.csc_array]:
         """Order of elimination of the 2 rows*columns nodes, and where each entry goes in it.
 
         The matrix holds, in place of its values, the position of each in the list that
@@ -191,7 +187,7 @@ class LinearCrossbar:
         entry = np.concatenate([np.arange(order.size), link, link])
         i = place[np.concatenate([np.arange(order.size), first, second])]
         j = place[np.concatenate([np.arange(order.size), second, first])]
-        return order, coo_array((entry, (i, j))).tocsc()
+        return order, scipy.sparse.coo_array((entry, (i, j))).tocsc()
 
     def _sparse(
         self, conductance: Array, drive: Array, floating: FloatingLines
@@ -215,8 +211,10 @@ class LinearCrossbar:
                 -relative.ravel(),
             ]
         )
-        matrix = csc_array((entries[pattern.data], pattern.indices, pattern.indptr), pattern.shape)
-        factor = splu(
+        matrix = scipy.sparse.csc_array(
+            (entries[pattern.data], pattern.indices, pattern.indptr), pattern.shape
+        )
+        factor = scipy.sparse.linalg.splu(
             matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
         )
         node = np.empty(order.size)
@@ -265,8 +263,10 @@ class FloatingLines:
             return
         rows, columns = conductance.shape
         i, j = np.nonzero(conductance)
-        links = coo_array((np.ones(i.size), (i, j + rows)), shape=(rows + columns,) * 2)
-        component = connected_components(links, directed=False)[1]
+        links = scipy.sparse.coo_array(
+            (np.ones(i.size), (i, j + rows)), shape=(rows + columns,) * 2
+        )
+        component = scipy.sparse.csgraph.connected_components(links, directed=False)[1]
         floats = np.concatenate([self.row, self.column])
         lost = np.flatnonzero(~np.isin(component, component[~floats]))
         if lost.size:
@@ -306,8 +306,10 @@ class FloatingLines:
                 [between.T, np.diag(conductance.sum(axis=0)[self.column])],
             ]
         )
-        factor = cho_factor(laplacian, check_finite=False)
-        return lambda current: -cho_solve(factor, self.sums(current), check_finite=False)
+        factor = scipy.linalg.cho_factor(laplacian, check_finite=False)
+        return lambda current: (
+            -scipy.linalg.cho_solve(factor, self.sums(current), check_finite=False)
+        )
 
 
 def _dissection(
