@@ -14,7 +14,7 @@ cdef enum:
 cdef struct Block:
     bitgen_t *bitgen
     int next                      # trials used of this block; BLOCK when it is empty
-    uint64_t word[2 * BLOCK]      # two words a trial: which oxygen, which direction
+    uint64_t word[3 * BLOCK]      # three words a trial: which group, which oxygen, which direction
     double wait[BLOCK]            # standard exponential of each trial's waiting time
 
 
@@ -22,7 +22,7 @@ cdef inline void block_refill(Block *block) noexcept nogil:
     """Draw the next block. The order of draws (all words, then all waits) is part of the stream."""
     cdef int i
     cdef bitgen_t *bitgen = block.bitgen
-    for i in range(2 * BLOCK):
+    for i in range(3 * BLOCK):
         block.word[i] = bitgen.next_uint64(bitgen.state)
     random_standard_exponential_fill(bitgen, BLOCK, block.wait)
     block.next = 0

@@ -18,8 +18,8 @@ from _cap cimport (
 )
 from _events cimport (
     EMPTY, Events, GROUPS, Site, UNLISTED,
-    events_add, events_pick, events_rate, events_remove, events_settle, events_update,
-    kmc_low_bit, kmc_power_of_two, kmc_quarter_octave,
+    events_add, events_bound, events_draw, events_rate, events_remove, events_settle,
+    events_update, kmc_below, kmc_low_bit, kmc_power_of_two, kmc_quarter_octave,
 )
 
 import numpy as np
@@ -31,8 +31,15 @@ cdef enum:
     # Paths, told apart when compiling; any other graph has its number of slots for a path.
     LATTICE = SLOTS
     LINKED = SLOTS + 256    # the same with links instead of rows of neighbours
-    AHEAD = 3               # trials by which the memory of large systems is fetched in advance
-    FAR_AHEAD = 50000       # sites from which on that pays
+    # Trials by which their memory is fetched in advance: the oxygen's entry in its group's list,
+    # its site, what is around that and around the site it goes to, and rates of oxygens there.
+    ENTRY = 8
+    SITE = 6
+    NEAR = 4
+    TARGET = 2
+    OXYGENS = 1
+    RING = 16               # a power of two above ENTRY
+    AHEAD_FROM = 65000      # sites from which on that pays
     LINKS = 256             # kinds of links that a graph may have
     ROWS = 512              # differing rows of rates that are worth a table of their own
 
@@ -48,10 +55,12 @@ cdef extern from *:
     {
         void *memory = NULL;
         size_t large = (size_t)1 << 21;
-        if (posix_memalign(&memory, bytes < 2 * large ? 64 : large, bytes ? bytes : 64))
+        if (bytes > large / 4)
+            bytes = (bytes + large - 1) & ~(large - 1);
+        if (posix_memalign(&memory, bytes < large ? 64 : large, bytes ? bytes : 64))
             return NULL;
     #if defined(__linux__) && defined(MADV_HUGEPAGE)
-        if (bytes >= 2 * large)
+        if (bytes >= large)
             madvise(memory, bytes, MADV_HUGEPAGE);
     #endif
         memset(memory, 0, bytes);
@@ -346,6 +355,13 @@ cdef inline int logarithm(double rate) noexcept nogil:
     return <int>rint(OCTAVE * log2(rate))
 
 
+cdef struct Glimpse:            # of a coming trial, as it would be if nothing changed until then
+    int group
+    int32_t index               # in the group's list; -1 if nothing is known
+    int32_t site                # of its oxygen, or -1
+    int32_t target              # where it goes, or -1
+
+
 cdef struct State:
     int n_sites
     int path
@@ -370,6 +386,7 @@ cdef struct State:
     #                             once all rates have been made anew
     int32_t *far                # oxygens on which a hop bears from a distance
     int n_far
+    Glimpse coming[RING]        # by trial
 
 
 cdef inline bint occupied_at(const State *s, int64_t x) noexcept nogil:
@@ -839,56 +856,97 @@ cdef inline double uniform(uint64_t word) noexcept nogil:
     return (word >> 11) * (1.0 / 9007199254740992.0)
 
 
-cdef inline void fetch_site(const State *s, int64_t x, int path) noexcept nogil:
+cdef inline void fetch_site(const State *s, int64_t x, int path, int reach) noexcept nogil:
     prefetch(s.site + x)
     if path == LINKED:
         prefetch(s.links + x)
     else:
         prefetch(s.neighbour + x * STRIDE)
+    if reach:
+        prefetch(s.view + x)
+        prefetch(logs_of(s, x, 1))
+
+
+cdef inline void fetch_rates(const State *s, int64_t x, int path, int reach) noexcept nogil:
     if not s.few_rows:
         prefetch(s.effective + x * SLOTS)
         prefetch(s.effective + x * SLOTS + SLOTS - 1)
+    if reach:
+        prefetch(s.rate + x * SLOTS)
+        prefetch(s.mark + x)
 
 
-cdef inline void fetch_ahead(State *s, int path) noexcept nogil:
+cdef inline void fetch_around(const State *s, int64_t x, int path, int reach) noexcept nogil:
+    cdef int k
+    for k in range(SLOTS):
+        fetch_site(s, neighbour_of(s, x, k, path), path, reach)
+
+
+cdef inline void fetch_oxygens(const State *s, int64_t x, int path, int reach) noexcept nogil:
+    """Rates of the oxygens next to x."""
+    cdef uint64_t occupied = blocked_of(s, x, path)
+    while occupied:
+        fetch_rates(s, neighbour_of(s, x, kmc_low_bit(occupied), path), path, reach)
+        occupied &= occupied - 1
+
+
+cdef inline void look_ahead(State *s, int path, int reach) noexcept nogil:
     """Start loading what the coming trials will most likely need.
 
-    What they pick is guessed from the present event list; a wrong guess costs a little time only.
+    What they draw is guessed from the present event list; a wrong guess costs a little time only.
     """
-    cdef int next_trial = s.block.next + AHEAD
-    cdef int64_t site
-    cdef double bound = 0.0
-    cdef int k
-    if next_trial < BLOCK:
-        site = events_pick(&s.events, s.block.word[2 * next_trial], &bound)
-        fetch_site(s, site, path)
-    next_trial = s.block.next + 1
-    if next_trial < BLOCK:
-        site = events_pick(&s.events, s.block.word[2 * next_trial], &bound)
-        k = direction(s, site, uniform(s.block.word[2 * next_trial + 1]) * bound, path)
-        if k < slots_of(path):
-            fetch_site(s, neighbour_of(s, site, k, path), path)
+    cdef int next = s.block.next, k
+    cdef Events *events = &s.events
+    cdef const uint64_t *word = s.block.word + 3 * (next + ENTRY)
+    cdef Glimpse *it = &s.coming[(next + ENTRY) & (RING - 1)]
+    it.site = it.target = it.index = -1
+    if next + ENTRY < BLOCK:
+        it.group = events_draw(events, word[0])
+        it.index = kmc_below(events.count[it.group], word[1])
+        prefetch(events.member[it.group] + it.index)
+    it = &s.coming[(next + SITE) & (RING - 1)]
+    if 0 <= it.index < events.count[it.group]:
+        it.site = events.member[it.group][it.index]
+        fetch_site(s, it.site, path, reach)
+        fetch_rates(s, it.site, path, 0)
+    it = &s.coming[(next + NEAR) & (RING - 1)]
+    if it.site >= 0:
+        fetch_around(s, it.site, path, reach)
+    it = &s.coming[(next + TARGET) & (RING - 1)]
+    if it.site >= 0:
+        k = direction(s, it.site, events_bound(events, it.group)
+                      * uniform(s.block.word[3 * (next + TARGET) + 2]), path)
+        if k < SLOTS:
+            it.target = <int32_t>neighbour_of(s, it.site, k, path)
+            fetch_around(s, it.target, path, reach)
+    it = &s.coming[(next + OXYGENS) & (RING - 1)]
+    if it.target >= 0:
+        fetch_rates(s, it.target, path, reach)
+        fetch_oxygens(s, it.site, path, reach)
+        fetch_oxygens(s, it.target, path, reach)
 
 
 cdef inline int run_events(
     State *s, double horizon, int64_t most_trials, double *clock,
-    int path, int reach, bint large
+    int path, int reach, bint ahead
 ) noexcept nogil:
     """Run until `horizon` seconds from now or for `most_trials` trials.
 
     Returns 1 when the horizon was reached, 0 when the trials were used up, -1 without memory.
     """
     cdef int64_t _
-    cdef double now = 0.0, wait, bound = 0.0
+    cdef double now = 0.0, wait
     cdef double mean_wait = 1.0 / events_rate(&s.events) if s.events.total else -1.0
+    cdef const uint64_t *word
     cdef int32_t site
-    cdef int k
+    cdef int g, k
     for _ in range(most_trials):
         if mean_wait < 0.0:
             clock[0] = horizon
             return 1
         if s.block.next == BLOCK:
             block_refill(&s.block)
+            memset(s.coming, 255, sizeof(s.coming))
         wait = s.block.wait[s.block.next] * mean_wait
         if now + wait > horizon:
             # Memoryless: what is left of this waiting time may be drawn anew after the horizon.
@@ -897,11 +955,13 @@ cdef inline int run_events(
             return 1
         now += wait
         s.trials += 1
-        site = events_pick(&s.events, s.block.word[2 * s.block.next], &bound)
-        if large:
-            fetch_ahead(s, path)
-        k = direction(s, site, uniform(s.block.word[2 * s.block.next + 1]) * bound, path)
+        if ahead:
+            look_ahead(s, path, reach)
+        word = s.block.word + 3 * s.block.next
         s.block.next += 1
+        g = events_draw(&s.events, word[0])
+        site = s.events.member[g][kmc_below(s.events.count[g], word[1])]
+        k = direction(s, site, uniform(word[2]) * events_bound(&s.events, g), path)
         if k < slots_of(path):
             make_hop(s, site, k, path, reach)
             mean_wait = 1.0 / events_rate(&s.events) if s.events.total else -1.0
@@ -935,6 +995,7 @@ cdef class Kernel:
         self.bit_generator = bit_generator
         s.block.bitgen = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
         s.block.next = BLOCK
+        memset(s.coming, 255, sizeof(s.coming))
         s.n_sites = graph.n_sites
         s.path = graph.path
         s.chunks = graph.chunks
@@ -1071,20 +1132,19 @@ cdef class Kernel:
         """
         cdef double clock = 0.0
         cdef int outcome
+        cdef bint ahead = self.s.n_sites >= AHEAD_FROM
         with self.bit_generator.lock, nogil:
             if not is_lattice(self.s.path):
                 outcome = run_events(&self.s, horizon_s, most_trials, &clock,
                                      self.s.path, self.reach, False)
             elif self.reach == 2:
-                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 2, False)
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 2, ahead)
             elif self.reach == 1:
-                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 1, False)
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 1, ahead)
             elif self.s.path == LATTICE:
                 outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 0, False)
-            elif self.s.n_sites < FAR_AHEAD:
-                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LINKED, 0, False)
             else:
-                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LINKED, 0, True)
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LINKED, 0, ahead)
         if outcome < 0:
             raise MemoryError("No memory for the event list.")
         return clock, outcome == 1
@@ -1127,7 +1187,7 @@ cdef class Kernel:
             "hops": self.s.hops,
             "trials": self.s.trials,
             "block_next": self.s.block.next,
-            "block_word": np.array(<uint64_t[:2 * BLOCK]>self.s.block.word),
+            "block_word": np.array(<uint64_t[:3 * BLOCK]>self.s.block.word),
             "block_wait": np.array(<double[:BLOCK]>self.s.block.wait),
         }
 

@@ -44,13 +44,14 @@ cdef extern from *:
         u.value = value;
         return (int)((u.bits >> 50) & 0x1fff) - 4 * 1023;
     }
-    /* floor(x / (5 + m)) for 0 <= m < 4 and x < 2^31. */
-    static inline int kmc_divided(unsigned long long x, int m)
+    /* Uniform below count, from the low bits of a word if they will do, or else from the high ones:
+       a change of count leaves most draws as they are, so that draws can be foreseen. Uniform to
+       within count^2 / 2^64. */
+    static inline int kmc_below(unsigned count, unsigned long long word)
     {
-        static const unsigned long long reciprocal[4] = {
-            6871947674ULL, 5726623062ULL, 4908534053ULL, 4294967296ULL
-        };
-        return (int)((x * reciprocal[m]) >> 35);
+        unsigned low = (unsigned)word & (0xffffffffu >> __builtin_clz((count - 1) | 1));
+        unsigned high = (unsigned)(((kmc_u128)word * count) >> 64);
+        return (int)(low < count ? low : high);
     }
     """
     ctypedef unsigned long long u128 "kmc_u128"
@@ -61,7 +62,7 @@ cdef extern from *:
     int kmc_low_bit(uint64_t word) noexcept nogil
     double kmc_power_of_two(int exponent) noexcept nogil
     int kmc_quarter_octave(double value) noexcept nogil
-    int kmc_divided(uint64_t x, int m) noexcept nogil
+    int kmc_below(unsigned count, uint64_t word) noexcept nogil
 
 cdef enum:
     GROUPS = 1024               # groups 0..1023: 256 octaves
@@ -187,11 +188,8 @@ cdef inline double events_rate(const Events *events) noexcept nogil:
         events.anchor - WINDOW + events.offset - 2)
 
 
-cdef inline int32_t events_pick(const Events *events, uint64_t word, double *bound) noexcept nogil:
-    """Draw an oxygen with probability proportional to its group's weight.
-
-    The total must not be zero. `bound` receives the upper end of the group's rates.
-    """
+cdef inline int events_draw(const Events *events, uint64_t word) noexcept nogil:
+    """Draw a group with probability proportional to its members' weight; the total is not zero."""
     cdef u128 target = kmc_fraction(events.total, word)
     cdef u128 weight
     cdef int w, e, m, g
@@ -208,10 +206,14 @@ cdef inline int32_t events_pick(const Events *events, uint64_t word, double *bou
                     g = 4 * e + m
                     here = <uint64_t>events.count[g] * (5 + m)
                     if rest < here:
-                        bound[0] = (5 + m) * kmc_power_of_two(e + events.offset - 2)
-                        return events.member[g][kmc_divided(rest, m)]
+                        return g
                     rest -= here
             target = target - weight
             bits ^= <uint64_t>1 << (e & 63)
         words ^= <uint64_t>1 << w
     return -1
+
+
+cdef inline double events_bound(const Events *events, int g) noexcept nogil:
+    """Upper end of the rates of group g, 1/s."""
+    return (5 + (g & 3)) * kmc_power_of_two((g >> 2) + events.offset - 2)

@@ -179,7 +179,7 @@ class Twin:
         now = 0.0
         while self.total():
             if self.next == BLOCK:
-                self.word = self.random.bit_generator.random_raw(2 * BLOCK).tolist()
+                self.word = self.random.bit_generator.random_raw(3 * BLOCK).tolist()
                 self.wait = self.random.standard_exponential(BLOCK).tolist()
                 self.next = 0
             scale = 2.0 ** (self.anchor - WINDOW + self.offset - 2)
@@ -189,15 +189,18 @@ class Twin:
                 return
             now += wait
             self.trials += 1
-            target = (self.total() * self.word[2 * self.next]) >> 64
-            part = (self.word[2 * self.next + 1] >> 11) * 2.0**-53
+            target = (self.total() * self.word[3 * self.next]) >> 64
+            which = self.word[3 * self.next + 1]
+            part = (self.word[3 * self.next + 2] >> 11) * 2.0**-53
             self.next += 1
             for g in self.window():
                 weight = len(self.members[g]) * self.weight_of(g)
                 if target < weight:
                     break
                 target -= weight
-            site = self.members[g][target // self.weight_of(g)]
+            count = len(self.members[g])
+            low = which % 2 ** max((count - 1).bit_length(), 1)
+            site = self.members[g][low if low < count else (which * count) >> 64]
             rest = part * ((5 + g % 4) * 2.0 ** (g // 4 + self.offset - 2))
             cumulated = 0.0
             for y, k in self.possible(site):
