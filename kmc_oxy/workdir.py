@@ -23,27 +23,7 @@ from typing import Any
 
 from kmc_oxy.locks import is_current, lock
 from kmc_oxy.packs import close_packs, packed_tasks, read_packed, write_pack
-from kmc_oxy.safe_files import (
-    StoreError,
-    explained,
-    read_tree,
-    replacing,
-    sync_folder,
-    write_tree,
-)
-
-# With what those who use a work folder need beside it.
-__all__ = [
-    "SCHEMA_VERSION",
-    "Manifest",
-    "StoreError",
-    "WorkFolder",
-    "explained",
-    "read_tree",
-    "replacing",
-    "sync_folder",
-    "write_tree",
-]
+from kmc_oxy.safe_files import StoreError, explained, read_tree, replacing, write_tree
 
 #: Version of the layout of work folders and final files; raised whenever either changes.
 SCHEMA_VERSION = 1

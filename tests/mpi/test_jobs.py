@@ -109,7 +109,8 @@ def test_killed_at_random_moments_nothing_finished_is_lost(here, whole):
 
 def test_nobody_begins_while_a_rank_of_a_dead_run_still_computes(here, whole):
     """mpiexec and rank 0 are gone, rank 1 goes on for a while."""
-    from kmc_oxy.workdir import StoreError, WorkFolder
+    from kmc_oxy.safe_files import StoreError
+    from kmc_oxy.workdir import WorkFolder
 
     job = Job(2, "run", "in.yaml", "-o", "out.h5")
     assert job.wait_until_computing()

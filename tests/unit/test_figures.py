@@ -5,7 +5,8 @@ from matplotlib.image import imread
 from kmc_oxy import inputs
 from kmc_oxy.assembly import assemble
 from kmc_oxy.ensemble import Plan, run_serial
-from kmc_oxy.figures import MAX_SERIES, draw, plot
+from kmc_oxy.figure_style import MAX_SERIES
+from kmc_oxy.figures import draw, plot
 from kmc_oxy.legs import legs
 from kmc_oxy.output_file import open_output
 from kmc_oxy.safe_files import StoreError

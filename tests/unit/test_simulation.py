@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from kmc_oxy.observables import OBSERVABLES, observables
 from kmc_oxy.protocol import flatten
+from kmc_oxy.safe_files import read_tree, write_tree
 from kmc_oxy.schema import Input
-from kmc_oxy.simulation import OBSERVABLES, Simulation, observables
-from kmc_oxy.workdir import read_tree, write_tree
+from kmc_oxy.simulation import Simulation
 
 PROTOCOL = [
     {"pulse": {"voltage": 4, "duration": "10 ms"}},

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kmc_oxy import workdir
-from kmc_oxy.workdir import Manifest, StoreError, WorkFolder, read_tree, write_tree
+from kmc_oxy.safe_files import StoreError, explained, read_tree, write_tree
+from kmc_oxy.workdir import Manifest, WorkFolder
 
 
 def manifest(**changes):
@@ -209,5 +210,5 @@ def test_a_place_that_cannot_be_written(tmp_path):
     ],
 )
 def test_system_errors_are_explained(code, advice):
-    with pytest.raises(StoreError, match=advice), workdir.explained("write x"):
+    with pytest.raises(StoreError, match=advice), explained("write x"):
         raise OSError(code, os.strerror(code))
