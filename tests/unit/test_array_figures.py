@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from kmc_oxy import inputs
 from kmc_oxy.analysis import ensemble_mean
@@ -121,6 +122,18 @@ def test_the_figure_of_an_array(run, tmp_path):
     assert [text.get_text() for text in axes.get_yticklabels()] == ["1", "2", "3"]
     plot(run, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_the_names_of_programmed_cells_hide_no_curve(run):
+    with open_output(run) as file:
+        figure = draw(file)
+    FigureCanvasAgg(figure).draw()
+    (axes,) = [a for a in figure.axes if a.get_title().startswith("programming")]
+    names, curves = axes.get_legend().get_window_extent(), axes.get_window_extent()
+    assert not names.overlaps(curves)
+    # Nor the next panel, nor the edge of the figure.
+    assert not any(names.overlaps(a.get_tightbbox()) for a in figure.axes if a is not axes)
+    assert names.x1 < figure.bbox.x1
 
 
 def test_the_loop_is_drawn_both_ways(run):
