@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 
+import jobs
 import pytest
-from jobs import TASKS, TEXT, Job, complaints, datasets, run
+from jobs import LINE, TASKS, TEXT, Job, complaints, datasets, run
 
 # Tasks of a few hundredths of a second.
 SMALL = TEXT.replace("[1, 16]", "[1, 2]").replace("nx: 12", "nx: 6")
@@ -22,13 +23,8 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "in.yaml").write_text(SMALL)
-    assert run(0, "run", folder / "in.yaml", "-o", folder / "out.h5", "-q")[0] == 0
-    return datasets(folder / "out.h5")
+    return jobs.whole(tmp_path_factory.mktemp("whole"), SMALL)
 
-
-LINE = ("run", "in.yaml", "-o", "out.h5")
 
 # A run in which one rank, or the last one to come there, meets a fault.
 SCRIPT = """
@@ -66,14 +62,7 @@ def started(here):
 @pytest.mark.parametrize("rank", [0, 1])
 def test_an_exception_on_one_rank_ends_the_job(here, whole, rank):
     fault = f"if rank == {rank} and tasks: raise RuntimeError('two\\nlines')"
-    began = time.monotonic()
-    code, _, err = run(2, *LINE, script=script(here, fault))
-    assert time.monotonic() - began < 15
-    assert code == 1
-    who = "rank 1: " if rank else ""
-    assert complaints(err) == [
-        f"kmc-oxy: {who}RuntimeError: two lines (run again with --debug for the traceback)"
-    ]
+    jobs.fails_once(script(here, fault), 2, rank, "two lines")
     if rank:
         code, _, err = run(2, *LINE, "--debug", script=here / "faulty.py")
         assert code == 1 and err.count("Traceback") == 1 and "in faulty" in err

@@ -22,11 +22,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Datasets of the serial run without any interruption."""
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "in.yaml").write_text(TEXT)
-    code, _, err = run(0, "run", folder / "in.yaml", "-o", folder / "out.h5", "-q")
-    assert (code, err) == (0, "")
-    return datasets(folder / "out.h5")
+    return jobs.whole(tmp_path_factory.mktemp("whole"), TEXT)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])

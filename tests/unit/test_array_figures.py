@@ -3,16 +3,13 @@
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from whole_runs import compute
 
-from kmc_oxy import inputs
 from kmc_oxy.analysis import ensemble_mean
-from kmc_oxy.assembly import assemble
 from kmc_oxy.crosstalk import crosstalk
-from kmc_oxy.ensemble import Plan, run_serial
 from kmc_oxy.figures import draw, plot
 from kmc_oxy.legs import legs
 from kmc_oxy.output_file import open_output
-from kmc_oxy.store import begin_or_resume
 from kmc_oxy.tables import info_table, run_table
 
 TEXT = """
@@ -31,14 +28,6 @@ protocol:
   - map:
 ensemble: {members: 3, seed: 1}
 """
-
-
-def compute(folder, text):
-    plan = Plan(inputs.loads(text))
-    work = begin_or_resume(folder / "out.h5", plan.identity)
-    run_serial(plan, work)
-    assemble(plan, work)
-    return folder / "out.h5"
 
 
 @pytest.fixture(scope="module")
