@@ -93,7 +93,7 @@ def test_faults_of_the_input_are_told_once(here):
     assert sorted(os.listdir()) == ["bad.yaml", "in.yaml"]
 
 
-def test_another_input_or_schema_is_refused(here):
+def test_another_input_schema_or_kernel_is_refused(here):
     work = started(here)
     before = {path: path.read_bytes() for path in sorted(work.rglob("*")) if path.is_file()}
     code, _, err = run(2, *LINE, "--set", "device.temperature=80")
@@ -101,9 +101,13 @@ def test_another_input_or_schema_is_refused(here):
 
     manifest = work / "manifest.json"
     content = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**content, "schema_version": 0}))
-    code, _, err = run(2, *LINE)
-    assert code == 1 and len(complaints(err)) == 1 and "schema version 0" in err
+    for change, complaint in (
+        ({"schema_version": 0}, "schema version 0"),
+        ({"kernel_source": "other"}, "another compiled kernel (source other"),
+    ):
+        manifest.write_text(json.dumps({**content, **change}))
+        code, _, err = run(2, *LINE)
+        assert code == 1 and len(complaints(err)) == 1 and complaint in err
     manifest.write_bytes(before[manifest])
     assert {p: p.read_bytes() for p in sorted(work.rglob("*")) if p.is_file()} == before
     assert run(2, *LINE, "-q")[0] == 0
