@@ -37,4 +37,4 @@ $(READY): pyproject.toml setup.py $(wildcard cython_ext/*.pyx cython_ext/*.pxd)
 	touch $(READY)
 
 clean:
-	rm -rf .venv build *.egg-info kmc_oxy/*.so cython_ext/*.c
+	rm -rf .venv build *.egg-info kmc_oxy/*.so kmc_oxy/_kernel_source.py cython_ext/*.c

@@ -1,11 +1,14 @@
 """Build of the compiled extensions; everything else stands in pyproject.toml."""
 
+import hashlib
 import os
 import platform
+from pathlib import Path
 
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 # No -march=native and no contraction to fused multiply-adds: the same input and
 # seed must give the same bytes on every machine that runs the same wheel.
@@ -30,6 +33,26 @@ def extension(name: str, **extra) -> Extension:
     )
 
 
+def source_digest() -> str:
+    """Digest of all that the extensions are compiled from, names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(Path("cython_ext").glob("*.p[yx][xd]")):
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+class BuildKernels(build_ext):
+    """Tells beside the extensions what they were made from: a run resumes under no other."""
+
+    def run(self) -> None:
+        # Taken before, so that an edit during the compilation is not taken for compiled.
+        digest = source_digest()
+        super().run()
+        record = Path(self.get_ext_fullpath("kmc_oxy._engine")).with_name("_kernel_source.py")
+        record.write_text(f'"""Written by setup.py."""\n\nKERNEL_SOURCE = "{digest}"\n')
+
+
 EXTENSIONS = [
     extension("_engine", library_dirs=[NUMPY_RANDOM_LIB], libraries=["npyrandom", "m"]),
     extension("_network"),
@@ -46,5 +69,6 @@ setup(
             "cdivision": True,
             "initializedcheck": False,
         },
-    )
+    ),
+    cmdclass={"build_ext": BuildKernels},
 )

@@ -211,7 +211,8 @@ def _draw_programs(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> Non
     note = f" ({len(drawn)} of {len(programs)})" if len(drawn) < len(programs) else ""
     targets = ", targets dotted" if any(leg.target_S is not None for leg in drawn) else ""
     axes.set_title(f"programming{note}{targets}", fontsize="medium")
-    axes.legend(fontsize="small", frameon=False)
+    # Curves that rise and curves that fall leave no room for it inside.
+    axes.legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _draw_crosstalk(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> None:

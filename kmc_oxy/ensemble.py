@@ -16,7 +16,8 @@ from typing import Any
 
 from kmc_oxy.inputs import LoadedInput, at_point, n_points
 from kmc_oxy.packs import Packer, single_files
-from kmc_oxy.protocol import Schedule, flatten
+from kmc_oxy.protocol import flatten
+from kmc_oxy.schedule import Schedule
 from kmc_oxy.schema import Input
 from kmc_oxy.sharing import Alone, Pause
 from kmc_oxy.signals import Interrupted

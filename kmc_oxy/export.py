@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -27,7 +26,7 @@ import numpy as np
 
 from kmc_oxy.output_file import OutputFile, open_output
 from kmc_oxy.patient_file import PatientFile
-from kmc_oxy.safe_files import StoreError, explained, sync_folder
+from kmc_oxy.safe_files import StoreError, explained, taking_place
 from kmc_oxy.selection import READING, Selection, text_file
 from kmc_oxy.simulator_tables import write_aihwkit, write_crosssim
 from kmc_oxy.snapshots import lattice_of, snapshots
@@ -200,18 +199,11 @@ def write_vtkhdf(file: OutputFile, out: Path, selection: Selection) -> list[Path
 @contextlib.contextmanager
 def _hdf5(path: Path) -> Iterator[h5py.File]:
     """An HDF5 file that takes its place at the end, or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
+    with taking_place(path) as temporary:
         disk = PatientFile(temporary)
         with h5py.File(disk, "w") as target:
             yield target
         disk.close()
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_folder(path.parent)
 
 
 Writer = Callable[[OutputFile, Path, Selection], list[Path]]

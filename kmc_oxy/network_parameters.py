@@ -87,23 +87,17 @@ class NetworkParameters:
         )  # fmt: skip
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
-            if not (np.isfinite(value) and (value > 0 or (value == 0 and name in may_vanish))):
-                kind = "non-negative" if name in may_vanish else "positive"
-                raise ValueError(
-                    f"The {name!r} parameter must be a {kind} number. Got {value} instead."
-                )
-        if self.background_share > 1:
-            raise ValueError(
-                "The 'background_share' parameter must be at most 1. "
-                f"Got {self.background_share} instead."
+            self._require(
+                name,
+                np.isfinite(value) and (value > 0 or (value == 0 and name in may_vanish)),
+                f"a {'non-negative' if name in may_vanish else 'positive'} number",
             )
-        if self.multistep_steps < 1:
+        self._require("background_share", self.background_share <= 1, "at most 1")
+        self._require("multistep_steps", self.multistep_steps >= 1, "at least 1")
+        self._require("tolerance", 1e-12 <= self.tolerance < 1, "at least 1e-12 and below 1")
+
+    def _require(self, name: str, met: bool, what: str) -> None:
+        if not met:
             raise ValueError(
-                "The 'multistep_steps' parameter must be at least 1. "
-                f"Got {self.multistep_steps} instead."
-            )
-        if not 1e-12 <= self.tolerance < 1:
-            raise ValueError(
-                "The 'tolerance' parameter must be at least 1e-12 and below 1. "
-                f"Got {self.tolerance} instead."
+                f"The {name!r} parameter must be {what}. Got {getattr(self, name)} instead."
             )

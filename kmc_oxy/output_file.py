@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from kmc_oxy._version import KERNEL_SOURCE, UNKNOWN_SOURCE
 from kmc_oxy.patient_file import PatientFile
 from kmc_oxy.safe_files import StoreError, explained, sync_folder
 from kmc_oxy.workdir import SCHEMA_VERSION, Manifest, WorkFolder
@@ -27,6 +28,8 @@ from kmc_oxy.workdir import SCHEMA_VERSION, Manifest, WorkFolder
 #: Chunks hold about this much, so that they stay in HDF5's cache while tasks stream in.
 CHUNK_BYTES = 256 * 1024
 FORMAT = "kmc_oxy"
+#: Stands in the attribute `versions` for the source of the compiled kernels.
+KERNEL_KEY = "kernel source"
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,18 @@ class OutputFile:
         values["overrides"] = tuple(json.loads(values["overrides"]))
         for name in ("seed", "tasks", "schema_version"):
             values[name] = int(values[name])
+        values["kernel_source"] = json.loads(self.attributes["versions"]).get(
+            KERNEL_KEY, UNKNOWN_SOURCE
+        )
         return Manifest(**values)
 
 
-_COPIED = [field for field in dataclasses.fields(Manifest) if field.name != "replaces"]
+#: Fields of the manifest that are root attributes; that of the kernels is among the versions.
+_COPIED = [
+    field
+    for field in dataclasses.fields(Manifest)
+    if field.name not in ("replaces", "kernel_source")
+]
 
 
 @contextlib.contextmanager
@@ -251,6 +262,7 @@ def versions() -> dict[str, str]:
     import scipy
 
     return {
+        KERNEL_KEY: KERNEL_SOURCE,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,

@@ -27,8 +27,6 @@ from kmc_oxy.schema_steps import (
     VectorMatrix,
 )
 
-__all__ = ["Hold", "Operation", "ProtocolError", "Reading", "Schedule", "flatten"]
-
 #: A relaxation is resolved from this share of its first reading time on.
 RELAX_RESOLUTION_SHARE = 0.1
 

@@ -46,12 +46,21 @@ def explained(action: str) -> Iterator[None]:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` at the end, whole and safe on disk, or not at all."""
+    with taking_place(path) as temporary, open(temporary, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def taking_place(path: Path) -> Iterator[Path]:
+    """Name of a file to write, which takes the place of `path` at the end, or else is removed.
+
+    That it is safe on disk by then is for the writer to see to.
+    """
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

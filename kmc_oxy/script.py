@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.array import GATHER, Gather, Interval, Lines
-from kmc_oxy.protocol import Hold, Reading, Schedule
 from kmc_oxy.readings import Recorder, take_all_cells
-from kmc_oxy.schedule import Drive
+from kmc_oxy.schedule import Drive, Hold, Reading, Schedule
 from kmc_oxy.schema import Input
 
 

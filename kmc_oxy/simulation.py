@@ -19,14 +19,11 @@ from numpy.typing import NDArray
 
 from kmc_oxy.array import Cell, Interval, voltage_tolerance_V
 from kmc_oxy.device import CrossPoint
-from kmc_oxy.observables import OBSERVABLES, Observable, observables, snapshot_readings
-from kmc_oxy.protocol import Schedule
 from kmc_oxy.readings import Recorder
+from kmc_oxy.schedule import Schedule
 from kmc_oxy.schema import Input
 from kmc_oxy.script import ReadCell, Script, Step
 from kmc_oxy.sharing import Alone, Pause
-
-__all__ = ["OBSERVABLES", "Observable", "Simulation", "observables", "snapshot_readings"]
 
 
 class Simulation:
@@ -50,8 +47,8 @@ class Simulation:
     Attributes
     ----------
     record : dict of ndarray
-        An array per entry of `OBSERVABLES`, filled as the readings come. Shared among processes,
-        it is complete on the first of them, at the end.
+        An array per entry of `observables.OBSERVABLES`, filled as the readings come. Shared among
+        processes, it is complete on the first of them, at the end.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import h5py
 
-from kmc_oxy._version import __version__
+from kmc_oxy._version import KERNEL_SOURCE, __version__
 from kmc_oxy.output_file import FORMAT, open_output
 from kmc_oxy.safe_files import StoreError
 from kmc_oxy.workdir import Manifest, WorkFolder
@@ -66,7 +66,8 @@ def begin_or_resume(output: Path, identity: Identity, *, fresh: bool = False) ->
     ------
     StoreError
         If another run is writing, what is there belongs to another input, a foreign file or
-        another schema version, or the place cannot be written.
+        another schema version, was begun with another version or kernel, or the place cannot be
+        written.
     """
     work = WorkFolder(output)
     if not fresh and not work.exists() and _is_complete(output, identity):
@@ -114,6 +115,7 @@ def _manifest(identity: Identity, replaces: bool) -> Manifest:
         kmc_oxy_version=__version__,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         run_id=Manifest.new_run_id(),
+        kernel_source=KERNEL_SOURCE,
         replaces=replaces,
     )
 
@@ -135,6 +137,12 @@ def _check_same(
         raise StoreError(
             f"{where} was begun by kmc_oxy {found.kmc_oxy_version}, this is {__version__}: "
             f"finish it with that version, or {advice}"
+        )
+    # Between two releases kernels of one version may draw other random numbers.
+    if not complete and found.kernel_source != KERNEL_SOURCE:
+        raise StoreError(
+            f"{where} was begun with another compiled kernel (source {found.kernel_source}, this "
+            f"is {KERNEL_SOURCE}): finish it with the installation that began it, or {advice}"
         )
 
 

@@ -233,6 +233,7 @@ def info_table(output: Path) -> str:
                     "begun": manifest.created,
                     "seed": str(manifest.seed),
                     "kmc_oxy": manifest.kmc_oxy_version,
+                    "kernel source": manifest.kernel_source,
                 }
             )
         )

@@ -21,29 +21,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from kmc_oxy._version import UNKNOWN_SOURCE
 from kmc_oxy.locks import is_current, lock
 from kmc_oxy.packs import close_packs, packed_tasks, read_packed, write_pack
-from kmc_oxy.safe_files import (
-    StoreError,
-    explained,
-    read_tree,
-    replacing,
-    sync_folder,
-    write_tree,
-)
-
-# With what those who use a work folder need beside it.
-__all__ = [
-    "SCHEMA_VERSION",
-    "Manifest",
-    "StoreError",
-    "WorkFolder",
-    "explained",
-    "read_tree",
-    "replacing",
-    "sync_folder",
-    "write_tree",
-]
+from kmc_oxy.safe_files import StoreError, explained, read_tree, replacing, write_tree
 
 #: Version of the layout of work folders and final files; raised whenever either changes.
 SCHEMA_VERSION = 1
@@ -71,6 +52,8 @@ class Manifest:
         Settings made on the command line.
     kmc_oxy_version, created, run_id : str
         Who computes it, since when (ISO 8601), and a name that no other run has.
+    kernel_source : str
+        Digest of the source of the compiled kernels, which all of the run is computed with.
     replaces : bool
         Whether an earlier complete output is to be replaced at the end.
     schema_version : int
@@ -85,6 +68,7 @@ class Manifest:
     kmc_oxy_version: str
     created: str
     run_id: str
+    kernel_source: str
     replaces: bool = False
     schema_version: int = SCHEMA_VERSION
 
@@ -115,6 +99,8 @@ class Manifest:
                 f"{SCHEMA_VERSION}: finish it with the version that began it, or begin again with "
                 "--fresh"
             )
+        # Of the first runs nothing tells what source they were begun with.
+        content.setdefault("kernel_source", UNKNOWN_SOURCE)
         if set(content) != {field.name for field in fields(cls)}:
             raise StoreError(f"{path} is damaged (unexpected keys): begin again with --fresh")
         content["overrides"] = tuple(content["overrides"])

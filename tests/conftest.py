@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-for folder in ("physics", "unit"):
+for folder in ("mpi", "physics", "unit"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 

@@ -12,7 +12,6 @@ its own time only, in seconds of the processor. The wall-clock time of the whole
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -33,7 +32,7 @@ import kmc_oxy.conductance
 import kmc_oxy.device
 import kmc_oxy.engine
 import kmc_oxy.inputs
-import kmc_oxy.simulation
+import kmc_oxy.readings
 import kmc_oxy.spin_valve
 import kmc_oxy.store
 import kmc_oxy.workdir
@@ -118,7 +117,8 @@ def watched() -> Stopwatch:
     watch.watch(engine, "step", "engine: Python around the kernel")
     watch.watch(engine, "begin", "engine: Python around the kernel")
     watch.watch(kmc_oxy.spin_valve.SpinValve, "conductances", "reading: Python around the solves")
-    watch.watch(kmc_oxy.simulation.Simulation, "_read_array", "reading: Python around the solves")
+    for method in ("read_cell", "read_array"):
+        watch.watch(kmc_oxy.readings.Recorder, method, "reading: Python around the solves")
     watch.watch(kmc_oxy.device.CrossPoint, "build", "devices")
     watch.watch(engine, "__init__", "devices")
     for method in ("save_task", "save_checkpoint", "load_task", "pack", "begin", "finished"):
@@ -225,11 +225,7 @@ def print_parts(parts: list[Parts]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--record", action="store_true", help="append to history.csv")
-    parser.add_argument("--note", default="", help="put behind every case in the history")
-    arguments = parser.parse_args()
+    arguments = rounds.parser(__doc__, rounds=3).parse_args()
     rounds.print_circumstances()
     watch = watched()
     parts: list[Parts] = [defaultdict(list) for _ in CASES]

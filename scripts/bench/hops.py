@@ -267,12 +267,9 @@ GROUPS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = rounds.parser(__doc__, rounds=3)
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="GROUP")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kmos-python", metavar="PATH", help="interpreter that has kmos")
-    parser.add_argument("--record", action="store_true", help="append to history.csv")
-    parser.add_argument("--note", default="", help="put behind every case in the history")
     arguments = parser.parse_args()
     rounds.print_circumstances()
     for name in arguments.only:

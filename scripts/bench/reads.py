@@ -9,7 +9,6 @@ solve, up to 3000 nodes, and against a sparse direct one beyond.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import Counter
 from statistics import median
@@ -171,11 +170,7 @@ def print_readings(patches: list[Patch], values: rounds.Values) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--record", action="store_true", help="append to history.csv")
-    parser.add_argument("--note", default="", help="put behind every case in the history")
-    arguments = parser.parse_args()
+    arguments = rounds.parser(__doc__, rounds=5).parse_args()
     rounds.print_circumstances()
     kmc_oxy.conductance.FilamentKernel = TimedKernel  # type: ignore[misc]
     patches = [Patch(extent) for extent in PATCHES]

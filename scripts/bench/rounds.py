@@ -7,6 +7,7 @@ the same seconds. The median is the figure; the best tells how far it was distur
 
 from __future__ import annotations
 
+import argparse
 import csv
 import datetime
 import os
@@ -82,6 +83,23 @@ class Ratio:
 
 
 Values = dict[Figure, list[float]]
+
+
+def parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
+    """Arguments of a benchmark whose figures may be kept: --rounds, --record and --note.
+
+    Parameters
+    ----------
+    description : str
+        The module's; its first line is shown.
+    rounds : int
+        Unless told otherwise.
+    """
+    made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    made.add_argument("--rounds", type=int, default=rounds)
+    made.add_argument("--record", action="store_true", help=f"append to {HISTORY.name}")
+    made.add_argument("--note", default="", help="put behind every case in the history")
+    return made
 
 
 def interleave(cases: Sequence[Case], rounds: int) -> Values:

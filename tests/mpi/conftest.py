@@ -1,13 +1,9 @@
-"""Makes the jobs of this folder importable, and skips the tests where MPI cannot be had."""
+"""Skips the tests of this folder where MPI cannot be had."""
 
-import sys
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 import jobs
+import pytest
 
 
 def pytest_collection_modifyitems(items):

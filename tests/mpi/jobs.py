@@ -26,6 +26,7 @@ scan: {protocol.0.train.count: [1, 16]}
 ensemble: {members: 6, seed: 4}
 """
 TASKS = 12
+LINE = ("run", "in.yaml", "-o", "out.h5")
 
 
 def why_not():
@@ -100,6 +101,26 @@ class Job:
 def run(ranks, *arguments, script=None):
     """A whole job: exit code, standard output, standard error."""
     return Job(ranks, *arguments, script=script).end()
+
+
+def whole(folder, text, *options):
+    """Datasets of the serial run of an input without any interruption."""
+    (folder / "in.yaml").write_text(text)
+    code, _, err = run(0, "run", folder / "in.yaml", "-o", folder / "out.h5", "-q", *options)
+    assert (code, err) == (0, "")
+    return datasets(folder / "out.h5")
+
+
+def fails_once(script, ranks, rank, message):
+    """A job of `script` in which one rank raises a RuntimeError: ends at once, names it once."""
+    began = time.monotonic()
+    code, _, err = run(ranks, *LINE, script=script)
+    assert time.monotonic() - began < 20
+    assert code == 1
+    who = f"rank {rank}: " if rank else ""
+    assert complaints(err) == [
+        f"kmc-oxy: {who}RuntimeError: {message} (run again with --debug for the traceback)"
+    ]
 
 
 def kill(pids):

@@ -6,8 +6,9 @@ import signal
 import time
 
 import h5py
+import jobs
 import pytest
-from jobs import Job, complaints, datasets, run
+from jobs import LINE, Job, complaints, datasets, run
 
 # A second or two; with lines the circuit is solved again and again, without them the ranks meet
 # only where the protocol looks at the whole array.
@@ -27,15 +28,10 @@ COUPLED = (
     TEXT
     + "crossbar: {rows: 2, columns: 3, line_resistance: 1 kohm}\nconductance: {patches: 10000}\n"
 )
-LINE = ("run", "in.yaml", "-o", "out.h5")
 
 
 def whole_of(factory, text):
-    folder = factory.mktemp("whole")
-    (folder / "in.yaml").write_text(text)
-    code, _, err = run(0, "run", folder / "in.yaml", "-o", folder / "out.h5", "-q")
-    assert (code, err) == (0, "")
-    return datasets(folder / "out.h5")
+    return jobs.whole(factory.mktemp("whole"), text)
 
 
 @pytest.fixture(scope="module")
@@ -190,14 +186,7 @@ kmc_oxy.parallel.run_task = partial(kmc_oxy.parallel.run_task, cadence_s=0.05)
 def test_an_exception_on_one_rank_ends_the_job(here, wholes, text, rank):
     (here / "in.yaml").write_text(text)
     fault = f"if rank == {rank} and len(met) == 3: raise RuntimeError('enough')"
-    began = time.monotonic()
-    code, _, err = run(3, *LINE, script=script(here, fault))
-    assert time.monotonic() - began < 20
-    assert code == 1
-    who = "rank 1: " if rank else ""
-    assert complaints(err) == [
-        f"kmc-oxy: {who}RuntimeError: enough (run again with --debug for the traceback)"
-    ]
+    jobs.fails_once(script(here, fault), 3, rank, "enough")
     assert run(2, *LINE, "-q")[0] == 0
     assert datasets("out.h5") == wholes[text]
 

@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 
+import jobs
 import pytest
-from jobs import TASKS, TEXT, Job, complaints, datasets, run
+from jobs import LINE, TASKS, TEXT, Job, complaints, datasets, run
 
 # Tasks of a few hundredths of a second.
 SMALL = TEXT.replace("[1, 16]", "[1, 2]").replace("nx: 12", "nx: 6")
@@ -22,13 +23,8 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "in.yaml").write_text(SMALL)
-    assert run(0, "run", folder / "in.yaml", "-o", folder / "out.h5", "-q")[0] == 0
-    return datasets(folder / "out.h5")
+    return jobs.whole(tmp_path_factory.mktemp("whole"), SMALL)
 
-
-LINE = ("run", "in.yaml", "-o", "out.h5")
 
 # A run in which one rank, or the last one to come there, meets a fault.
 SCRIPT = """
@@ -66,14 +62,7 @@ def started(here):
 @pytest.mark.parametrize("rank", [0, 1])
 def test_an_exception_on_one_rank_ends_the_job(here, whole, rank):
     fault = f"if rank == {rank} and tasks: raise RuntimeError('two\\nlines')"
-    began = time.monotonic()
-    code, _, err = run(2, *LINE, script=script(here, fault))
-    assert time.monotonic() - began < 15
-    assert code == 1
-    who = "rank 1: " if rank else ""
-    assert complaints(err) == [
-        f"kmc-oxy: {who}RuntimeError: two lines (run again with --debug for the traceback)"
-    ]
+    jobs.fails_once(script(here, fault), 2, rank, "two lines")
     if rank:
         code, _, err = run(2, *LINE, "--debug", script=here / "faulty.py")
         assert code == 1 and err.count("Traceback") == 1 and "in faulty" in err
@@ -104,7 +93,7 @@ def test_faults_of_the_input_are_told_once(here):
     assert sorted(os.listdir()) == ["bad.yaml", "in.yaml"]
 
 
-def test_another_input_or_schema_is_refused(here):
+def test_another_input_schema_or_kernel_is_refused(here):
     work = started(here)
     before = {path: path.read_bytes() for path in sorted(work.rglob("*")) if path.is_file()}
     code, _, err = run(2, *LINE, "--set", "device.temperature=80")
@@ -112,9 +101,13 @@ def test_another_input_or_schema_is_refused(here):
 
     manifest = work / "manifest.json"
     content = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**content, "schema_version": 0}))
-    code, _, err = run(2, *LINE)
-    assert code == 1 and len(complaints(err)) == 1 and "schema version 0" in err
+    for change, complaint in (
+        ({"schema_version": 0}, "schema version 0"),
+        ({"kernel_source": "other"}, "another compiled kernel (source other"),
+    ):
+        manifest.write_text(json.dumps({**content, **change}))
+        code, _, err = run(2, *LINE)
+        assert code == 1 and len(complaints(err)) == 1 and complaint in err
     manifest.write_bytes(before[manifest])
     assert {p: p.read_bytes() for p in sorted(work.rglob("*")) if p.is_file()} == before
     assert run(2, *LINE, "-q")[0] == 0

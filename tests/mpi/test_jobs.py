@@ -22,11 +22,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Datasets of the serial run without any interruption."""
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "in.yaml").write_text(TEXT)
-    code, _, err = run(0, "run", folder / "in.yaml", "-o", folder / "out.h5", "-q")
-    assert (code, err) == (0, "")
-    return datasets(folder / "out.h5")
+    return jobs.whole(tmp_path_factory.mktemp("whole"), TEXT)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
@@ -109,7 +105,8 @@ def test_killed_at_random_moments_nothing_finished_is_lost(here, whole):
 
 def test_nobody_begins_while_a_rank_of_a_dead_run_still_computes(here, whole):
     """mpiexec and rank 0 are gone, rank 1 goes on for a while."""
-    from kmc_oxy.workdir import StoreError, WorkFolder
+    from kmc_oxy.safe_files import StoreError
+    from kmc_oxy.workdir import WorkFolder
 
     job = Job(2, "run", "in.yaml", "-o", "out.h5")
     assert job.wait_until_computing()

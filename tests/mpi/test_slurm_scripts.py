@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import jobs
 import pytest
-from jobs import MPIEXEC, TEXT, datasets, run, wait_for
+from jobs import MPIEXEC, TEXT, datasets, wait_for
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "slurm"
 
@@ -40,11 +41,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "in.yaml").write_text(TEXT)
-    line = ("run", folder / "in.yaml", "-o", folder / "out.h5", "-q")
-    assert run(0, *line, "--set", "ensemble.members=4")[0] == 0
-    return datasets(folder / "out.h5")
+    return jobs.whole(tmp_path_factory.mktemp("whole"), TEXT, "--set", "ensemble.members=4")
 
 
 def submit(script, *arguments):

@@ -7,11 +7,12 @@ from kmc_oxy.array import RATE_TOLERANCE, interval_end_s, voltage_tolerance_V
 from kmc_oxy.constants import BOLTZMANN_EV_PER_K
 from kmc_oxy.crossbar import solve_crossbar
 from kmc_oxy.engine import WINDOWS_PER_DECADE
+from kmc_oxy.observables import observables
 from kmc_oxy.protocol import field_path, flatten
+from kmc_oxy.safe_files import read_tree, write_tree
 from kmc_oxy.schedule import Drive
 from kmc_oxy.schema import Crossbar, Input
-from kmc_oxy.simulation import Simulation, observables
-from kmc_oxy.workdir import read_tree, write_tree
+from kmc_oxy.simulation import Simulation
 
 RESET = {"pulse": {"voltage": -4, "duration": 1}}
 SET = {"pulse": {"voltage": 3, "duration": 1}}

@@ -2,16 +2,14 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from whole_runs import compute
 
-from kmc_oxy import inputs
 from kmc_oxy.analysis import ensemble_mean
-from kmc_oxy.assembly import assemble
 from kmc_oxy.crosstalk import crosstalk
-from kmc_oxy.ensemble import Plan, run_serial
 from kmc_oxy.figures import draw, plot
 from kmc_oxy.legs import legs
 from kmc_oxy.output_file import open_output
-from kmc_oxy.store import begin_or_resume
 from kmc_oxy.tables import info_table, run_table
 
 TEXT = """
@@ -30,14 +28,6 @@ protocol:
   - map:
 ensemble: {members: 3, seed: 1}
 """
-
-
-def compute(folder, text):
-    plan = Plan(inputs.loads(text))
-    work = begin_or_resume(folder / "out.h5", plan.identity)
-    run_serial(plan, work)
-    assemble(plan, work)
-    return folder / "out.h5"
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +111,18 @@ def test_the_figure_of_an_array(run, tmp_path):
     assert [text.get_text() for text in axes.get_yticklabels()] == ["1", "2", "3"]
     plot(run, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_the_names_of_programmed_cells_hide_no_curve(run):
+    with open_output(run) as file:
+        figure = draw(file)
+    FigureCanvasAgg(figure).draw()
+    (axes,) = [a for a in figure.axes if a.get_title().startswith("programming")]
+    names, curves = axes.get_legend().get_window_extent(), axes.get_window_extent()
+    assert not names.overlaps(curves)
+    # Nor the next panel, nor the edge of the figure.
+    assert not any(names.overlaps(a.get_tightbbox()) for a in figure.axes if a is not axes)
+    assert names.x1 < figure.bbox.x1
 
 
 def test_the_loop_is_drawn_both_ways(run):

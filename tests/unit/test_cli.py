@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray
+from jobs import datasets
 from matplotlib.image import imread
 
 from kmc_oxy import cli
@@ -63,15 +64,6 @@ def exit_code(arguments):
         return cli.main(arguments)
     except SystemExit as stop:
         return stop.code
-
-
-def datasets(path):
-    with h5py.File(path, "r") as file:
-        return {
-            name: (item.shape, str(item.dtype), item.chunks, item[()].tobytes())
-            for name, item in file.items()
-            if "wall" not in name
-        }
 
 
 def test_run_twice_info_and_plot(here):

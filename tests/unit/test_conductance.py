@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kmc_oxy.conductance import FilamentNetwork, NetworkParameters, current
+from kmc_oxy.conductance import FilamentNetwork, current
 from kmc_oxy.lattice import Lattice
+from kmc_oxy.network_parameters import NetworkParameters
 
 #: Links that fall so fast that only neighbours matter, a barrier that is everywhere screened.
 CHAIN = NetworkParameters(

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from kmc_oxy import inputs
 from kmc_oxy.assembly import COORDINATES, WALL_TIME
+from kmc_oxy.cli import build_parser
 from kmc_oxy.observables import OBSERVABLES
 from kmc_oxy.output_file import open_output
 from kmc_oxy.schema_docs import reference_markdown
@@ -18,6 +20,8 @@ from kmc_oxy.schema_docs import reference_markdown
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+#: Everything that tells a user what to type.
+TEXTS = [*PAGES, *sorted((ROOT / "inputs").glob("*.yaml")), *sorted(ROOT.glob("scripts/**/*.sh"))]
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
 
@@ -65,6 +69,36 @@ def test_relative_links_resolve(page):
         assert linked.exists(), f"{by_name(page)} links to {target}"
         if anchor:
             assert anchor in anchors(linked), f"{by_name(page)} links to {target}"
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=by_name)
+def test_files_that_are_named_exist(text):
+    named = re.findall(
+        r"(?<![\w/.$])(?:kmc_oxy|cython_ext|docs|inputs|scripts|tests)/[\w*./-]*\w",
+        text.read_text(encoding="utf-8"),
+    )
+    assert [name for name in named if not any(ROOT.glob(name))] == []
+
+
+def command_lines():
+    """Arguments of every `kmc-oxy` command in the code of a page or the comments of an input."""
+    for text in TEXTS:
+        if text.suffix == ".sh":  # shell variables; tests/mpi runs these
+            continue
+        for number, line in enumerate(text.read_text(encoding="utf-8").splitlines(), 1):
+            found = re.match(r"(?:#? {4}|\$ )(?:[^`#]*[ /])?(?:kmc-oxy|-m kmc_oxy) (\w.*)", line)
+            if found:
+                yield pytest.param(found[1], id=f"{by_name(text)}:{number}")
+
+
+@pytest.mark.parametrize("line", list(command_lines()))
+def test_commands_are_accepted(line):
+    """By the parser of the command line: no command or option that there is not."""
+    build_parser().parse_args(shlex.split(line, comments=True))
+
+
+def test_there_are_commands_to_check():
+    assert len(list(command_lines())) > 40
 
 
 @pytest.mark.parametrize("code", list(blocks("python")))

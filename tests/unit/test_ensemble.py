@@ -13,10 +13,11 @@ from kmc_oxy.ensemble import CHECK_FACTOR, CHECKED_MEMBERS, Plan, Task, run_seri
 from kmc_oxy.estimate import estimate
 from kmc_oxy.output_file import open_output
 from kmc_oxy.protocol import ProtocolError
+from kmc_oxy.safe_files import StoreError
 from kmc_oxy.signals import Interrupted, StopRequest
 from kmc_oxy.simulation import Simulation
 from kmc_oxy.store import begin_or_resume
-from kmc_oxy.workdir import StoreError, WorkFolder
+from kmc_oxy.workdir import WorkFolder
 
 TEXT = """
 name: a test

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from kmc_oxy import cli
-from kmc_oxy.export import FORMATS, Selection, export
+from kmc_oxy.export import FORMATS, export
 from kmc_oxy.lattice import Lattice
 from kmc_oxy.output_file import open_output
 from kmc_oxy.safe_files import StoreError
+from kmc_oxy.selection import Selection
 from kmc_oxy.update_curve import read_trains
 
 # Two lattices and two lengths of the protocol, so that a point can be taken for another.

@@ -1,15 +1,13 @@
 import numpy as np
 import pytest
+import whole_runs
 from matplotlib.image import imread
 
-from kmc_oxy import inputs
-from kmc_oxy.assembly import assemble
-from kmc_oxy.ensemble import Plan, run_serial
-from kmc_oxy.figures import MAX_SERIES, draw, plot
+from kmc_oxy.figure_style import MAX_SERIES
+from kmc_oxy.figures import draw, plot
 from kmc_oxy.legs import legs
 from kmc_oxy.output_file import open_output
 from kmc_oxy.safe_files import StoreError
-from kmc_oxy.store import begin_or_resume
 
 DEVICE = "device: {lattice: {nx: 5, ny: 5}}\nengine: {tolerance: 0.2}\n"
 TRAIN = "{train: {voltage: %s, duration: 1 ms, count: 10}}"
@@ -25,12 +23,8 @@ ensemble: {{members: 2, seed: 1}}
 """
 
 
-def compute(tmp_path, text):
-    plan = Plan(inputs.loads(DEVICE + text))
-    work = begin_or_resume(tmp_path / "out.h5", plan.identity)
-    run_serial(plan, work)
-    assemble(plan, work)
-    return tmp_path / "out.h5"
+def compute(folder, text):
+    return whole_runs.compute(folder, DEVICE + text)
 
 
 @pytest.fixture(scope="module")

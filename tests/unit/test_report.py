@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from whole_runs import compute
 
 from kmc_oxy import inputs
 from kmc_oxy.analysis import ensemble_mean
-from kmc_oxy.assembly import assemble
 from kmc_oxy.cli import main
 from kmc_oxy.device import CrossPoint
-from kmc_oxy.ensemble import Plan, run_serial
 from kmc_oxy.experiments import EXPERIMENTS, PROTOCOLS, fingerprint, recognise
 from kmc_oxy.figures import panels, siemens_text
 from kmc_oxy.lattice import Lattice
@@ -25,7 +24,6 @@ from kmc_oxy.progress import count_text
 from kmc_oxy.report import page
 from kmc_oxy.report_tables import leg_table
 from kmc_oxy.snapshots import snapshots
-from kmc_oxy.store import begin_or_resume
 from kmc_oxy.summary import NOTHING, keys, sentence
 
 INPUTS = Path(__file__).parents[2] / "inputs"
@@ -39,14 +37,6 @@ protocol:
   - relax: {duration: 10 s, points_per_decade: 3}
 ensemble: {members: 3, seed: 7}
 """
-
-
-def compute(folder, text, overrides=()):
-    plan = Plan(inputs.loads(text, overrides))
-    work = begin_or_resume(folder / "out.h5", plan.identity)
-    run_serial(plan, work)
-    assemble(plan, work)
-    return folder / "out.h5"
 
 
 @pytest.fixture(scope="module")

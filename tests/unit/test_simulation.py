@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from kmc_oxy.observables import OBSERVABLES, observables
 from kmc_oxy.protocol import flatten
+from kmc_oxy.safe_files import read_tree, write_tree
 from kmc_oxy.schema import Input
-from kmc_oxy.simulation import OBSERVABLES, Simulation, observables
-from kmc_oxy.workdir import read_tree, write_tree
+from kmc_oxy.simulation import Simulation
 
 PROTOCOL = [
     {"pulse": {"voltage": 4, "duration": "10 ms"}},
@@ -27,6 +28,14 @@ def build(given, *, point=0, member=0, seed=5, tolerance=0.1):
         member=member,
         seed=seed,
         tolerance=tolerance,
+    )
+
+
+def taken_up(given, state, tolerance=0.1):
+    """What `build` makes, going on from a state."""
+    schedule = flatten(given.protocol)
+    return Simulation.from_state(
+        given, schedule, state, point=0, member=0, seed=5, tolerance=tolerance
     )
 
 
@@ -103,15 +112,7 @@ def test_interrupted_anywhere_it_goes_on_bit_for_bit(calls, tolerance, tmp_path)
         path = tmp_path / "state.npz"
         with open(path, "wb") as file:
             write_tree(file, simulation.state_dict())
-        simulation = Simulation.from_state(
-            given,
-            flatten(given.protocol),
-            read_tree(path),
-            point=0,
-            member=0,
-            seed=5,
-            tolerance=tolerance,
-        )
+        simulation = taken_up(given, read_tree(path), tolerance)
         restarts += 1
     assert restarts >= (2 if calls <= 3 else 1)
     assert_same(simulation.record, whole)
@@ -127,15 +128,7 @@ def test_interrupted_inside_a_hold(monkeypatch):
     while not simulation.done:
         next(simulation.run(), None)
         inside += simulation.cells[0].engine.pending
-        simulation = Simulation.from_state(
-            given,
-            flatten(given.protocol),
-            simulation.state_dict(),
-            point=0,
-            member=0,
-            seed=5,
-            tolerance=0.1,
-        )
+        simulation = taken_up(given, simulation.state_dict())
     assert inside > 5
     assert_same(simulation.record, whole)
 
@@ -187,15 +180,7 @@ def test_an_interrupted_array_goes_on_bit_for_bit():
     simulation = build(given)
     while not simulation.done:
         next(simulation.run(), None)
-        simulation = Simulation.from_state(
-            given,
-            flatten(given.protocol),
-            simulation.state_dict(),
-            point=0,
-            member=0,
-            seed=5,
-            tolerance=0.1,
-        )
+        simulation = taken_up(given, simulation.state_dict())
     assert_same(simulation.record, whole)
 
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kmc_oxy.conductance import FilamentNetwork, NetworkParameters
+from kmc_oxy.conductance import FilamentNetwork
 from kmc_oxy.lattice import Lattice
+from kmc_oxy.network_parameters import NetworkParameters
 from kmc_oxy.spin_valve import SpinParameters, SpinValve, magnetisation_path
 
 CELLS = Lattice(10, 10, 6, 1, 0.835e-9, 5e-9, 1e-9)

@@ -1,8 +1,10 @@
 import errno
+import hashlib
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,11 +12,13 @@ import pytest
 import xarray
 
 from kmc_oxy import store, workdir
+from kmc_oxy._version import UNKNOWN_SOURCE
 from kmc_oxy.output_file import Dataset, final_file, open_output
 from kmc_oxy.safe_files import StoreError
 from kmc_oxy.store import Identity, begin_or_resume
 from kmc_oxy.workdir import WorkFolder
 
+SOURCES = Path(__file__).parents[2] / "cython_ext"
 SHAPE = {"point": 2, "member": 3, "row": 1, "column": 1, "reading": 4}
 
 
@@ -139,10 +143,55 @@ def test_another_version_does_not_go_on(output, monkeypatch):
         begin_or_resume(output, identity())
 
 
-def test_a_complete_result_is_complete_for_a_newer_version(output, monkeypatch):
+def test_another_kernel_of_the_same_version_does_not_go_on(output, monkeypatch):
+    """Compiled from another source it may draw other random numbers."""
+    began_with = store.KERNEL_SOURCE
+    work = begin_or_resume(output, identity())
+    work.save_task(0, {"x": 1})
+    work.release()
+    monkeypatch.setattr(store, "KERNEL_SOURCE", "other")
+    with pytest.raises(StoreError, match=rf"source {began_with}, this is other.*--fresh"):
+        begin_or_resume(output, identity())
+    monkeypatch.setattr(store, "KERNEL_SOURCE", began_with)
+    work = begin_or_resume(output, identity())
+    assert work.finished() == {0}
+    work.release()
+    monkeypatch.setattr(store, "KERNEL_SOURCE", "other")
+    work = begin_or_resume(output, identity(), fresh=True)
+    assert work.manifest().kernel_source == "other" and work.finished() == set()
+    work.release()
+
+
+@pytest.mark.parametrize("what", ["__version__", "KERNEL_SOURCE"])
+def test_a_complete_result_is_complete_for_a_newer_program(output, monkeypatch, what):
     complete(output)
-    monkeypatch.setattr(store, "__version__", "9.9")
+    monkeypatch.setattr(store, what, "9.9")
     assert begin_or_resume(output, identity()) is None
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_the_final_file_tells_the_source_of_its_kernel(output, said):
+    complete(output)
+    with h5py.File(output, "r+") as file:
+        versions = json.loads(file.attrs["versions"])
+        if not said:  # as the first files were written
+            del versions["kernel source"]
+            file.attrs["versions"] = json.dumps(versions)
+    with open_output(output) as file:
+        found = file.manifest().kernel_source
+    assert found == (store.KERNEL_SOURCE if said else UNKNOWN_SOURCE)
+
+
+def test_the_kernel_says_what_it_was_compiled_from():
+    """A digest of cython_ext; fails where the extensions are older than their source."""
+    sources = sorted(SOURCES.glob("*.p[yx][xd]"))
+    if not sources or store.KERNEL_SOURCE == UNKNOWN_SOURCE:
+        pytest.skip("no sources here, or extensions that setup.py did not make")
+    assert {path.suffix for path in sources} == {".pyx", ".pxd"}
+    digest = hashlib.sha256()
+    for path in sources:
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+    assert digest.hexdigest().startswith(store.KERNEL_SOURCE)
 
 
 def test_killed_between_the_rename_and_the_removal(output):

@@ -1,5 +1,6 @@
 import errno
 import io
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 from kmc_oxy import workdir
-from kmc_oxy.workdir import Manifest, StoreError, WorkFolder, read_tree, write_tree
+from kmc_oxy._version import UNKNOWN_SOURCE
+from kmc_oxy.safe_files import StoreError, explained, read_tree, write_tree
+from kmc_oxy.workdir import Manifest, WorkFolder
 
 
 def manifest(**changes):
@@ -22,6 +25,7 @@ def manifest(**changes):
         "kmc_oxy_version": "1",
         "created": "2026-01-01T00:00:00+00:00",
         "run_id": "x",
+        "kernel_source": "k",
     }
     return Manifest(**{**values, **changes})
 
@@ -191,6 +195,18 @@ def test_manifest_round_trip_and_damage(work):
         work.manifest()
 
 
+def test_a_manifest_that_says_nothing_of_the_kernel(work):
+    """As the first runs wrote it; anything else that is missing is damage."""
+    content = json.loads(work.manifest_path.read_text())
+    del content["kernel_source"]
+    work.manifest_path.write_text(json.dumps(content))
+    assert work.manifest() == manifest(kernel_source=UNKNOWN_SOURCE)
+    del content["run_id"]
+    work.manifest_path.write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=r"damaged.*--fresh"):
+        work.manifest()
+
+
 def test_a_place_that_cannot_be_written(tmp_path):
     blocker = tmp_path / "file"
     blocker.write_text("")
@@ -209,5 +225,5 @@ def test_a_place_that_cannot_be_written(tmp_path):
     ],
 )
 def test_system_errors_are_explained(code, advice):
-    with pytest.raises(StoreError, match=advice), workdir.explained("write x"):
+    with pytest.raises(StoreError, match=advice), explained("write x"):
         raise OSError(code, os.strerror(code))

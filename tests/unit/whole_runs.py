@@ -1,0 +1,15 @@
+"""Whole runs in this process, for tests of what is made of a finished file."""
+
+from kmc_oxy import inputs
+from kmc_oxy.assembly import assemble
+from kmc_oxy.ensemble import Plan, run_serial
+from kmc_oxy.store import begin_or_resume
+
+
+def compute(folder, text, overrides=()):
+    """Run an input given as text; the final file ``out.h5`` in `folder`."""
+    plan = Plan(inputs.loads(text, overrides))
+    work = begin_or_resume(folder / "out.h5", plan.identity)
+    run_serial(plan, work)
+    assemble(plan, work)
+    return folder / "out.h5"
