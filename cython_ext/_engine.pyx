@@ -55,7 +55,7 @@ cdef extern from *:
     {
         void *memory = NULL;
         size_t large = (size_t)1 << 21;
-        if (bytes > large / 4)
+        if (bytes > large / 2)  /* at most half of it is spare */
             bytes = (bytes + large - 1) & ~(large - 1);
         if (posix_memalign(&memory, bytes < large ? 64 : large, bytes ? bytes : 64))
             return NULL;
@@ -897,10 +897,11 @@ cdef inline void look_ahead(State *s, int path, int reach) noexcept nogil:
     """
     cdef int next = s.block.next, k
     cdef Events *events = &s.events
-    cdef const uint64_t *word = s.block.word + 3 * (next + ENTRY)
+    cdef const uint64_t *word
     cdef Glimpse *it = &s.coming[(next + ENTRY) & (RING - 1)]
     it.site = it.target = it.index = -1
     if next + ENTRY < BLOCK:
+        word = s.block.word + 3 * (next + ENTRY)
         it.group = events_draw(events, word[0])
         it.index = kmc_below(events.count[it.group], word[1])
         prefetch(events.member[it.group] + it.index)
