@@ -185,7 +185,10 @@ cdef struct Top:                # the largest of some weights, zero where none e
 cdef struct View:               # what a site has to offer to those that look at it
     Top out                     # ways out to empty neighbours
     Top back                    # ways in from occupied neighbours
-    uint8_t capped              # degree 6: bit k: the bond at slot k is capped
+    # Degree 6 only:
+    uint8_t capped              # bit k: the bond at slot k is capped
+    uint8_t surveyed            # window in which all of this, and Site.heeds, were found
+    uint8_t ripe                # window in which that was done for all that bears on this site
 
 
 cdef inline uint64_t cap_slots(const int16_t *logs, int gamma, int chunks) noexcept nogil:

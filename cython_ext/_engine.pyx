@@ -386,6 +386,7 @@ cdef struct State:
     #                             once all rates have been made anew
     int32_t *far                # oxygens on which a hop bears from a distance
     int n_far
+    uint8_t window              # number of the window, from 1 on; see View
     Glimpse coming[RING]        # by trial
 
 
@@ -452,6 +453,11 @@ cdef inline uint64_t capped_of(const State *s, int64_t x, int path) noexcept nog
     return cap_slots(logs_of(s, x, s.chunks), s.cap.gamma, s.chunks)
 
 
+cdef inline bint is_capped(const State *s, int64_t x, int path) noexcept nogil:
+    """Whether any bond of x is capped, surveyed or not."""
+    return cap_slots(logs_of(s, x, chunks_of(s, path)), s.cap.gamma, chunks_of(s, path)) != 0
+
+
 cdef inline uint64_t heeds_of(const State *s, int64_t x, int path) noexcept nogil:
     """Bit k: the bond at slot k is capped or a hop over it weighs more than Gamma.
 
@@ -466,25 +472,71 @@ cdef inline uint64_t heeds_of(const State *s, int64_t x, int path) noexcept nogi
             | capped_of(s, x, path))
 
 
+cdef inline void show(
+    State *s, int64_t x, const row_t *out, const row_t *back, int path
+) noexcept nogil:
+    """What site x offers to those that look at it, from the weights of its hops."""
+    cdef int chunks = chunks_of(s, path)
+    cdef uint64_t blocked = blocked_of(s, x, path)
+    cap_top(out, ~blocked, chunks, &s.view[x].out)
+    cap_top(back, blocked, chunks, &s.view[x].back)
+
+
+cdef inline void look_anew(State *s, int64_t x, int path) noexcept nogil:
+    """A neighbour of x has come or gone: what x offers now."""
+    cdef int chunks = chunks_of(s, path)
+    cdef row_t out[MOST_CHUNKS]
+    cdef row_t back[MOST_CHUNKS]
+    cap_site(logs_of(s, x, chunks), s.cap.gamma, chunks, out, back)
+    show(s, x, out, back, path)
+
+
 cdef inline void survey(State *s, int64_t x, int path) noexcept nogil:
     """What Gamma and the table make of site x: which bonds are capped, and what it offers."""
     cdef int chunks = chunks_of(s, path)
-    cdef const int16_t *logs = logs_of(s, x, chunks)
+    cdef const int16_t *logs
     cdef row_t out[MOST_CHUNKS]
     cdef row_t back[MOST_CHUNKS]
     cdef View *view = &s.view[x]
-    cdef uint64_t blocked = blocked_of(s, x, path)
+    if not is_lattice(path):
+        look_anew(s, x, path)
+        return
+    if view.surveyed == s.window:
+        return
+    view.surveyed = s.window
+    logs = logs_of(s, x, chunks)
     # Most bonds are frozen for long: their sites offer nothing, now as in the window before.
-    if is_lattice(path) and not s.site[x].heeds and cap_none(logs, s.cap.gamma, chunks):
+    if not s.site[x].heeds and cap_none(logs, s.cap.gamma, chunks):
         return
     cap_site(logs, s.cap.gamma, chunks, out, back)
-    cap_top(out, ~blocked, chunks, &view.out)
-    cap_top(back, blocked, chunks, &view.back)
-    if is_lattice(path):
-        view.capped = <uint8_t>cap_slots(logs, s.cap.gamma, chunks)
-        view.out.relevant = <uint8_t>cap_relevant(out, chunks)
-        view.back.relevant = <uint8_t>cap_relevant(back, chunks)
-        s.site[x].heeds = view.capped | view.out.relevant | view.back.relevant
+    show(s, x, out, back, path)
+    view.capped = <uint8_t>cap_slots(logs, s.cap.gamma, chunks)
+    view.out.relevant = <uint8_t>cap_relevant(out, chunks)
+    view.back.relevant = <uint8_t>cap_relevant(back, chunks)
+    s.site[x].heeds = view.capped | view.out.relevant | view.back.relevant
+
+
+cdef inline void ripen(State *s, int64_t x, int path, int reach) noexcept nogil:
+    """On a lattice: survey, once a window, all sites that a hop from or to x has to do with.
+
+    An oxygen with a capped bond stands on a ripe site, so that its rates can be found at any time.
+    """
+    cdef uint64_t heeds, beyond
+    cdef int64_t y
+    if not is_lattice(path) or s.view[x].ripe == s.window:
+        return
+    s.view[x].ripe = s.window
+    survey(s, x, path)
+    heeds = heeds_of(s, x, path)
+    while heeds:
+        y = neighbour_of(s, x, kmc_low_bit(heeds), path)
+        heeds &= heeds - 1
+        survey(s, y, path)
+        if reach == 2:
+            beyond = capped_of(s, y, path)
+            while beyond:
+                survey(s, neighbour_of(s, y, kmc_low_bit(beyond), path), path)
+                beyond &= beyond - 1
 
 
 cdef inline double scaled(const State *s, double rate, int over) noexcept nogil:
@@ -680,6 +732,7 @@ cdef inline void arrive(State *s, int64_t x, int path, int reach) noexcept nogil
         return
     for k in range(slots_of(path)):
         s.effective[x * slots_of(path) + k] = s.rate[x * slots_of(path) + k]
+    ripen(s, x, path, reach)
     judge_all(s, x, path, reach)
 
 
@@ -688,17 +741,6 @@ cdef struct Hop:                # the two ends of a hop: the site that is left a
     int slot[2]                 # of each in the other's row
     uint64_t bears[2]           # bit k: the hop bears on what competes at the neighbour at slot k
     View before[2][MAX_DEGREE]  # what that neighbour offered
-
-
-cdef inline void look_anew(State *s, int64_t x, int path) noexcept nogil:
-    """A neighbour of x has come or gone: what x offers now."""
-    cdef int chunks = chunks_of(s, path)
-    cdef row_t out[MOST_CHUNKS]
-    cdef row_t back[MOST_CHUNKS]
-    cdef uint64_t blocked = blocked_of(s, x, path)
-    cap_site(logs_of(s, x, chunks), s.cap.gamma, chunks, out, back)
-    cap_top(out, ~blocked, chunks, &s.view[x].out)
-    cap_top(back, blocked, chunks, &s.view[x].back)
 
 
 cdef inline void tell_neighbours(State *s, Hop *hop, int end, int path, int reach) noexcept nogil:
@@ -830,6 +872,9 @@ cdef inline void make_hop(State *s, int64_t i, int k, int path, int reach) noexc
     hop.site[1] = neighbour_of(s, i, k, path)
     hop.slot[0] = k
     hop.slot[1] = reverse_of(s, i, k, path)
+    if reach:
+        ripen(s, hop.site[0], path, reach)
+        ripen(s, hop.site[1], path, reach)
     events_remove(&s.events, <int32_t>i)
     s.site[i].group = EMPTY
     s.site[hop.site[1]].group = UNLISTED
@@ -1079,9 +1124,7 @@ cdef class Kernel:
             for x in range(s.n_sites if s.few_rows else 0):
                 s.links[x].row = table.row[x]
         self._clear(table.offset, 0)
-        if self.reach:
-            for x in range(s.n_sites + 1):
-                survey(s, x, s.path)
+        self._new_window()
         for x in range(s.n_sites):
             if occupied_at(s, x):
                 arrive(s, x, s.path, self.reach)
@@ -1093,14 +1136,29 @@ cdef class Kernel:
         cdef State *s = &self.s
         cdef int64_t x
         s.cap.gamma = gamma
+        self._new_window()
         with nogil:
-            for x in range(s.n_sites + 1):
-                survey(s, x, s.path)
             for x in range(s.n_sites):
-                if occupied_at(s, x) and capped_of(s, x, s.path):
+                if occupied_at(s, x) and is_capped(s, x, s.path):
+                    ripen(s, x, s.path, self.reach)
                     judge_all(s, x, s.path, self.reach)
                     list_anew(s, x, s.path)
         self._settle()
+
+    cdef void _new_window(self) noexcept:
+        """What was found of any site is out of date."""
+        cdef State *s = &self.s
+        cdef int64_t x
+        if not self.reach:
+            return
+        s.window += 1
+        if not s.window:
+            for x in range(s.n_sites):
+                s.view[x].surveyed = s.view[x].ripe = 0
+            s.window = 1
+        if not is_lattice(s.path):
+            for x in range(s.n_sites):
+                survey(s, x, s.path)
 
     cdef void _clear(self, int offset, int anchor) noexcept:
         cdef Events *events = &self.s.events
