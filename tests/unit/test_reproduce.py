@@ -77,20 +77,30 @@ def met(verdicts, part):
     return all(found)
 
 
-def test_all_experiments_share_one_device():
-    device = None
+def device_of(path):
+    """Resolved device, conductance and spin, but for the temperature, which is the experiment's."""
+    shared = load(path).model.model_dump(include={"device", "conductance", "spin"})
+    shared["device"].pop("temperature")
+    return shared
+
+
+@pytest.mark.parametrize("path", sorted(INPUTS.glob("fig*.yaml")), ids=lambda path: path.stem)
+def test_figures_have_the_calibrated_device(path):
+    assert device_of(path) == device_of(INPUTS / "calibrated.yaml")
+    assert device_of(path) != device_of(INPUTS / "quickstart.yaml")
+
+
+def test_every_experiment_is_one_of_the_figures_and_no_scan_changes_the_device():
     for experiment in (*EXPERIMENTS, SWEEP):
         model = load(INPUTS / f"{experiment.name}.yaml").model
-        shared = model.model_dump(
-            include={"device": True, "conductance": True, "spin": True, "engine": True}
-        )
-        # The temperature is the experiment's.
-        shared["device"].pop("temperature")
-        device = device or shared
-        assert shared == device
-        default = Input(protocol=[{"read": {}}]).model_dump(include={"device", "conductance"})
-        default["device"].pop("temperature")
-        assert {key: shared[key] for key in default} == default
+        assert experiment.name.startswith("fig")
+        keys = {key for key in model.scan if not key.startswith("protocol.")}
+        assert keys <= {"device.temperature"}
+
+
+def test_all_experiments_have_one_engine():
+    engines = [load(INPUTS / f"{each.name}.yaml").model.engine for each in (*EXPERIMENTS, SWEEP)]
+    assert all(engine == engines[0] for engine in engines)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.id)
@@ -117,9 +127,7 @@ def test_figure_4d_lasts_as_long_as_the_published_one():
 
 
 def test_logarithmic_potentiation_is_met():
-    file = trains(
-        [lambda n, k=k: 1 + 0.05 * k * np.log(n) for k in (2, 3)], first=0.98, noise=1e-4
-    )
+    file = trains([lambda n, k=k: 1 + 0.05 * k * np.log(n) for k in (2, 3)], first=0.98, noise=1e-4)
     verdicts = criteria.potentiation(file)
     assert all(verdict.met is not False for verdict in verdicts)
     assert [verdict.met for verdict in verdicts].count(None) == 2
