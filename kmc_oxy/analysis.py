@@ -259,16 +259,8 @@ def fit(number: ArrayLike, values: ArrayLike, law: str) -> Fit:
         raise ValueError("The data must be finite, with pulse numbers from 1 on.")
     # Conductances are tiny numbers: bring them to order one for the optimiser.
     scale = float(np.max(np.abs(y))) or 1.0
-    target = y / scale
-
-    def linear(free: Array) -> tuple[Array, Array]:
-        design = np.column_stack(model.columns(x, free))
-        solution = np.asarray(np.linalg.lstsq(design, target, rcond=None)[0], np.float64)
-        return solution, design @ solution - target
-
+    solution, best, residuals = solve(model, x, y / scale)
     bounds = model.bounds(float(x.max()))
-    best = _search(linear, model.starts(float(x.max())), bounds)
-    solution, residuals = linear(best)
     squares = above_rounding(float(residuals @ residuals), len(x))
     found = dict(zip(model.linear, (solution * scale).tolist(), strict=True))
     found |= dict(zip(model.nonlinear, best.tolist(), strict=True))
@@ -308,6 +300,40 @@ def corrected_akaike(squares: float, count: int, parameters: int) -> float:
         + 2 * parameters
         + 2 * parameters * (parameters + 1) / (count - parameters - 1)
     )
+
+
+def solve(
+    law: Law, number: Array, target: Array, transform: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """Parameters of least squares of a law, the linear ones being eliminated.
+
+    Parameters
+    ----------
+    law : Law
+    number : ndarray, shape (n,)
+        Pulse numbers.
+    target : ndarray, shape (m,)
+        Of order one.
+    transform : ndarray, shape (m, n), optional
+        What makes the target of the law's values at the pulse numbers; none: it is they.
+
+    Returns
+    -------
+    ndarray, ndarray, ndarray
+        Linear parameters, nonlinear ones, residuals.
+    """
+
+    def linear(free: Array) -> tuple[Array, Array]:
+        design = np.column_stack(law.columns(number, free))
+        if transform is not None:
+            design = transform @ design
+        found = np.asarray(np.linalg.lstsq(design, target, rcond=None)[0], np.float64)
+        return found, design @ found - target
+
+    largest = float(number.max())
+    best = _search(linear, law.starts(largest), law.bounds(largest))
+    solution, residuals = linear(best)
+    return solution, best, residuals
 
 
 def _search(

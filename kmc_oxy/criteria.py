@@ -2,7 +2,7 @@
 
 Every quantity but one is measured on each member by itself and then averaged, with Student's
 95 % interval; ratios that spread over decades are averaged as logarithms. The exception is the
-form of a law, which is judged on the members' sum, with a jackknife interval. Where a criterion
+form of a law, which is judged on the mean of the members and their covariance. Where a criterion
 is a range, the mean decides, and the interval says how safe the verdict is; where it is a sign
 or "beats", the whole interval has to lie on the right side. Of several trains or pulses that
 have to meet one criterion the worst is shown.
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis import fit
+from kmc_oxy.forms import compare
 from kmc_oxy.legs import Leg, legs
 from kmc_oxy.output_file import OutputFile
 from kmc_oxy.verdicts import Estimate, Verdict
@@ -124,19 +125,10 @@ def _trains(
             "no saturation", slowest, slowest.value > 0,
         )
     )  # fmt: skip
-    after = number >= 1
-    forms = [(_preference(number[after], g[:, after], "exponential"), name)
-             for g, name in zip(values, names, strict=True)]  # fmt: skip
-    (worst, by_patch), name = min(forms, key=lambda item: item[0][0].value)
-    found += [
-        Verdict(
-            row, f"AICc of an exponential minus that of log N, {len(values[0])} patches in "
-            f"parallel, least of the trains ({name})", "log N", worst, worst.positive,
-        ),
-        Verdict(row, "the same for single patches", "log N", by_patch, None),
-        _stretched(row, min((_preference(number[after], g[:, after], "stretched")[0]
-                             for g in values), key=lambda gain: gain.value)),
-    ]  # fmt: skip
+    after = [g[:, number >= 1] for g in values]
+    name = f"an exponential, {len(values[0])} patches in parallel, least of the trains"
+    found += _form(row, name, after, "exponential")
+    found.append(_stretched(row, after))
     return found
 
 
@@ -183,13 +175,8 @@ def long_train(file: OutputFile) -> list[Verdict]:
     number, values = leg.pulse[1:], leg.values(file, "conductance")[:, 1:]
     found = []
     for law in ("exponential", "power"):
-        gain, by_patch = _preference(number, values, law)
-        found += [
-            Verdict("4c", f"AICc of the {law} law minus that of log N, {len(values)} patches in "
-                    "parallel", "log N", gain, gain.positive),
-            Verdict("4c", "the same for single patches", "log N", by_patch, None),
-        ]  # fmt: skip
-    found.append(_stretched("4c", _preference(number, values, "stretched")[0]))
+        found += _form("4c", f"the {law} law, {len(values)} patches in parallel", [values], law)
+    found.append(_stretched("4c", [values]))
     change = Estimate.of(100 * (values[:, -1] / values[:, 0] - 1))
     found.append(
         Verdict("4c", f"change from the first to pulse {number[-1]} (%)", "falls", change, None)
@@ -206,13 +193,9 @@ def experiments(file: OutputFile) -> list[Verdict]:
         Verdict("4d", "slope of the reset state (% a decade of the number of experiments)",
                 "falls", slope, slope.negative)
     ]  # fmt: skip
-    gain, by_patch = _preference(number, values, "exponential")
-    found += [
-        Verdict("4d", f"AICc of an exponential minus that of log N, {len(values)} patches in "
-                "parallel", "log N", gain, gain.positive),
-        Verdict("4d", "the same for single patches", "log N", by_patch, None),
-        _stretched("4d", _preference(number, values, "stretched")[0]),
-    ]  # fmt: skip
+    name = f"an exponential, {len(values)} patches in parallel"
+    found += _form("4d", name, [values], "exponential")
+    found.append(_stretched("4d", [values]))
     return found
 
 
@@ -324,33 +307,48 @@ def _slope(x: NDArray, y: Array) -> Array:
     return found
 
 
-def _aicc_gain(number: NDArray, values: Array, rival: str) -> float:
-    """AICc of the rival law minus that of log N: positive where log N is the better one."""
-    return float(fit(number, values, rival).aicc - fit(number, values, "log").aicc)
+def _form(row: str, name: str, series: Sequence[Array], rival: str) -> list[Verdict]:
+    """How much log N is preferred to the rival, in the series where it is so least.
 
-
-def _preference(number: NDArray, values: Array, rival: str) -> tuple[Estimate, Estimate]:
-    """How much log N is preferred to the rival: for all patches in parallel, and for single ones.
-
-    A junction is many patches, so what was measured is their sum; the interval is the
-    jackknife's, from leaving out one member at a time.
+    What is judged takes the members as the independent observations (`forms`); what takes the
+    pulses of their sum as that, and so overstates itself, is reported beside it.
     """
+    worst = min((compare(g, rival) for g in series), key=lambda found: found.preference.value)
+    independent = min((_aicc_gain(g, rival) for g in series), key=lambda gain: gain.value)
+    return [
+        Verdict(row, f"AIC minus that of log N, of {name}", "log N", worst.preference,
+                worst.preference.positive),
+        Verdict(row, "chi-square a degree of freedom of log N there", "about 1",
+                _single(worst.misfit), None),
+        Verdict(row, "the same of that rival", "", _single(worst.rival_misfit), None),
+        Verdict(row, f"AICc minus that of log N, pulses taken as independent, of {name}", "",
+                independent, None),
+    ]  # fmt: skip
+
+
+def _aicc_gain(values: Array, rival: str) -> Estimate:
+    """AICc of the rival law minus that of log N, of the members' sum, with jackknife interval."""
     whole, members = values.sum(axis=0), len(values)
-    gain = _aicc_gain(number, whole, rival)
-    without = [_aicc_gain(number, whole - member, rival) for member in values]
-    spread = Estimate.of(members * gain - (members - 1) * np.array(without))
+    number = np.arange(1.0, whole.size + 1)
+
+    def gain(sums: Array) -> float:
+        return float(fit(number, sums, rival).aicc - fit(number, sums, "log").aicc)
+
+    together = gain(whole)
+    without = [gain(whole - member) for member in values]
+    spread = Estimate.of(members * together - (members - 1) * np.array(without))
     half = (spread.high - spread.low) / 2
-    together = Estimate(gain, gain - half, gain + half)
-    return together, Estimate.of(_aicc_gain(number, member, rival) for member in values)
+    return Estimate(together, together - half, together + half)
 
 
-def _stretched(row: str, gain: Estimate) -> Verdict:
+def _stretched(row: str, series: Sequence[Array]) -> Verdict:
     """The rival with one parameter more, which holds the exponential and, nearly, the logarithm.
 
     No published finding is against it, so it is reported and not judged.
     """
     quantity = "AICc of a stretched exponential minus that of log N, least of all"
-    return Verdict(row, quantity, "", gain, None)
+    gains = (_aicc_gain(g, "stretched") for g in series)
+    return Verdict(row, quantity, "", min(gains, key=lambda gain: gain.value), None)
 
 
 def _single(value: float) -> Estimate:

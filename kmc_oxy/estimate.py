@@ -7,22 +7,33 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kmc_oxy.device import CrossPoint
 from kmc_oxy.ensemble import CHECK_FACTOR, Plan, Task
 from kmc_oxy.schedule import Hold
-from kmc_oxy.schema import Input
 
 #: Points of a scan that are looked at; the others are taken to be like them.
 SAMPLED_POINTS = 8
 #: Memory of landscape, rate tables and kernel per site, and of the program itself.
 BYTES_PER_SITE = 550
 BASE_BYTES = 85e6
-#: Relative costs of points are taken from a device of at most this many columns each way.
+#: Relative costs of points are taken from a patch of at most this many columns each way.
 SMALL_DEVICE = 8
+#: Trial runs are made on a patch of at most this many: hops are a matter of a few fast bonds, so
+#: that a smaller one scatters by a factor of two.
+TRIAL_RUN_DEVICE = 14
+#: Trials that the trial runs of an estimate may take together: some seconds.
+TRIAL_RUN_TRIALS = 3_000_000
+#: How often a trial run goes through the same spell; further ones are taken to be like the last.
+TRIAL_RUN_REPEATS = 4
 #: Wall-clock time of a hop, and of a reading for each site; only their ratio matters.
 HOP_S = 3e-7
 READING_S = 1e-6
+
+
+#: Voltage (V), and times since the edge (s) between which it is resolved.
+Spell = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,10 @@ class Cost:
     duration_s : float
         Physical time of one task, at the first point.
     hops : float
-        Expected number, all tasks together: within a factor of about 5 in capped mode, of 30 in
-        exact mode, since where the oxygens will be is not known yet.
+        Expected number, all tasks together: within a factor of about 4 in capped mode, where the
+        scatter is between devices, and each cell of an array is taken to get every pulse. Where a
+        trial run would take too long, above all in exact mode, where the oxygens will be is not
+        known: within a factor of about 30.
     memory_bytes : float
         Of one process; rough.
     """
@@ -59,7 +72,7 @@ class Cost:
 
 
 def estimate(plan: Plan) -> Cost:
-    """Estimate the cost of a plan from the first device, as it is before anything happens.
+    """Estimate the cost of a plan from trial runs on a small patch of the first device.
 
     Parameters
     ----------
@@ -74,7 +87,8 @@ def estimate(plan: Plan) -> Cost:
     sampled = np.unique(
         np.linspace(0, plan.n_points - 1, min(plan.n_points, SAMPLED_POINTS)).astype(int)
     )
-    hops = float(np.mean([_hops_of_a_cell(plan, int(point)) for point in sampled]))
+    trials = TRIAL_RUN_TRIALS // len(sampled)
+    hops = float(np.mean([_hops_of_a_trial_run(plan, int(point), trials) for point in sampled]))
     device = CrossPoint.build(inputs, 0, 0, 0, plan.base.ensemble.seed or 0)
     layers = device.lattice.n_layers
     record_bytes = 8.0 * cells * len(schedule.readings) * (5 + layers)
@@ -93,21 +107,23 @@ def estimate(plan: Plan) -> Cost:
 
 
 def relative_cost(plan: Plan, point: int) -> float:
-    """Rough wall-clock time (s) of a task at a point, good enough to tell long from short."""
+    """Rough wall-clock time (s) of a task at a point, good enough to tell long from short.
+
+    Without a trial run, since there may be thousands of points.
+    """
     if plan.n_points == 1:
         return 1.0
-    inputs = plan.point(point)
-    lattice = inputs.device.lattice
-    small = lattice.model_copy(
-        update={"nx": min(lattice.nx, SMALL_DEVICE), "ny": min(lattice.ny, SMALL_DEVICE)}
+    device, share = _small_patch(plan, point, SMALL_DEVICE)
+    tolerance = plan.tolerance(plan.task(point, 0))
+    kinds = Counter(_spells(plan.schedule(point).holds))
+    hops = sum(
+        count * expected_hops(device, device.occupied_at_start, *spell, tolerance)
+        for spell, count in kinds.items()
     )
-    device = inputs.device.model_copy(update={"lattice": small})
-    columns = lattice.nx * lattice.ny
-    hops = _hops_of_a_cell(plan, point, inputs.model_copy(update={"device": device}))
-    sites = columns * (lattice.organic_layers + lattice.oxide_layers)
+    inputs = plan.point(point)
     readings = len(plan.schedule(point).readings)
     cells = inputs.crossbar.rows * inputs.crossbar.columns
-    return cells * (hops * columns / (small.nx * small.ny) * HOP_S + readings * sites * READING_S)
+    return cells / share * (hops * HOP_S + readings * device.lattice.n_sites * READING_S)
 
 
 def longest_first(
@@ -133,19 +149,61 @@ def task_cost(costs: Sequence[float], task: Task) -> float:
     return float(costs[task.point]) / (CHECK_FACTOR if task.coarse else 1.0)
 
 
-def _hops_of_a_cell(plan: Plan, point: int, inputs: Input | None = None) -> float:
-    inputs = inputs or plan.point(point)
-    device = CrossPoint.build(inputs, 0, 0, 0, plan.base.ensemble.seed or 0)
+def _small_patch(plan: Plan, point: int, columns: int) -> tuple[CrossPoint, float]:
+    """The first device at a point, cut down to a small patch, and what share of its area that is.
+
+    Its disorder is drawn anew: it is a device of the same kind.
+    """
+    inputs = plan.point(point)
+    lattice = inputs.device.lattice
+    small = lattice.model_copy(
+        update={"nx": min(lattice.nx, columns), "ny": min(lattice.ny, columns)}
+    )
+    device = inputs.device.model_copy(update={"lattice": small})
+    patch = CrossPoint.build(
+        inputs.model_copy(update={"device": device}), 0, 0, 0, plan.base.ensemble.seed or 0
+    )
+    return patch, small.nx * small.ny / (lattice.nx * lattice.ny)
+
+
+def _hops_of_a_trial_run(plan: Plan, point: int, trials: int) -> float:
+    """Hops of one cell at a point, from a run of a small patch through the first of its spells.
+
+    It has to be run: after the first pulses the oxygens sit in the layers at the electrodes, where
+    they hop up to a hundred times less often than at their start. What the budget of trials does
+    not allow is estimated with the oxygens where they have come to.
+    """
+    device, share = _small_patch(plan, point, TRIAL_RUN_DEVICE)
     tolerance = plan.tolerance(plan.task(point, 0))
+    engine = device.engine(point, tolerance)
+    spells = list(_spells(plan.schedule(point).holds))
+    counts = Counter(spells)
+    made: dict[Spell, list[int]] = {}
+    for spell in spells:
+        runs = made.setdefault(spell, [])
+        if len(runs) == TRIAL_RUN_REPEATS:
+            continue
+        voltage_V, start_s, stop_s = spell
+        before = engine.hops
+        engine.set_potential(device.potential_per_volt * voltage_V)
+        engine.begin(stop_s, start_s or None)
+        while engine.pending and engine.trials < trials:
+            engine.step()
+        if engine.pending:
+            break
+        runs.append(engine.hops - before)
     total = 0.0
-    # A train repeats the same few holds: each kind is looked at once.
-    kinds = Counter(_spells(plan.schedule(point).holds))
-    for (voltage_V, start_s, stop_s), count in kinds.items():
-        total += count * expected_hops(device, voltage_V, start_s, stop_s, tolerance)
-    return total
+    for spell, count in counts.items():
+        runs = made.get(spell, [])
+        later = runs[1:] or runs
+        mean = (
+            np.mean(later) if later else expected_hops(device, engine.occupied, *spell, tolerance)
+        )
+        total += sum(runs) + (count - len(runs)) * float(mean)
+    return total / share
 
 
-def _spells(holds: Sequence[Hold]) -> Iterator[tuple[float, float, float]]:
+def _spells(holds: Sequence[Hold]) -> Iterator[Spell]:
     """Voltage, and times since the edge between which it is resolved, of each spell without edge.
 
     In exact mode a spell is resolved from its edge on; the start only matters to the cap.
@@ -162,9 +220,14 @@ def _spells(holds: Sequence[Hold]) -> Iterator[tuple[float, float, float]]:
 
 
 def expected_hops(
-    device: CrossPoint, voltage_V: float, start_s: float, stop_s: float, tolerance: float | None
+    device: CrossPoint,
+    occupied: NDArray[np.bool_],
+    voltage_V: float,
+    start_s: float,
+    stop_s: float,
+    tolerance: float | None,
 ) -> float:
-    """Expected hops of one cell between an edge and `stop_s`, the oxygens being where they start.
+    """Expected hops of one cell between an edge and `stop_s`, the oxygens staying where they are.
 
     An oxygen that goes to and fro over a bond hops 2 k_ij k_ji / (k_ij + k_ji) times a second.
     Under the cap, a bond that is faster than Gamma(t) = C/max(t, t0) hops C/max(t, t0) times
@@ -178,7 +241,6 @@ def expected_hops(
         inputs.oxygen.attempt_frequency,
     )
     first, second = device.landscape.bonds.T
-    occupied = device.occupied_at_start
     possible = occupied[first] != occupied[second]
     oxygen = np.where(occupied[first], first, second)[possible]
     slower = np.minimum(k_ij, k_ji)[possible]

@@ -201,7 +201,7 @@ def cost_table(plan: Plan, cost: Cost) -> str:
         "physical time": f"{duration_text(cost.duration_s)} per member",
         "engine": engine,
         "expected hops": f"about {count_text(cost.hops)} (within a factor of "
-        f"{30 if settings.algorithm == 'exact' else 5})",
+        f"{30 if settings.algorithm == 'exact' else 4})",
         "memory": f"about {count_text(cost.memory_bytes)}B per process",
         "seed": seed,
     }
