@@ -167,9 +167,10 @@ def scan(ledger: Ledger, centre: Point, path: Path) -> None:
                     file.flush()
 
 
-def defaults() -> Point:
-    """The free parameters of the default device."""
-    dumped = Input(protocol=[{"read": {}}]).model_dump(mode="json")
+def point_of(overlay: Mapping[str, object]) -> Point:
+    """The free parameters of the default device, or of one with other sections of the input."""
+    given = {key: overlay[key] for key in ("device", "conductance", "spin") if key in overlay}
+    dumped = Input(**given, protocol=[{"read": {}}]).model_dump(mode="json")
     return {each.key: float(_at(dumped, each.key)) for each in PARAMETERS}
 
 
@@ -208,7 +209,7 @@ def main(
     output : Path
         Folder of evaluations.csv, best.yaml and scan.csv.
     start : Path, optional
-        An overlay to start from; the default device without.
+        An input or overlay whose device to start from; the default device without.
     settings : sequence of str
         ``"a.b=c"`` for all evaluations, e.g. a switch of the model.
     evaluations : int
@@ -224,14 +225,7 @@ def main(
         The best set and its cost.
     """
     output.mkdir(parents=True, exist_ok=True)
-    point = defaults()
-    if start is not None:
-        given = yaml.safe_load(start.read_text(encoding="utf-8"))
-        for each in PARAMETERS:
-            try:
-                point[each.key] = float(_at(given, each.key))
-            except (KeyError, TypeError):
-                continue
+    point = point_of(yaml.safe_load(start.read_text(encoding="utf-8")) if start else {})
     with ProcessPoolExecutor(jobs) as pool:
         ledger = Ledger(output / "evaluations.csv", settings, pool, jobs)
         if scanning:
@@ -245,7 +239,7 @@ def main(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True)
-    parser.add_argument("--start", metavar="YAML", type=Path, help="overlay to start from")
+    parser.add_argument("--start", metavar="YAML", type=Path, help="input with the first set")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[])
     parser.add_argument("--evaluations", type=int, default=200, help="new ones at most")
     parser.add_argument("--jobs", type=int, default=1, help="rows of the table at a time")

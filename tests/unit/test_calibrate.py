@@ -103,9 +103,19 @@ def test_moves_stay_in_range_and_are_halved():
 
 
 def test_default_device_lies_in_the_ranges():
-    point = calibrate.defaults()
+    point = calibrate.point_of({})
     for each in table.PARAMETERS:
         assert each.low <= point[each.key] <= each.high, each.key
+
+
+def test_the_calibrated_set_lies_in_the_ranges_and_comes_back_from_its_overlay(tmp_path):
+    calibrated = (ROOT / "inputs" / "calibrated.yaml").read_text(encoding="utf-8")
+    point = calibrate.point_of(yaml.safe_load(calibrated))
+    for each in table.PARAMETERS:
+        assert each.low <= point[each.key] <= each.high, each.key
+    calibrate.write_overlay(tmp_path / "best.yaml", point, 1.0)
+    assert calibrate.point_of(yaml.safe_load((tmp_path / "best.yaml").read_text())) == point
+    assert point != calibrate.point_of({})
 
 
 def test_search_finds_the_bottom_of_a_bowl(bowl, tmp_path):
