@@ -66,7 +66,7 @@ class Engine:
         None for exact mode. Otherwise 0 < tolerance < 1, and capped mode with C = 1/tolerance.
     reach : {2, 1}
         Capped mode: how many steps around a bond its competitors are looked for. With 2 far
-        fewer instances are left that no tolerance mends; with 1 a hop takes about two thirds
+        fewer instances are left that no tolerance mends; with 1 a hop takes half to two thirds
         of the time.
 
     Raises

@@ -213,8 +213,8 @@ class EngineSettings(Section):
         default=2,
         ge=1,
         le=2,
-        description="how many steps around a bond the rate cap looks for competing hops; 1 is two "
-        "to five times as fast and less safe (docs/cap.md)",
+        description="how many steps around a bond the rate cap looks for competing hops; 1 "
+        "makes hops about twice as fast and is less safe (docs/cap.md)",
     )
     check_tolerance: Flag = Field(
         default=False,
