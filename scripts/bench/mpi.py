@@ -33,18 +33,20 @@ protocol: [{train: {voltage: 2 V, duration: 1 ms, count: 1}}]
 scan: {protocol.0.train.count: [1, 2, 5, 10, 20, 50, 100]}
 ensemble: {members: 5, seed: 1}
 """
-# One array; in the first case its cells do not know of each other, in the second they do.
+# One array; in the first case its cells do not know of each other, in the second they do. Long
+# enough that starting up is a small part of it.
 CELLS = """
 device: {lattice: {nx: 16, ny: 16}}
 crossbar: {rows: 4, columns: 3}
 protocol:
   - pulse: {voltage: -4 V, duration: 1 s}
-  - program: {cell: [1, 1], voltage: 3 V, duration: 10 ms, count: 40}
+  - program: {cell: [1, 1], voltage: 3 V, duration: 10 ms, count: 160}
   - map: {}
 ensemble: {members: 1, seed: 3}
 """
-COUPLED = CELLS.replace("columns: 3", "columns: 3, line_resistance: 1 kohm") + (
-    "conductance: {patches: 10000}\n"
+COUPLED = (
+    CELLS.replace("columns: 3", "columns: 3, line_resistance: 1 kohm").replace("160", "40")
+    + "conductance: {patches: 10000}\n"
 )
 EMPTY = """
 device: {lattice: {nx: 4, ny: 4}}
