@@ -96,25 +96,29 @@ def _short_experiments() -> tuple[str, ...]:
     )
 
 
-#: Quick runs look one step around a bond, which changes no verdict (docs/parameters.md).
-_QUICK = ("engine.reach=1",)
+def _row(
+    identity: str, name: str, quick: tuple[str, ...], judge: Callable[[OutputFile], list[Verdict]]
+) -> Experiment:
+    """Quick runs look one step around a bond, which changes no verdict (docs/parameters.md)."""
+    return Experiment(identity, name, ("engine.reach=1", *quick), judge)
+
 
 #: The longest first, so that processes that share them end together.
 EXPERIMENTS = (
-    Experiment("S3", "figS3", (*_QUICK, "ensemble.members=4", "protocol.3.repeat.count=10",
+    _row("S3", "figS3", ("ensemble.members=4", "protocol.3.repeat.count=10",
                "protocol.3.repeat.steps.2.repeat.count=24"), criteria.endurance),
-    Experiment("4d", "fig4d", (*_QUICK, "ensemble.members=6", *_short_experiments()),
+    _row("4d", "fig4d", ("ensemble.members=6", *_short_experiments()),
                criteria.experiments),
-    Experiment("4c", "fig4c", (*_QUICK, "ensemble.members=16"), criteria.long_train),
-    Experiment("3a", "fig3a", (*_QUICK, "ensemble.members=32"), criteria.potentiation),
-    Experiment("3b", "fig3b", (*_QUICK, "ensemble.members=32"), criteria.depression),
-    Experiment("T", "fig_T", (*_QUICK, "ensemble.members=24",
+    _row("4c", "fig4c", ("ensemble.members=16",), criteria.long_train),
+    _row("3a", "fig3a", ("ensemble.members=32",), criteria.potentiation),
+    _row("3b", "fig3b", ("ensemble.members=32",), criteria.depression),
+    _row("T", "fig_T", ("ensemble.members=24",
                "scan.protocol.5.pulse.duration=[1 ms, 50 ms]"), criteria.threshold),
-    Experiment("4a", "fig4a", (*_QUICK, "ensemble.members=8", "protocol.1.repeat.count=10"),
+    _row("4a", "fig4a", ("ensemble.members=8", "protocol.1.repeat.count=10"),
                criteria.cycles),
-    Experiment("R", "fig_R", (*_QUICK, "ensemble.members=16"), criteria.on_off),
-    Experiment("X", "fig_X", (*_QUICK, "ensemble.members=4"), criteria.crosstalk),
-    Experiment("2", "fig2", (*_QUICK, "ensemble.members=16"), criteria.spin_valve),
+    _row("R", "fig_R", ("ensemble.members=16",), criteria.on_off),
+    _row("X", "fig_X", ("ensemble.members=4",), criteria.crosstalk),
+    _row("2", "fig2", ("ensemble.members=16",), criteria.spin_valve),
 )  # fmt: skip
 
 

@@ -33,20 +33,20 @@ protocol: [{train: {voltage: 2 V, duration: 1 ms, count: 1}}]
 scan: {protocol.0.train.count: [1, 2, 5, 10, 20, 50, 100]}
 ensemble: {members: 5, seed: 1}
 """
-# One array; in the first case its cells do not know of each other, in the second they do. Long
-# enough that starting up is a small part of it.
-CELLS = """
+# One array, whose cells do not know of each other, and then do; the former long enough that
+# starting up is a small part of it.
+ARRAY = """
 device: {lattice: {nx: 16, ny: 16}}
-crossbar: {rows: 4, columns: 3}
+crossbar: {rows: 4, columns: 3, line_resistance: LINES}
 protocol:
   - pulse: {voltage: -4 V, duration: 1 s}
-  - program: {cell: [1, 1], voltage: 3 V, duration: 10 ms, count: 160}
+  - program: {cell: [1, 1], voltage: 3 V, duration: 10 ms, count: COUNT}
   - map: {}
 ensemble: {members: 1, seed: 3}
 """
-COUPLED = (
-    CELLS.replace("columns: 3", "columns: 3, line_resistance: 1 kohm").replace("160", "40")
-    + "conductance: {patches: 10000}\n"
+CELLS = ARRAY.replace("LINES", "0 ohm").replace("COUNT", "160")
+COUPLED = ARRAY.replace("LINES", "1 kohm").replace("COUNT", "40") + (
+    "conductance: {patches: 10000}\n"
 )
 EMPTY = """
 device: {lattice: {nx: 4, ny: 4}}
