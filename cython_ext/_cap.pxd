@@ -32,6 +32,14 @@ cdef extern from *:
     static inline kmc_row kmc_row_andnot(kmc_row a, kmc_row b) { return _mm_andnot_si128(a, b); }
     static inline unsigned kmc_row_bits(kmc_row a)
     { return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(a, _mm_setzero_si128())); }
+    #ifdef __SSE4_1__
+    #include <smmintrin.h>
+    static inline int kmc_row_largest(kmc_row a)  /* none of them negative */
+    {
+        __m128i found = _mm_minpos_epu16(_mm_xor_si128(a, _mm_set1_epi16(-1)));
+        return (int)(0xffffu - ((unsigned)_mm_cvtsi128_si32(found) & 0xffffu));
+    }
+    #else
     static inline int kmc_row_largest(kmc_row a)
     {
         a = _mm_max_epi16(a, _mm_shuffle_epi32(a, 0x4e));
@@ -39,6 +47,7 @@ cdef extern from *:
         a = _mm_max_epi16(a, _mm_srli_epi32(a, 16));
         return (short)_mm_extract_epi16(a, 0);
     }
+    #endif
     static inline unsigned kmc_row_equal(kmc_row a, int x)  /* bits of the equal ones */
     { return kmc_row_bits(_mm_cmpeq_epi16(a, kmc_row_all(x))); }
     static inline kmc_row kmc_row_select(unsigned bits)
@@ -47,7 +56,6 @@ cdef extern from *:
         return _mm_cmpeq_epi16(_mm_and_si128(_mm_set1_epi16((short)bits), each), each);
     }
     #ifdef __SSE4_1__
-    #include <smmintrin.h>
     /* Largest of the lanes that `bits` selects and which lane it is in; 0 if none is positive. */
     static inline int kmc_row_first(kmc_row a, unsigned bits, int *lane)
     {
@@ -180,14 +188,14 @@ cdef struct Top:                # the largest of some weights, zero where none e
     int16_t first
     int16_t second              # largest of all but the one at `slot`
     uint8_t slot                # of the first, if that is not zero
-    uint8_t relevant            # degree 6: slots whose weight exceeds Gamma, possible now or not
 
-cdef struct View:               # what a site has to offer to those that look at it
+cdef struct View:               # what a site has to offer to those that look at it from afar
     Top out                     # ways out to empty neighbours
     Top back                    # ways in from occupied neighbours
-    # Degree 6 only:
+
+cdef struct Found:              # degree 6: what Gamma and the table make of a site
     uint8_t capped              # bit k: the bond at slot k is capped
-    uint8_t surveyed            # window in which all of this, and Site.heeds, were found
+    uint8_t surveyed            # window in which that, the view and Site.heeds were found
     uint8_t ripe                # window in which that was done for all that bears on this site
 
 
@@ -236,6 +244,18 @@ cdef inline int cap_most(const row_t *weight, uint64_t slots, int chunks) noexce
     cdef int c
     for c in range(chunks):
         most = row_max(most, row_and(weight[c], row_select((slots >> (8 * c)) & 255)))
+    return row_largest(most)
+
+
+cdef inline int cap_most_of_two(
+    const row_t *weight, uint64_t slots, const row_t *other, uint64_t other_slots, int chunks
+) noexcept nogil:
+    """Largest weight among some slots of one site and some of another; zero as above."""
+    cdef row_t most = row_all(0)
+    cdef int c
+    for c in range(chunks):
+        most = row_max(most, row_and(weight[c], row_select((slots >> (8 * c)) & 255)))
+        most = row_max(most, row_and(other[c], row_select((other_slots >> (8 * c)) & 255)))
     return row_largest(most)
 
 

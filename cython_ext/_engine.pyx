@@ -12,8 +12,8 @@ from numpy.random cimport bitgen_t
 
 from _blocks cimport BLOCK, Block, block_refill
 from _cap cimport (
-    Cap, FROZEN, LANES, MOST_CHUNKS, OCTAVE, Top, View, Weights, row_t,
-    cap_most, cap_none, cap_raise_back, cap_raise_out, cap_relevant, cap_site, cap_slots,
+    Cap, FROZEN, Found, LANES, MOST_CHUNKS, OCTAVE, Top, View, Weights, row_t,
+    cap_most, cap_most_of_two, cap_none, cap_raise_back, cap_raise_out, cap_relevant, cap_site, cap_slots,
     cap_top, cap_without,
 )
 from _events cimport (
@@ -376,7 +376,8 @@ cdef struct State:
     double *effective           # of oxygens, after the cap; `rate` itself in exact mode
     Site *site                  # (n + 1,)
     uint64_t *blocked_wide      # as Site.blocked, for larger degrees; NULL otherwise
-    View *view                  # (n + 1,) in capped mode
+    Found *found                # (n + 1,) on a lattice in capped mode
+    View *view                  # (n + 1,) where the cap looks two steps around
     Cap cap
     Events events
     Block block
@@ -386,7 +387,7 @@ cdef struct State:
     #                             once all rates have been made anew
     int32_t *far                # oxygens on which a hop bears from a distance
     int n_far
-    uint8_t window              # number of the window, from 1 on; see View
+    uint8_t window              # number of the window, from 1 on; see Found
     Glimpse coming[RING]        # by trial
 
 
@@ -449,7 +450,7 @@ cdef inline int chunks_of(const State *s, int path) noexcept nogil:
 cdef inline uint64_t capped_of(const State *s, int64_t x, int path) noexcept nogil:
     """Bit k: the bond at slot k is capped."""
     if is_lattice(path):
-        return s.view[x].capped
+        return s.found[x].capped
     return cap_slots(logs_of(s, x, s.chunks), s.cap.gamma, s.chunks)
 
 
@@ -491,29 +492,25 @@ cdef inline void look_anew(State *s, int64_t x, int path) noexcept nogil:
     show(s, x, out, back, path)
 
 
-cdef inline void survey(State *s, int64_t x, int path) noexcept nogil:
-    """What Gamma and the table make of site x: which bonds are capped, and what it offers."""
-    cdef int chunks = chunks_of(s, path)
+cdef inline void survey(State *s, int64_t x, int path, int reach) noexcept nogil:
+    """On a lattice: what Gamma and the table make of site x, and what it offers."""
     cdef const int16_t *logs
-    cdef row_t out[MOST_CHUNKS]
-    cdef row_t back[MOST_CHUNKS]
-    cdef View *view = &s.view[x]
-    if not is_lattice(path):
-        look_anew(s, x, path)
+    cdef row_t out[1]
+    cdef row_t back[1]
+    cdef Found *found = s.found + x
+    if found.surveyed == s.window:
         return
-    if view.surveyed == s.window:
-        return
-    view.surveyed = s.window
-    logs = logs_of(s, x, chunks)
+    found.surveyed = s.window
+    logs = logs_of(s, x, 1)
     # Most bonds are frozen for long: their sites offer nothing, now as in the window before.
-    if not s.site[x].heeds and cap_none(logs, s.cap.gamma, chunks):
+    if not s.site[x].heeds and cap_none(logs, s.cap.gamma, 1):
         return
-    cap_site(logs, s.cap.gamma, chunks, out, back)
-    show(s, x, out, back, path)
-    view.capped = <uint8_t>cap_slots(logs, s.cap.gamma, chunks)
-    view.out.relevant = <uint8_t>cap_relevant(out, chunks)
-    view.back.relevant = <uint8_t>cap_relevant(back, chunks)
-    s.site[x].heeds = view.capped | view.out.relevant | view.back.relevant
+    cap_site(logs, s.cap.gamma, 1, out, back)
+    if reach == 2:
+        show(s, x, out, back, path)
+    found.capped = <uint8_t>cap_slots(logs, s.cap.gamma, 1)
+    s.site[x].heeds = <uint8_t>(
+        found.capped | cap_relevant(out, 1) | cap_relevant(back, 1))
 
 
 cdef inline void ripen(State *s, int64_t x, int path, int reach) noexcept nogil:
@@ -523,19 +520,19 @@ cdef inline void ripen(State *s, int64_t x, int path, int reach) noexcept nogil:
     """
     cdef uint64_t heeds, beyond
     cdef int64_t y
-    if not is_lattice(path) or s.view[x].ripe == s.window:
+    if not is_lattice(path) or s.found[x].ripe == s.window:
         return
-    s.view[x].ripe = s.window
-    survey(s, x, path)
+    s.found[x].ripe = s.window
+    survey(s, x, path, reach)
     heeds = heeds_of(s, x, path)
     while heeds:
         y = neighbour_of(s, x, kmc_low_bit(heeds), path)
         heeds &= heeds - 1
-        survey(s, y, path)
+        survey(s, y, path, reach)
         if reach == 2:
             beyond = capped_of(s, y, path)
             while beyond:
-                survey(s, neighbour_of(s, y, kmc_low_bit(beyond), path), path)
+                survey(s, neighbour_of(s, y, kmc_low_bit(beyond), path), path, reach)
                 beyond &= beyond - 1
 
 
@@ -591,9 +588,9 @@ cdef inline void weigh(
 
 
 cdef inline void offers(
-    const State *s, int64_t x, int k, int *own, int *hole, int path, int reach
+    const State *s, int64_t x, int k, int *own, int *hole, int path
 ) noexcept nogil:
-    """Largest weights of what competes at site x with the bond at slot k.
+    """Largest weights of what competes at site x with the bond at slot k, two steps around.
 
     own: other ways out for an oxygen at x; hole: other oxygens that would take a hole at x.
     """
@@ -603,10 +600,6 @@ cdef inline void offers(
     cdef uint64_t blocked = blocked_of(s, x, path), others = ~(<uint64_t>1 << k)
     cdef Weights weights
     cdef row_t raised[MOST_CHUNKS]
-    if reach < 2:
-        own[0] = cap_without(&view.out, k)
-        hole[0] = cap_without(&view.back, k)
-        return
     if not heeds_of(s, x, path) & others:
         own[0] = hole[0] = 0
         return
@@ -617,31 +610,57 @@ cdef inline void offers(
     hole[0] = cap_most(raised, blocked & others, chunks)
 
 
-cdef inline void judge(
-    State *s, int64_t x, int k, int own_x, int hole_x, int path, int reach
+cdef inline void slow(
+    State *s, int64_t x, int k, int forward, int backward, int path
 ) noexcept nogil:
     """Effective rate of the possible hop out of slot k of x, whose bond is capped.
 
-    The factor min(1, max(Gamma/m, A/f, B/b)) is the same from both ends of the bond whichever
-    is occupied, so that detailed balance is exact within a window.
+    `forward` and `backward` are the largest weights of what competes with the hop and with the
+    way back. The factor min(1, max(Gamma/m, A/f, B/b)) is the same from both ends of the bond
+    whichever is occupied, so that detailed balance is exact within a window.
     """
     cdef int chunks = chunks_of(s, path)
     cdef const int16_t *logs = logs_of(s, x, chunks)
     cdef int over = logs[k] - s.cap.gamma
     cdef int tilt = logs[LANES * chunks + k]
-    cdef int own_y, hole_y, forward, backward
-    offers(s, neighbour_of(s, x, k, path), reverse_of(s, x, k, path), &own_y, &hole_y,
-           path, reach)
-    forward = max(own_x, hole_y) - max(tilt, 0)
-    backward = max(own_y, hole_x) + min(tilt, 0)
-    over -= max(max(forward, backward), 0)
+    over -= max(max(forward - max(tilt, 0), backward + min(tilt, 0)), 0)
     s.effective[x * slots_of(path) + k] = scaled(s, s.rate[x * slots_of(path) + k], over)
 
 
+cdef inline void judge(
+    State *s, int64_t x, int k, int own_x, int hole_x, int path
+) noexcept nogil:
+    """Rate out of slot k of x from what competes two steps around, given that at x itself."""
+    cdef int own_y, hole_y
+    offers(s, neighbour_of(s, x, k, path), reverse_of(s, x, k, path), &own_y, &hole_y, path)
+    slow(s, x, k, max(own_x, hole_y), max(own_y, hole_x), path)
+
+
 cdef inline void judge_one(State *s, int64_t x, int k, int path, int reach) noexcept nogil:
+    """Rate out of slot k of x, whose bond is capped."""
+    cdef int chunks = chunks_of(s, path)
+    cdef int64_t y
+    cdef uint64_t others, others_y, blocked, blocked_y
+    cdef row_t out[MOST_CHUNKS]
+    cdef row_t back[MOST_CHUNKS]
+    cdef row_t out_y[MOST_CHUNKS]
+    cdef row_t back_y[MOST_CHUNKS]
     cdef int own, hole
-    offers(s, x, k, &own, &hole, path, reach)
-    judge(s, x, k, own, hole, path, reach)
+    if reach == 2:
+        offers(s, x, k, &own, &hole, path)
+        judge(s, x, k, own, hole, path)
+        return
+    y = neighbour_of(s, x, k, path)
+    others = ~(<uint64_t>1 << k)
+    others_y = ~(<uint64_t>1 << reverse_of(s, x, k, path))
+    blocked = blocked_of(s, x, path)
+    blocked_y = blocked_of(s, y, path)
+    cap_site(logs_of(s, x, chunks), s.cap.gamma, chunks, out, back)
+    cap_site(logs_of(s, y, chunks), s.cap.gamma, chunks, out_y, back_y)
+    slow(s, x, k,
+         cap_most_of_two(out, ~blocked & others, back_y, blocked_y & others_y, chunks),
+         cap_most_of_two(out_y, ~blocked_y & others_y, back, blocked & others, chunks),
+         path)
 
 
 cdef inline void judge_all(State *s, int64_t x, int path, int reach) noexcept nogil:
@@ -677,8 +696,7 @@ cdef inline void judge_all(State *s, int64_t x, int path, int reach) noexcept no
     while slots:
         k = kmc_low_bit(slots)
         slots &= slots - 1
-        judge(s, x, k, cap_without(&own, k), hole_at_best if view.out.slot == k else hole,
-              path, reach)
+        judge(s, x, k, cap_without(&own, k), hole_at_best if view.out.slot == k else hole, path)
 
 
 cdef inline double total_rate(const State *s, int64_t x, int path) noexcept nogil:
@@ -758,12 +776,11 @@ cdef inline void tell_neighbours(State *s, Hop *hop, int end, int path, int reac
         return
     heeding = heeds_of(s, center, path)
     hop.bears[end] = heeding & ~(<uint64_t>1 << hop.slot[end])
-    while heeding:
+    while heeding and reach == 2:
         k = kmc_low_bit(heeding)
         heeding &= heeding - 1
         y = neighbour_of(s, center, k, path)
-        if reach == 2:
-            hop.before[end][k] = s.view[y]
+        hop.before[end][k] = s.view[y]
         look_anew(s, y, path)
 
 
@@ -908,7 +925,9 @@ cdef inline void fetch_site(const State *s, int64_t x, int path, int reach) noex
     else:
         prefetch(s.neighbour + x * STRIDE)
     if reach:
-        prefetch(s.view + x)
+        prefetch(s.found + x)
+        if reach == 2:
+            prefetch(s.view + x)
         prefetch(logs_of(s, x, 1))
 
 
@@ -1053,7 +1072,10 @@ cdef class Kernel:
             s.blocked_wide = <uint64_t *>allocate(rows, sizeof(uint64_t))
         if reach:
             s.effective = <double *>allocate(rows * graph.degree, sizeof(double))
-            s.view = <View *>allocate(rows, sizeof(View))
+            if graph.degree == SLOTS:
+                s.found = <Found *>allocate(rows, sizeof(Found))
+            if reach == 2:
+                s.view = <View *>allocate(rows, sizeof(View))
             s.mark = <int64_t *>allocate(rows, sizeof(int64_t))
             s.far = <int32_t *>allocate(rows, sizeof(int32_t))
         for g in range(OCTAVE):
@@ -1073,6 +1095,7 @@ cdef class Kernel:
         free(self.s.site)
         free(self.s.blocked_wide)
         free(self.s.links)
+        free(self.s.found)
         free(self.s.view)
         free(self.s.mark)
         free(self.s.far)
@@ -1151,14 +1174,15 @@ cdef class Kernel:
         cdef int64_t x
         if not self.reach:
             return
+        if not is_lattice(s.path):
+            for x in range(s.n_sites if self.reach == 2 else 0):
+                look_anew(s, x, s.path)
+            return
         s.window += 1
         if not s.window:
             for x in range(s.n_sites):
-                s.view[x].surveyed = s.view[x].ripe = 0
+                s.found[x].surveyed = s.found[x].ripe = 0
             s.window = 1
-        if not is_lattice(s.path):
-            for x in range(s.n_sites):
-                survey(s, x, s.path)
 
     cdef void _clear(self, int offset, int anchor) noexcept:
         cdef Events *events = &self.s.events
