@@ -27,6 +27,7 @@ import numpy as np
 cdef enum:
     MAX_DEGREE = 64
     SLOTS = 6               # of a lattice site: graphs of at most this degree take unrolled paths
+    SECOND = 8              # slots from here on are those of the second site of a hop
     STRIDE = 8              # of its row of neighbours: six sites, their bits for this site, spare
     # Paths, told apart when compiling; any other graph has its number of slots for a path.
     LATTICE = SLOTS
@@ -66,6 +67,9 @@ cdef extern from *:
         memset(memory, 0, bytes);
         return memory;
     }
+    /* Without branches, since what they would ask cannot be predicted. */
+    static inline int kmc_positive(int a) { return a & ~(a >> 31); }
+    static inline int kmc_larger(int a, int b) { return b + kmc_positive(a - b); }
     /* Cumulated rates of the six slots of a lattice site, blocked ones counting as zero. */
     #ifdef __SSE2__
     #include <emmintrin.h>
@@ -97,6 +101,8 @@ cdef extern from *:
     #endif
     """
     void *kmc_allocate(size_t size) noexcept nogil
+    int kmc_positive(int a) noexcept nogil
+    int kmc_larger(int a, int b) noexcept nogil
     void kmc_cumulate(const double *rate, int blocked, double *sum) noexcept nogil
     void prefetch "__builtin_prefetch"(const void *address) noexcept nogil
 
@@ -432,6 +438,13 @@ cdef inline int reverse_of(const State *s, int64_t x, int k, int path) noexcept 
     return s.reverse[x * path + k]
 
 
+cdef inline uint64_t reverse_bit(const State *s, int64_t x, int k, int path) noexcept nogil:
+    """Bit of x in the masks of its neighbour at slot k, which must lead somewhere."""
+    if is_lattice(path):
+        return bit_of(s, x, k, path)
+    return <uint64_t>1 << reverse_of(s, x, k, path)
+
+
 cdef inline const double *rates_of(const State *s, int64_t x, int path) noexcept nogil:
     """Effective rates of the oxygen at x."""
     if path == LINKED and s.few_rows:
@@ -623,7 +636,8 @@ cdef inline void slow(
     cdef const int16_t *logs = logs_of(s, x, chunks)
     cdef int over = logs[k] - s.cap.gamma
     cdef int tilt = logs[LANES * chunks + k]
-    over -= max(max(forward - max(tilt, 0), backward + min(tilt, 0)), 0)
+    over -= kmc_positive(kmc_larger(
+        forward - kmc_positive(tilt), backward + tilt - kmc_positive(tilt)))
     s.effective[x * slots_of(path) + k] = scaled(s, s.rate[x * slots_of(path) + k], over)
 
 
@@ -652,7 +666,7 @@ cdef inline void judge_one(State *s, int64_t x, int k, int path, int reach) noex
         return
     y = neighbour_of(s, x, k, path)
     others = ~(<uint64_t>1 << k)
-    others_y = ~(<uint64_t>1 << reverse_of(s, x, k, path))
+    others_y = ~reverse_bit(s, x, k, path)
     blocked = blocked_of(s, x, path)
     blocked_y = blocked_of(s, y, path)
     cap_site(logs_of(s, x, chunks), s.cap.gamma, chunks, out, back)
@@ -760,6 +774,30 @@ cdef struct Hop:                # the two ends of a hop: the site that is left a
     uint64_t bears[2]           # bit k: the hop bears on what competes at the neighbour at slot k
     View before[2][MAX_DEGREE]  # what that neighbour offered
 
+# Loops around a hop take masks of slots. On a lattice one mask is for both ends, since how often a
+# loop runs cannot be predicted and one such loop costs less than two: slots from SECOND on are
+# those of the second end. Otherwise each end has a mask of its own.
+
+
+cdef inline uint64_t around(const uint64_t *masks, int end, int path) noexcept nogil:
+    """The mask of an end, or on a lattice of both."""
+    return masks[0] | masks[1] << SECOND if is_lattice(path) else masks[end]
+
+
+cdef inline int ends_of(int path) noexcept nogil:
+    """Number of masks that there are around a hop."""
+    return 1 if is_lattice(path) else 2
+
+
+cdef inline int64_t center_of(const Hop *hop, int end, int k, int path) noexcept nogil:
+    """Which site of the hop has slot k of a mask."""
+    return hop.site[k // SECOND if is_lattice(path) else end]
+
+
+cdef inline int slot_of(int k, int path) noexcept nogil:
+    """Slot k of a mask in the row of its site."""
+    return k & (SECOND - 1) if is_lattice(path) else k
+
 
 cdef inline void tell_neighbours(State *s, Hop *hop, int end, int path, int reach) noexcept nogil:
     """All neighbours of one end learn that it has been left or filled."""
@@ -771,7 +809,7 @@ cdef inline void tell_neighbours(State *s, Hop *hop, int end, int path, int reac
         if is_lattice(path):
             s.site[y].blocked ^= <uint8_t>bit_of(s, center, k, path)
         else:
-            s.blocked_wide[y] ^= <uint64_t>1 << reverse_of(s, center, k, path)
+            s.blocked_wide[y] ^= reverse_bit(s, center, k, path)
     if not reach:
         return
     heeding = heeds_of(s, center, path)
@@ -792,18 +830,13 @@ cdef inline void note_far(State *s, int64_t x) noexcept nogil:
         s.n_far += 1
 
 
-cdef inline void judge_anew(State *s, int64_t x, int path, int reach) noexcept nogil:
-    """What competes at site x has changed: rates of its oxygen, or of those that would come."""
-    cdef uint64_t slots
+cdef inline void judge_coming(
+    State *s, int64_t x, uint64_t others, int path, int reach
+) noexcept nogil:
+    """What competes at the empty site x has changed: rates of those that would come."""
+    cdef uint64_t slots = capped_of(s, x, path) & blocked_of(s, x, path) & others
     cdef int64_t p
     cdef int k
-    if occupied_at(s, x):
-        if s.mark[x] != 2 * s.hops + 1:
-            note_far(s, x)
-            s.mark[x] = 2 * s.hops + 1
-            judge_all(s, x, path, reach)
-        return
-    slots = capped_of(s, x, path) & blocked_of(s, x, path)
     while slots:
         k = kmc_low_bit(slots)
         slots &= slots - 1
@@ -813,42 +846,65 @@ cdef inline void judge_anew(State *s, int64_t x, int path, int reach) noexcept n
             judge_one(s, p, reverse_of(s, x, k, path), path, reach)
 
 
-cdef inline void judge_near(State *s, const Hop *hop, int end, int path, int reach) noexcept nogil:
-    """Rates of the oxygens next to one end of a hop."""
-    cdef int64_t center = hop.site[end], y
-    cdef uint64_t near = blocked_of(s, center, path) & ~(<uint64_t>1 << hop.slot[end])
+cdef inline void judge_anew(State *s, int64_t x, int path, int reach) noexcept nogil:
+    """What competes at site x has changed: rates of its oxygen, or of those that would come."""
+    if not occupied_at(s, x):
+        judge_coming(s, x, ~<uint64_t>0, path, reach)
+    elif s.mark[x] != 2 * s.hops + 1:
+        note_far(s, x)
+        s.mark[x] = 2 * s.hops + 1
+        judge_all(s, x, path, reach)
+
+
+cdef inline void judge_near(
+    State *s, const Hop *hop, int end, const uint64_t *near, int path, int reach
+) noexcept nogil:
+    """Rates of the oxygens next to a hop."""
+    cdef uint64_t slots = around(near, end, path), bears = around(hop.bears, end, path)
+    cdef int64_t y
     cdef int k
-    while near:
-        k = kmc_low_bit(near)
-        near &= near - 1
-        y = neighbour_of(s, center, k, path)
+    while slots:
+        k = kmc_low_bit(slots)
+        slots &= slots - 1
+        y = neighbour_of(s, center_of(hop, end, k, path), slot_of(k, path), path)
         if y != s.n_sites and s.mark[y] != 2 * s.hops + 1:
             s.mark[y] = 2 * s.hops
-            if (hop.bears[end] >> k) & 1:
+            if (bears >> k) & 1:
                 s.mark[y] += 1
                 judge_all(s, y, path, reach)
 
 
-cdef inline void judge_far(State *s, Hop *hop, int end, int path, int reach) noexcept nogil:
-    """Rates of the oxygens further away on which one end of a hop bears."""
-    cdef int64_t center = hop.site[end], y
-    cdef uint64_t bears = hop.bears[end] & ~blocked_of(s, center, path)
-    cdef uint64_t shows = hop.bears[end], viewers
-    cdef Top *old
+cdef inline void judge_far(
+    State *s, const Hop *hop, int end, const uint64_t *near, int path, int reach
+) noexcept nogil:
+    """Rates of the oxygens further away on which a hop bears."""
+    cdef uint64_t shows = around(hop.bears, end, path), viewers
+    cdef uint64_t bears = shows & ~around(near, end, path)
+    cdef int64_t center, y
+    cdef const View *before
     cdef Top *now
+    cdef const Top *old
     cdef int k, m
     cdef bint filled
     while bears:
-        judge_anew(s, neighbour_of(s, center, kmc_low_bit(bears), path), path, reach)
+        k = kmc_low_bit(bears)
         bears &= bears - 1
+        center = center_of(hop, end, k, path)
+        m = slot_of(k, path)
+        # An oxygen at the center itself is the one that hops and is not judged here.
+        judge_coming(s, neighbour_of(s, center, m, path),
+                     ~reverse_bit(s, center, m, path), path, reach)
     while shows and reach == 2:
         k = kmc_low_bit(shows)
         shows &= shows - 1
-        y = neighbour_of(s, center, k, path)
-        filled = (blocked_of(s, center, path) >> k) & 1
-        old = &hop.before[end][k].back if filled else &hop.before[end][k].out
+        center = center_of(hop, end, k, path)
+        m = slot_of(k, path)
+        y = neighbour_of(s, center, m, path)
+        filled = (around(near, end, path) >> k) & 1
+        before = &hop.before[k // SECOND if is_lattice(path) else end][m]
+        old = &before.back if filled else &before.out
         now = &s.view[y].back if filled else &s.view[y].out
-        viewers = capped_of(s, y, path) & ~(<uint64_t>1 << reverse_of(s, center, k, path))
+        viewers = capped_of(s, y, path) & ~reverse_bit(s, center, m, path)
         while viewers:
             m = kmc_low_bit(viewers)
             viewers &= viewers - 1
@@ -856,12 +912,18 @@ cdef inline void judge_far(State *s, Hop *hop, int end, int path, int reach) noe
                 judge_anew(s, neighbour_of(s, y, m, path), path, reach)
 
 
-cdef inline void list_near(State *s, const Hop *hop, int end, int path) noexcept nogil:
-    cdef int64_t center = hop.site[end], y
-    cdef uint64_t near = blocked_of(s, center, path) & ~(<uint64_t>1 << hop.slot[end])
-    while near:
-        y = neighbour_of(s, center, kmc_low_bit(near), path)
-        near &= near - 1
+cdef inline void list_near(
+    State *s, const Hop *hop, int end, const uint64_t *near, int path
+) noexcept nogil:
+    """Groups of the oxygens next to a hop."""
+    cdef uint64_t slots = around(near, end, path)
+    cdef int64_t center, y
+    cdef int k
+    while slots:
+        k = kmc_low_bit(slots)
+        slots &= slots - 1
+        center = center_of(hop, end, k, path)
+        y = neighbour_of(s, center, slot_of(k, path), path)
         if y != (center if path == LINKED else s.n_sites):
             list_anew(s, y, path)
 
@@ -885,6 +947,8 @@ cdef inline void list_far(State *s, int path) noexcept nogil:
 cdef inline void make_hop(State *s, int64_t i, int k, int path, int reach) noexcept nogil:
     """Move the oxygen at i through slot k."""
     cdef Hop hop
+    cdef uint64_t near[2]
+    cdef int end
     hop.site[0] = i
     hop.site[1] = neighbour_of(s, i, k, path)
     hop.slot[0] = k
@@ -898,14 +962,16 @@ cdef inline void make_hop(State *s, int64_t i, int k, int path, int reach) noexc
     s.hops += 1
     tell_neighbours(s, &hop, 0, path, reach)
     tell_neighbours(s, &hop, 1, path, reach)
+    for end in range(2):
+        near[end] = blocked_of(s, hop.site[end], path) & ~(<uint64_t>1 << hop.slot[end])
     if reach:
         s.mark[hop.site[1]] = 2 * s.hops + 1
-        judge_near(s, &hop, 0, path, reach)
-        judge_near(s, &hop, 1, path, reach)
-        judge_far(s, &hop, 0, path, reach)
-        judge_far(s, &hop, 1, path, reach)
-    list_near(s, &hop, 0, path)
-    list_near(s, &hop, 1, path)
+        for end in range(ends_of(path)):
+            judge_near(s, &hop, end, near, path, reach)
+        for end in range(ends_of(path)):
+            judge_far(s, &hop, end, near, path, reach)
+    for end in range(ends_of(path)):
+        list_near(s, &hop, end, near, path)
     if reach:
         list_far(s, path)
         arrive(s, hop.site[1], path, reach)

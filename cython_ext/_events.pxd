@@ -131,9 +131,8 @@ cdef inline void events_add(Events *events, int32_t site, int g) noexcept nogil:
     events.member[g][count] = site
     events.site[site].place = count
     events.count[g] = count + 1
-    if events.octave[e] == 0:
-        events.filled[e >> 6] |= <uint64_t>1 << (e & 63)
-        events.filled_words |= <uint64_t>1 << (e >> 6)
+    events.filled[e >> 6] |= <uint64_t>1 << (e & 63)
+    events.filled_words |= <uint64_t>1 << (e >> 6)
     events.octave[e] += weight
     if e > events.anchor:
         events_anchor(events, e)
@@ -155,10 +154,9 @@ cdef inline void events_remove(Events *events, int32_t site) noexcept nogil:
     events.member[g][hole] = last
     events.site[last].place = hole
     events.octave[e] -= weight
-    if events.octave[e] == 0:
-        events.filled[e >> 6] &= ~(<uint64_t>1 << (e & 63))
-        if not events.filled[e >> 6]:
-            events.filled_words &= ~(<uint64_t>1 << (e >> 6))
+    # Whether it was the octave's last cannot be predicted: no branches.
+    events.filled[e >> 6] &= ~(<uint64_t>(events.octave[e] == 0) << (e & 63))
+    events.filled_words &= ~(<uint64_t>(events.filled[e >> 6] == 0) << (e >> 6))
     if e >= events.anchor - WINDOW:
         events.total = events.total - kmc_shifted(weight, e - events.anchor + WINDOW)
 
