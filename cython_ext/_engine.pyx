@@ -533,9 +533,12 @@ cdef inline void ripen(State *s, int64_t x, int path, int reach) noexcept nogil:
     """
     cdef uint64_t heeds, beyond
     cdef int64_t y
+    cdef int k
     if not is_lattice(path) or s.found[x].ripe == s.window:
         return
     s.found[x].ripe = s.window
+    for k in range(SLOTS):
+        s.effective[x * SLOTS + k] = s.rate[x * SLOTS + k]
     survey(s, x, path, reach)
     heeds = heeds_of(s, x, path)
     while heeds:
@@ -762,9 +765,10 @@ cdef inline void arrive(State *s, int64_t x, int path, int reach) noexcept nogil
     cdef int k
     if not reach:
         return
-    for k in range(slots_of(path)):
-        s.effective[x * slots_of(path) + k] = s.rate[x * slots_of(path) + k]
     ripen(s, x, path, reach)
+    if not is_lattice(path):
+        for k in range(slots_of(path)):
+            s.effective[x * slots_of(path) + k] = s.rate[x * slots_of(path) + k]
     judge_all(s, x, path, reach)
 
 
@@ -984,44 +988,33 @@ cdef inline double uniform(uint64_t word) noexcept nogil:
     return (word >> 11) * (1.0 / 9007199254740992.0)
 
 
-cdef inline void fetch_site(const State *s, int64_t x, int path, int reach) noexcept nogil:
+cdef inline void fetch_site(const State *s, int64_t x) noexcept nogil:
     prefetch(s.site + x)
-    if path == LINKED:
-        prefetch(s.links + x)
-    else:
-        prefetch(s.neighbour + x * STRIDE)
-    if reach:
-        prefetch(s.found + x)
-        if reach == 2:
-            prefetch(s.view + x)
-        prefetch(logs_of(s, x, 1))
+    prefetch(s.links + x)
 
 
-cdef inline void fetch_rates(const State *s, int64_t x, int path, int reach) noexcept nogil:
+cdef inline void fetch_rates(const State *s, int64_t x) noexcept nogil:
     if not s.few_rows:
         prefetch(s.effective + x * SLOTS)
         prefetch(s.effective + x * SLOTS + SLOTS - 1)
-    if reach:
-        prefetch(s.rate + x * SLOTS)
-        prefetch(s.mark + x)
 
 
-cdef inline void fetch_around(const State *s, int64_t x, int path, int reach) noexcept nogil:
+cdef inline void fetch_around(const State *s, int64_t x) noexcept nogil:
     cdef int k
     for k in range(SLOTS):
-        fetch_site(s, neighbour_of(s, x, k, path), path, reach)
+        fetch_site(s, neighbour_of(s, x, k, LINKED))
 
 
-cdef inline void fetch_oxygens(const State *s, int64_t x, int path, int reach) noexcept nogil:
+cdef inline void fetch_oxygens(const State *s, int64_t x) noexcept nogil:
     """Rates of the oxygens next to x."""
-    cdef uint64_t occupied = blocked_of(s, x, path)
+    cdef uint64_t occupied = blocked_of(s, x, LINKED)
     while occupied:
-        fetch_rates(s, neighbour_of(s, x, kmc_low_bit(occupied), path), path, reach)
+        fetch_rates(s, neighbour_of(s, x, kmc_low_bit(occupied), LINKED))
         occupied &= occupied - 1
 
 
-cdef inline void look_ahead(State *s, int path, int reach) noexcept nogil:
-    """Start loading what the coming trials will most likely need.
+cdef inline void look_ahead(State *s) noexcept nogil:
+    """Start loading what the coming trials will most likely need, on a lattice in exact mode.
 
     What they draw is guessed from the present event list; a wrong guess costs a little time only.
     """
@@ -1038,23 +1031,23 @@ cdef inline void look_ahead(State *s, int path, int reach) noexcept nogil:
     it = &s.coming[(next + SITE) & (RING - 1)]
     if 0 <= it.index < events.count[it.group]:
         it.site = events.member[it.group][it.index]
-        fetch_site(s, it.site, path, reach)
-        fetch_rates(s, it.site, path, 0)
+        fetch_site(s, it.site)
+        fetch_rates(s, it.site)
     it = &s.coming[(next + NEAR) & (RING - 1)]
     if it.site >= 0:
-        fetch_around(s, it.site, path, reach)
+        fetch_around(s, it.site)
     it = &s.coming[(next + TARGET) & (RING - 1)]
     if it.site >= 0:
         k = direction(s, it.site, events_bound(events, it.group)
-                      * uniform(s.block.word[3 * (next + TARGET) + 2]), path)
+                      * uniform(s.block.word[3 * (next + TARGET) + 2]), LINKED)
         if k < SLOTS:
-            it.target = <int32_t>neighbour_of(s, it.site, k, path)
-            fetch_around(s, it.target, path, reach)
+            it.target = <int32_t>neighbour_of(s, it.site, k, LINKED)
+            fetch_around(s, it.target)
     it = &s.coming[(next + OXYGENS) & (RING - 1)]
     if it.target >= 0:
-        fetch_rates(s, it.target, path, reach)
-        fetch_oxygens(s, it.site, path, reach)
-        fetch_oxygens(s, it.target, path, reach)
+        fetch_rates(s, it.target)
+        fetch_oxygens(s, it.site)
+        fetch_oxygens(s, it.target)
 
 
 cdef inline int run_events(
@@ -1087,7 +1080,7 @@ cdef inline int run_events(
         now += wait
         s.trials += 1
         if ahead:
-            look_ahead(s, path, reach)
+            look_ahead(s)
         word = s.block.word + 3 * s.block.next
         s.block.next += 1
         g = events_draw(&s.events, word[0])
@@ -1287,9 +1280,9 @@ cdef class Kernel:
                 outcome = run_events(&self.s, horizon_s, most_trials, &clock,
                                      self.s.path, self.reach, False)
             elif self.reach == 2:
-                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 2, ahead)
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 2, False)
             elif self.reach == 1:
-                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 1, ahead)
+                outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 1, False)
             elif self.s.path == LATTICE:
                 outcome = run_events(&self.s, horizon_s, most_trials, &clock, LATTICE, 0, False)
             else:
