@@ -18,8 +18,8 @@ from _cap cimport (
 )
 from _events cimport (
     EMPTY, Events, GROUPS, Site, UNLISTED,
-    events_add, events_bound, events_draw, events_rate, events_remove, events_settle,
-    events_update, kmc_below, kmc_low_bit, kmc_power_of_two, kmc_quarter_octave,
+    events_add, events_bound, events_draw, events_group, events_put, events_rate, events_remove,
+    events_settle, kmc_below, kmc_low_bit, kmc_power_of_two, kmc_quarter_octave,
 )
 
 import numpy as np
@@ -43,6 +43,7 @@ cdef enum:
     AHEAD_FROM = 65000      # sites from which on that pays
     LINKS = 256             # kinds of links that a graph may have
     ROWS = 512              # differing rows of rates that are worth a table of their own
+    MASKS = 64              # of blocked slots
 
 cdef extern from *:
     """
@@ -259,6 +260,7 @@ cdef class RateTable:
     cdef readonly int offset    # exponent of group 0's lower end (see _events.pxd)
     cdef double *rate           # (n + 1, degree): out of the site, 0 where there is no neighbour
     cdef uint16_t *row          # with links, few rows differ: the site's row in `rate`; or NULL
+    cdef uint16_t *group        # (rows, MASKS): then the group of an oxygen by its blocked slots
     cdef int16_t *logs          # (n + 1, 2, LANES * chunks): see _cap.pxd
     cdef object used            # slots of each site filled so far
 
@@ -277,6 +279,7 @@ cdef class RateTable:
     def __dealloc__(self):
         free(self.rate)
         free(self.row)
+        free(self.group)
         free(self.logs)
 
     @property
@@ -333,6 +336,7 @@ cdef class RateTable:
         cdef size_t width = SLOTS * sizeof(double)
         cdef double *rows = <double *>allocate(ROWS, width)
         cdef double *own
+        cdef double sums[SLOTS]
         cdef uint16_t *row = <uint16_t *>allocate(self.graph.n_sites, sizeof(uint16_t))
         for x in range(self.graph.n_sites):
             own = self.rate + x * SLOTS
@@ -351,6 +355,10 @@ cdef class RateTable:
         free(self.rate)
         self.rate = rows
         self.row = row
+        self.group = <uint16_t *>allocate(n_rows * MASKS, sizeof(uint16_t))
+        for x in range(n_rows * MASKS):
+            kmc_cumulate(rows + x // MASKS * SLOTS, <int>(x % MASKS), sums)
+            self.group[x] = <uint16_t>events_group(sums[SLOTS - 1], self.offset)
         return 0
 
 
@@ -378,6 +386,7 @@ cdef struct State:
     const Link *link
     Links *links                # (n,)
     bint few_rows               # Links.row tells the row of rates
+    const uint16_t *group       # then that of an oxygen by its row and mask
     const double *rate          # quenched rates, rows of `degree`
     double *effective           # of oxygens, after the cap; `rate` itself in exact mode
     Site *site                  # (n + 1,)
@@ -757,7 +766,13 @@ cdef inline int direction(
 
 
 cdef inline void list_anew(State *s, int64_t x, int path) noexcept nogil:
-    events_update(&s.events, <int32_t>x, total_rate(s, x, path))
+    """Put the oxygen at x where its rates belong."""
+    if path == LINKED and s.few_rows:
+        events_put(&s.events, <int32_t>x,
+                   s.group[MASKS * s.links[x].row + blocked_of(s, x, path)])
+    else:
+        events_put(&s.events, <int32_t>x,
+                   events_group(total_rate(s, x, path), s.events.offset))
 
 
 cdef inline void arrive(State *s, int64_t x, int path, int reach) noexcept nogil:
@@ -1203,6 +1218,7 @@ cdef class Kernel:
         if not self.reach:
             s.effective = table.rate
             s.few_rows = table.row != NULL
+            s.group = table.group
             for x in range(s.n_sites if s.few_rows else 0):
                 s.links[x].row = table.row[x]
         self._clear(table.offset, 0)

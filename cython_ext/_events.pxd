@@ -168,13 +168,17 @@ cdef inline void events_settle(Events *events) noexcept nogil:
         events_anchor(events, top)
 
 
-cdef inline void events_update(Events *events, int32_t site, double rate) noexcept nogil:
-    """Put a listed or unlisted oxygen where its new total rate belongs."""
-    cdef int g = UNLISTED
-    if rate > 0.0:
-        g = kmc_quarter_octave(rate) - 4 * events.offset
-        if g < 0:
-            g = 0
+cdef inline int events_group(double rate, int offset) noexcept nogil:
+    """Group of an oxygen by its total rate."""
+    cdef int g
+    if rate <= 0.0:
+        return UNLISTED
+    g = kmc_quarter_octave(rate) - 4 * offset
+    return g if g > 0 else 0
+
+
+cdef inline void events_put(Events *events, int32_t site, int g) noexcept nogil:
+    """Put a listed or unlisted oxygen into group g."""
     if g != events.site[site].group:
         events_remove(events, site)
         events_add(events, site, g)
