@@ -41,7 +41,7 @@ cdef enum:
     OXYGENS = 1
     RING = 16               # a power of two above ENTRY
     AHEAD_FROM = 65000      # sites from which on that pays
-    LINKS = 256             # kinds of links that a graph may have
+    SURROUNDINGS = 256      # that the sites of a graph may have
     ROWS = 512              # differing rows of rates that are worth a table of their own
     MASKS = 64              # of blocked slots
 
@@ -115,13 +115,12 @@ cdef void *allocate(size_t count, size_t size) except NULL:
     return memory
 
 
-cdef struct Link:               # where a slot leads, seen from its site
-    int32_t step                # to add to the number of the site; 0 for a slot that leads nowhere
-    uint8_t slot                # of the site in its neighbour's row
-    uint8_t bit                 # 1 << slot, or 0
+cdef struct Surroundings:       # where the slots of a site lead, seen from it
+    int32_t step[SLOTS]         # to add to the number of the site; 0 for a slot that leads nowhere
+    uint8_t bit[STRIDE]         # of the site in the mask of that neighbour, or 0
 
 cdef struct Links:              # of a site
-    uint8_t kind[SLOTS]         # of the link at each slot
+    uint16_t around             # its surroundings
     uint16_t row                # of rates, where few of them differ
 
 
@@ -129,8 +128,8 @@ cdef class Graph:
     """Neighbours of each site, by slots.
 
     A site has a row of neighbours; row n is a dummy that absorbs what missing neighbours are told.
-    On a lattice few kinds of links recur, so that a byte a slot can stand for the row: slower while
-    rows fit the cache, and faster beyond.
+    Seen from a site, few surroundings recur on a lattice, so that two bytes can stand for the row:
+    slower while rows fit the cache, and faster beyond.
     """
 
     cdef readonly int n_sites
@@ -141,14 +140,14 @@ cdef class Graph:
     cdef readonly bint parallel     # some pair of sites is joined twice: those must be merged
     cdef int32_t *neighbour     # (n + 1, stride): site at the other end, n where there is none
     cdef uint8_t *reverse       # (n + 1, degree): this site's slot there; NULL at degree 6
-    cdef Link link[LINKS]       # kinds of links; kind 0 leads nowhere
-    cdef uint8_t *kind          # (n, SLOTS): kind of each link, instead of the rows; or NULL
+    cdef Surroundings around[SURROUNDINGS]
+    cdef uint16_t *kind         # (n,): of each site's surroundings, instead of the rows; or NULL
     cdef bint triangles         # whether neighbours of a site are ever neighbours of each other
 
     def __init__(self, int n_sites, const int32_t[:, ::1] bonds, bint linked=False):
         """`bonds` should name each pair of sites once; `parallel` tells whether it does.
 
-        `linked` asks for links, if there are few kinds of them; only for exact mode.
+        `linked` asks for surroundings instead of rows, if few differ; only for exact mode.
         """
         cdef int64_t b, i, j, x
         cdef int k
@@ -215,32 +214,28 @@ cdef class Graph:
             self.reverse[x * self.degree + slot] = <uint8_t>slot_there
 
     cdef int _link(self) except -1:
-        """Replace the rows of neighbours by links, if there are few kinds of these."""
+        """Replace the rows of neighbours by the surroundings of sites, if few differ."""
         cdef int64_t x
-        cdef int k, kind, n_kinds = 1
-        cdef int32_t step
-        cdef uint8_t bit
-        self.kind = <uint8_t *>allocate(<size_t>self.n_sites * SLOTS, 1)
-        memset(self.link, 0, sizeof(self.link))
+        cdef int k, n_kinds = 0, kind = 0
+        cdef Surroundings own
+        self.kind = <uint16_t *>allocate(self.n_sites, sizeof(uint16_t))
+        memset(&own, 0, sizeof(own))
         for x in range(self.n_sites):
             for k in range(SLOTS):
-                bit = self._bits(x)[k]
-                if not bit:
-                    continue
-                step = <int32_t>(self.neighbour[x * STRIDE + k] - x)
-                kind = 1
-                while kind < n_kinds and (
-                    self.link[kind].step != step or self.link[kind].bit != bit
-                ):
+                own.bit[k] = self._bits(x)[k]
+                own.step[k] = <int32_t>(self.neighbour[x * STRIDE + k] - x) if own.bit[k] else 0
+            if not n_kinds or memcmp(&self.around[kind], &own, sizeof(own)) != 0:
+                kind = 0
+                while kind < n_kinds and memcmp(&self.around[kind], &own, sizeof(own)) != 0:
                     kind += 1
-                if kind == LINKS:
-                    free(self.kind)
-                    self.kind = NULL
-                    return 0
-                if kind == n_kinds:
-                    self.link[kind] = Link(step=step, slot=<uint8_t>kmc_low_bit(bit), bit=bit)
-                    n_kinds += 1
-                self.kind[x * SLOTS + k] = <uint8_t>kind
+            if kind == SURROUNDINGS:
+                free(self.kind)
+                self.kind = NULL
+                return 0
+            if kind == n_kinds:
+                self.around[kind] = own
+                n_kinds += 1
+            self.kind[x] = <uint16_t>kind
         free(self.neighbour)
         self.neighbour = NULL
         self.path = LINKED
@@ -383,7 +378,7 @@ cdef struct State:
     bint triangles
     const int32_t *neighbour
     const uint8_t *reverse
-    const Link *link
+    const Surroundings *around
     Links *links                # (n,)
     bint few_rows               # Links.row tells the row of rates
     const uint16_t *group       # then that of an oxygen by its row and mask
@@ -427,22 +422,20 @@ cdef inline uint64_t blocked_of(const State *s, int64_t site, int path) noexcept
 cdef inline int64_t neighbour_of(const State *s, int64_t x, int k, int path) noexcept nogil:
     """Site at slot k of x; for a slot that leads nowhere n, or with links x itself."""
     if path == LINKED:
-        return x + s.link[s.links[x].kind[k]].step
+        return x + s.around[s.links[x].around].step[k]
     return s.neighbour[x * (STRIDE if path == LATTICE else path) + k]
 
 
 cdef inline int bit_of(const State *s, int64_t x, int k, int path) noexcept nogil:
     """On a lattice: the bit of x in the mask of its neighbour at slot k; 0 for no neighbour."""
     if path == LINKED:
-        return s.link[s.links[x].kind[k]].bit
+        return s.around[s.links[x].around].bit[k]
     return (<const uint8_t *>(s.neighbour + x * STRIDE + SLOTS))[k]
 
 
 cdef inline int reverse_of(const State *s, int64_t x, int k, int path) noexcept nogil:
     """Slot of x in the row of its neighbour at slot k, which must lead somewhere."""
-    if path == LINKED:
-        return s.link[s.links[x].kind[k]].slot
-    if path == LATTICE:
+    if is_lattice(path):
         return kmc_low_bit(bit_of(s, x, k, path))
     return s.reverse[x * path + k]
 
@@ -1158,10 +1151,10 @@ cdef class Kernel:
             s.site[x].group = UNLISTED if occupied[x] else EMPTY
         s.site[graph.n_sites].group = EMPTY
         if graph.path == LINKED:
-            s.link = graph.link
+            s.around = graph.around
             s.links = <Links *>allocate(graph.n_sites, sizeof(Links))
             for x in range(graph.n_sites):
-                memcpy(s.links[x].kind, graph.kind + SLOTS * x, SLOTS)
+                s.links[x].around = graph.kind[x]
         self._mask()
 
     def __dealloc__(self):
