@@ -13,8 +13,8 @@ from numpy.random cimport bitgen_t
 from _blocks cimport BLOCK, Block, block_refill
 from _cap cimport (
     Cap, FROZEN, Found, LANES, MOST_CHUNKS, OCTAVE, Top, View, Weights, row_t,
-    cap_most, cap_most_of_two, cap_none, cap_raise_back, cap_raise_out, cap_relevant, cap_site, cap_slots,
-    cap_top, cap_without,
+    cap_most, cap_most_of_two, cap_none, cap_raise_back, cap_raise_out, cap_relevant, cap_site,
+    cap_slots, cap_top, cap_without,
 )
 from _events cimport (
     EMPTY, Events, GROUPS, Site, UNLISTED,

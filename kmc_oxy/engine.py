@@ -42,7 +42,7 @@ WINDOWS_PER_DECADE = 4
 TRIALS_PER_CALL = 1 << 18
 #: Rate tables of recent voltages are kept while they take no more than this together.
 TABLE_BUDGET_BYTES = 64 << 20
-#: Sites from which on neighbours are kept as kinds of links: see `kmc_oxy._engine.Graph`.
+#: Sites from which on neighbours are kept as what surrounds them: see `kmc_oxy._engine.Graph`.
 LINKED_FROM = 20_000
 _BONDS_PER_PIECE = 1 << 17
 _STEPS_PER_OCTAVE = 16
