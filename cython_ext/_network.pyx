@@ -9,7 +9,7 @@ eliminates them. A link is stored once, in the row of the node that is eliminate
 
 from libc.math cimport exp, sqrt
 from libc.string cimport memcpy, memset
-from _kirchhoff cimport Descent, Elimination, Links, factorise, iterate
+from _kirchhoff cimport Descent, Elimination, Links, factorise, iterate, precondition
 
 import numpy as np
 
@@ -399,7 +399,8 @@ cdef class FilamentKernel:
         cdef double *ground = &self.ground[0]
         cdef const double *arriving = &self.arriving[0]
         cdef double scale = 1.0 / (1.0 + exchange)
-        cdef double sum_bottom = 0.0, sum_arriving = 0.0, spread = 0.0
+        cdef double *share = self.descent.direction     # of the current to Co; free until `iterate`
+        cdef double sum_bottom = 0.0, sum_arriving = 0.0, spread
         cdef double common, average = 0.0
         self.descent.iterations = 0
         self.descent.converged = True
@@ -414,13 +415,14 @@ cdef class FilamentKernel:
         for i in range(n):
             s[i] = common
             r[i] = (self.bottom[i] * (1.0 - common) - relaxation * common) * scale
-            # The average's error is at most |e| sqrt(spread), |e| the error's energy norm.
-            if ground[i] > 0.0:
-                spread += arriving[i] / sum_arriving * arriving[i] / sum_arriving / ground[i]
+            share[i] = arriving[i] / sum_arriving
             ground[i] *= scale
         factorise(&self.network, ground, &self.elimination)
+        # With c the shares, the average's error c'e is at most |e| sqrt(c'A^-1 c), |e| the error's
+        # energy norm, and c'A^-1 c at most c'M^-1 c since M <= A.
+        spread = precondition(&self.elimination, n, share, self.descent.image)
         iterate(&self.network, ground, &self.elimination, &self.descent,
-                0.0, 0.0, tolerance * tolerance * scale / spread, most)
+                0.0, 0.0, tolerance * tolerance / spread, most)
         for i in range(n):
             average += arriving[i] / sum_arriving * s[i]
         return average
