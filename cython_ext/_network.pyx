@@ -7,9 +7,10 @@ Nodes are numbered from the Co side down to LSMO, the order in which the precond
 eliminates them. A link is stored once, in the row of the node that is eliminated first.
 """
 
-from libc.math cimport exp, sqrt
+from libc.math cimport exp, fabs, sqrt
 from libc.string cimport memcpy, memset
 from _kirchhoff cimport Descent, Elimination, Links, factorise, iterate, precondition
+from _sinh cimport Balance, descend, relax, tangent
 
 import numpy as np
 
@@ -426,6 +427,76 @@ cdef class FilamentKernel:
         for i in range(n):
             average += arriving[i] / sum_arriving * s[i]
         return average
+
+    def divide(self, double ratio, double tolerance, int most):
+        """Potentials of the nodes if each link carries g V0 sinh(drop/V0), in units of V0.
+
+        For the last assembly. LSMO is at `ratio` = V/V0, at most 600, and Co at 0. Stops when
+        neither a sweep nor a Newton step changes a potential by more than `tolerance`, or after
+        `most` Newton steps; `converged` tells which.
+        """
+        cdef int n = self.network.n
+        cdef Links linear = self.network
+        cdef Balance balance
+        work = np.empty((5, max(n, 1)))
+        cdef double[:, ::1] columns = work
+        cdef double[::1] link = np.empty(max(self.network.row[n], 1))
+        linear.link = &link[0]
+        linear.total = &columns[0, 0]
+        balance.half = 0.5 * ratio
+        balance.bottom = &self.bottom[0]
+        balance.top = &self.top[0]
+        balance.up = &columns[1, 0]
+        balance.down = &columns[2, 0]
+        balance.trial_up = &columns[3, 0]
+        balance.trial_down = &columns[4, 0]
+        with nogil:
+            self._divide(&balance, &linear, tolerance, most)
+        return np.log(work[1, :n]) + balance.half
+
+    cdef void _divide(
+        self, Balance *balance, Links *linear, double tolerance, int most,
+    ) noexcept nogil:
+        cdef int n = self.network.n
+        cdef int i, _
+        cdef double *step = self.descent.potential
+        cdef double *ground = &self.ground[0]
+        cdef double sum_bottom = 0.0, sum_top = 0.0
+        cdef double high = exp(balance.half), low = exp(-balance.half)
+        cdef double common, change, size, allowed
+        self.descent.converged = True
+        for i in range(n):
+            sum_bottom += self.bottom[i]
+            sum_top += self.top[i]
+        # Without a link to either electrode all nodes stay halfway.
+        common = 1.0
+        if sum_bottom + sum_top > 0.0:
+            common = sqrt((sum_bottom * high + sum_top * low)
+                          / (sum_bottom * low + sum_top * high))
+        for i in range(n):
+            balance.up[i] = common
+            balance.down[i] = 1.0 / common
+        for _ in range(most):
+            change = relax(&self.network, balance)
+            tangent(&self.network, balance, linear, ground, self.descent.residual)
+            factorise(linear, ground, &self.elimination)
+            memset(step, 0, n * sizeof(double))
+            # The step is as good as it needs to be when a thousandth of it is left.
+            allowed = 1e-6 * precondition(
+                &self.elimination, n, self.descent.residual, self.descent.image
+            )
+            iterate(linear, ground, &self.elimination, &self.descent, 0.0, 0.0, allowed, 1000 + n)
+            size = 0.0
+            for i in range(n):
+                size = max(size, fabs(step[i]))
+            descend(&self.network, balance, step, size)
+            if size <= tolerance and change <= tolerance:
+                return
+        self.descent.converged = False
+
+    def sites(self):
+        """Copy of the site of each node of the last assembly."""
+        return np.asarray(self.site)[:self.network.n].copy()
 
     def links(self):
         """Copies of the last assembly: sites, links to LSMO and Co, ends and strengths."""

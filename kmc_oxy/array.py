@@ -15,6 +15,10 @@ small a change alters no rate by more than a tenth. Beyond it the voltage is app
   equilibrates within about its tolerance times the time since the edge, and the voltage changes
   over that time itself; so the cap goes on from where it is.
 
+With `device.feedback` a cell's potential and temperature follow its own state too (`feedback`).
+Holds are then divided into the same intervals, and at the start of each the cell takes them anew,
+without asking the others; the same tolerance and the same rule for edges hold.
+
 Within an interval the cells do not know of each other, and several processes may have some cells
 each. `Lines` says what every cell goes through, without the cells being there.
 """
@@ -23,7 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -33,11 +37,13 @@ from kmc_oxy.constants import BOLTZMANN_EV_PER_K
 from kmc_oxy.crossbar import solve_crossbar
 from kmc_oxy.device import CrossPoint
 from kmc_oxy.engine import WINDOWS_PER_DECADE, Engine
+from kmc_oxy.feedback import Feedback
 from kmc_oxy.schema import Input
 
 Array = NDArray[np.float64]
 
-#: Largest change of the logarithm of a rate by a voltage that is not applied anew.
+#: Largest change of the logarithm of a rate by a voltage, or by what follows the state of the
+#: cell, that is not applied anew.
 RATE_TOLERANCE = 0.1
 #: Share of a hold from which on it is resolved, if it does not say.
 DEFAULT_RESOLUTION = 0.01
@@ -101,6 +107,11 @@ class Cell:
     conductance_S: float = math.nan
     steps: int = 0
     begun: bool = False
+    _feedback: Feedback | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        is_on = self.device.inputs.device.feedback.is_on
+        self._feedback = Feedback(self.device) if is_on else None
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `from_state` needs; valid between two kernel calls."""
@@ -138,11 +149,21 @@ class Cell:
 
     def _begin(self, interval: Interval) -> None:
         voltage_V = float(interval.voltage_V.flat[self.index])
-        if abs(voltage_V - self.voltage_V) > interval.tolerance_V:
-            self.engine.set_potential(self.device.potential_per_volt * voltage_V)
+        is_new = abs(voltage_V - self.voltage_V) > interval.tolerance_V
+        is_edge = is_new and interval.is_edge
+        if self._feedback is None:
+            if is_new:
+                self.engine.set_potential(self.device.potential_per_volt * voltage_V)
+        else:
+            felt = self._feedback.at(voltage_V, self.engine.occupied)
+            change = self._feedback.change_of_rates(self.engine, *felt)
+            is_new = is_edge or change > RATE_TOLERANCE
+            if is_new:
+                self.engine.set_potential(*felt)
+        if is_new:
             self.voltage_V = voltage_V
-            if interval.is_edge:
-                self.age_s = 0.0
+        if is_edge:
+            self.age_s = 0.0
         self.engine.begin(interval.duration_s, max(interval.resolution_s, self.age_s))
         self.begun = True
 
@@ -168,6 +189,7 @@ class Lines:
         self.shape = (inputs.crossbar.rows, inputs.crossbar.columns)
         self.line_resistance_ohm = inputs.crossbar.line_resistance
         self.nonlinearity_V = inputs.conductance.nonlinearity
+        self._follows = inputs.device.feedback.is_on
         self._tolerance_V = tolerance_V
         self.cell_voltage_V: Array = np.zeros(self.shape)
         self.conductance_S: Array = np.full(self.shape, np.nan)
@@ -230,8 +252,9 @@ class Lines:
             self._take(row_V, column_V)
         coupled = bool(self.line_resistance_ohm or np.isnan([*row_V, *column_V]).any())
         while True:
-            left_s = duration_s - self._elapsed_s
-            end_s = interval_end_s(self._age_s, resolution_s) - self._age_s if coupled else left_s
+            left_s = end_s = duration_s - self._elapsed_s
+            if coupled or self._follows:
+                end_s = interval_end_s(self._age_s, resolution_s) - self._age_s
             if coupled and not self._known:
                 yield GATHER
             self._solve(coupled)

@@ -103,6 +103,7 @@ def _explain_on_one_rank(parsed: argparse.Namespace, error: Exception) -> int:
 
 def _explain(error: Exception) -> int:
     """Say in one line what went wrong and what to do; an input's faults have one line each."""
+    from kmc_oxy.feedback import FeedbackError
     from kmc_oxy.inputs import InputError
     from kmc_oxy.protocol import ProtocolError
     from kmc_oxy.safe_files import StoreError
@@ -117,7 +118,7 @@ def _explain(error: Exception) -> int:
         return _complain(f"{error}: run the same line again to go on", EXIT_INTERRUPTED)
     if isinstance(error, launch.LaunchError):
         return _complain(str(error), EXIT_FAILED) if launch.rank() == 0 else EXIT_FAILED
-    if isinstance(error, StoreError):
+    if isinstance(error, (StoreError, FeedbackError)):
         return _complain(str(error), EXIT_FAILED)
     if isinstance(error, MemoryError):
         return _complain("out of memory: see `kmc-oxy validate` for what is needed", EXIT_FAILED)

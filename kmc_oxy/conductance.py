@@ -32,13 +32,14 @@ from numpy.typing import ArrayLike, NDArray
 from kmc_oxy._network import FilamentKernel
 from kmc_oxy.constants import ELEMENTARY_CHARGE_C, VACUUM_PERMITTIVITY_F_PER_M
 from kmc_oxy.lattice import Lattice
+from kmc_oxy.network_geometry import circulant, lengths_m, smoothing_taps, stencil
 from kmc_oxy.network_parameters import NetworkParameters
 
 #: sqrt(2 m_e * 1 eV)/hbar: decay of a free electron's wave under a barrier of 1 eV.
 WAVE_NUMBER_PER_M_SQRT_EV = 5.123e9
-
-#: The smoothing's Gaussian is cut off at this many standard deviations and normalised.
-SMOOTHING_REACH = 4.0
+#: Ratios V/V0 of non-linear links: the largest is what exponentials of it leave to a double.
+LEAST_RATIO, MOST_RATIO = 1e-4, 500.0
+MOST_STEPS = 200  #: of Newton's method for their potentials; fewer than ten are the rule.
 
 
 class FilamentNetwork:
@@ -104,17 +105,17 @@ class FilamentNetwork:
         self._density_per_oxygen = 1 / (lattice.spacing_m**2 * p.slab_m)
         self._density_floor = p.density_floor_per_site / lattice.spacing_m**3
         self._taps = tuple(
-            _smoothing(extent, lattice.spacing_m, p.smoothing_m)
+            smoothing_taps(extent, lattice.spacing_m, p.smoothing_m)
             for extent in (lattice.ny, lattice.nx)
         )
-        stencil = _stencil(lattice, p.cutoff_m)
+        displacements = stencil(lattice, p.cutoff_m)
         shape = (lattice.organic_layers, lattice.ny, lattice.nx)
         self._kernel = FilamentKernel(
             self.background[: self._organic].reshape(shape),
             layer_z_m,
             self._top_link,
-            stencil,
-            np.exp(-2 * _lengths_of(stencil, lattice) / p.decay_length_m),
+            displacements,
+            np.exp(-2 * lengths_m(displacements, lattice) / p.decay_length_m),
             self._taps[1],
             self._taps[0],
             slab_layers=self._slab_layers,
@@ -197,12 +198,52 @@ class FilamentNetwork:
         lattice = self.lattice
         layers = sites.reshape(-1, lattice.ny, lattice.nx)
         count = layers[: self._slab_layers].sum(axis=0).astype(float)
-        along_y, along_x = (_circulant(taps) for taps in self._taps)
+        along_y, along_x = (circulant(taps) for taps in self._taps)
         smoothed = along_y @ count @ along_x.T
         width: NDArray[np.float64] = self._width_coefficient / np.sqrt(
             smoothed * self._density_per_oxygen + self._density_floor
         )
         return width
+
+    def node_potentials_V(
+        self, occupied: ArrayLike, voltage_V: float, link_nonlinearity_V: float
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Potentials of the nodes if every link carries ``I = g V0 sinh(dV/V0)``.
+
+        They minimise the convex co-content, ``sum g V0^2 cosh(dV/V0)`` over the network's links.
+
+        Parameters
+        ----------
+        occupied : array_like of bool, shape (n_sites,)
+        voltage_V : float
+            V of LSMO; Co is at 0.
+        link_nonlinearity_V : float
+            V0 of a link, at least 1/`MOST_RATIO` of the voltage.
+
+        Returns
+        -------
+        site : ndarray of int, shape (n_nodes,)
+        potential_V : ndarray, shape (n_nodes,)
+            To 1e-5 of the voltage.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            As `conductance`; or if V0 is out of range.
+        """
+        ratio = abs(voltage_V) / link_nonlinearity_V if link_nonlinearity_V > 0 else np.nan
+        if not ratio <= MOST_RATIO:
+            raise ValueError(
+                "The 'link_nonlinearity_V' parameter must be positive and at least "
+                f"1/{MOST_RATIO:.0f} of the {abs(voltage_V):g} V applied. "
+                f"Got {link_nonlinearity_V} instead."
+            )
+        self._assemble(occupied)
+        # Below the least ratio links are linear to rounding, and potentials go as the voltage.
+        solved = max(ratio, LEAST_RATIO)
+        potential = self._kernel.divide(solved, 1e-5 * solved, MOST_STEPS)
+        self._check_convergence()
+        return self._kernel.sites(), potential * (voltage_V / solved)
 
     def spin_transmission(
         self, occupied: ArrayLike, relaxation: float, exchange: float, tolerance: float = 1e-4
@@ -309,42 +350,6 @@ def current(
     if np.isinf(nonlinearity_V):
         return conductance_S * voltage_V
     return conductance_S * nonlinearity_V * np.sinh(voltage_V / nonlinearity_V)
-
-
-def _stencil(lattice: Lattice, cutoff_m: float) -> NDArray[np.int32]:
-    """Displacements (dz, dy, dx), dz <= 0, to every site within the cut-off.
-
-    Laterally each residue of the periodic lattice occurs once, by its nearest image, so that two
-    sites are linked at most once however small the patch is.
-    """
-    axes = [np.arange(1 - lattice.organic_layers, 1)]
-    axes += [np.arange(extent) - (extent - 1) // 2 for extent in (lattice.ny, lattice.nx)]
-    every = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    length = _lengths_of(every, lattice)
-    return every[(length <= cutoff_m) & (length > 0)].astype(np.int32)
-
-
-def _lengths_of(displacement: NDArray, lattice: Lattice) -> NDArray[np.float64]:
-    """Lengths (m) of displacements (dz, dy, dx) counted in sites."""
-    step = lattice.organic_thickness_m / lattice.organic_layers
-    steps_m = np.array([step, lattice.spacing_m, lattice.spacing_m])
-    return np.sqrt(((displacement * steps_m) ** 2).sum(axis=-1))
-
-
-def _smoothing(extent: int, spacing_m: float, sigma_m: float) -> NDArray[np.float64]:
-    """Normalised weights of a cut-off Gaussian wound round `extent` periodic sites."""
-    weight = np.zeros(extent)
-    reach = round(SMOOTHING_REACH * sigma_m / spacing_m)
-    shift = np.arange(-reach, reach + 1)
-    gauss = np.ones(1) if reach == 0 else np.exp(-0.5 * (shift * spacing_m / sigma_m) ** 2)
-    np.add.at(weight, shift % extent, gauss)
-    return weight / weight.sum()
-
-
-def _circulant(taps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The matrix that winds `taps` round as many periodic sites."""
-    place = np.arange(taps.size)
-    return taps[place[:, None] - place]
 
 
 def _direct_conductance(

@@ -26,6 +26,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import struct
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +41,7 @@ from kmc_oxy.streams import Purpose, seed_sequence
 WINDOWS_PER_DECADE = 4
 #: Trials of one kernel call: well under half a second, so that signals are heard.
 TRIALS_PER_CALL = 1 << 18
-#: Rate tables of recent voltages are kept while they take no more than this together.
+#: Rate tables of recent potentials are kept while they take no more than this together.
 TABLE_BUDGET_BYTES = 64 << 20
 #: Sites from which on neighbours are kept as what surrounds them: see `kmc_oxy._engine.Graph`.
 LINKED_FROM = 20_000
@@ -174,20 +175,30 @@ class Engine:
         return self._kernel.trials
 
     @property
+    def potential_V(self) -> NDArray[np.float64]:
+        """Potential that is applied, shape (n,), not to be written to."""
+        return self._potential_V
+
+    @property
     def pending(self) -> bool:
         """Whether a `begin` has not been stepped to its end yet."""
         return self._since_edge_s < self._target_s
 
-    def set_potential(self, potential_V: ArrayLike) -> None:
+    def set_potential(self, potential_V: ArrayLike, temperature_K: float | None = None) -> None:
         """Apply a potential: an edge, from which time is counted anew.
 
         Parameters
         ----------
         potential_V : array_like, shape (n,)
             Electrostatic potential at each site.
+        temperature_K : float, optional
+            From now on; as it is by default.
         """
         potential = np.array(potential_V, dtype=np.float64)
-        self._table = self._table_for(potential)
+        potential.flags.writeable = False
+        warmth_K = self.temperature_K if temperature_K is None else float(temperature_K)
+        self._table = self._table_for(potential, warmth_K)
+        self.temperature_K = warmth_K
         self._potential_V = potential
         self._since_edge_s = 0.0
         self._target_s = 0.0
@@ -330,15 +341,16 @@ class Engine:
         octaves = -math.log2(self.tolerance) - window * math.log2(10) / WINDOWS_PER_DECADE
         return max(-4000, min(4000, round(_STEPS_PER_OCTAVE * octaves)))
 
-    def _table_for(self, potential_V: NDArray[np.float64]) -> RateTable:
-        key = hashlib.blake2b(potential_V.data, digest_size=16).digest()
+    def _table_for(self, potential_V: NDArray[np.float64], temperature_K: float) -> RateTable:
+        salt = struct.pack("d", temperature_K)
+        key = hashlib.blake2b(potential_V.data, digest_size=16, salt=salt).digest()
         if key in self._tables:
             self._tables.move_to_end(key)
             return self._tables[key]
         table = RateTable(self._graph, self.tolerance is not None)
         if self._merged is not None:
             pair, flipped = self._merged
-            k_ij, k_ji = self._rates(potential_V, slice(None))
+            k_ij, k_ji = self._rates(potential_V, temperature_K, slice(None))
             table.fill(
                 self._pairs,
                 np.bincount(pair, np.where(flipped, k_ji, k_ij), len(self._pairs)),
@@ -347,7 +359,7 @@ class Engine:
         else:
             for start in range(0, max(len(self._pairs), 1), _BONDS_PER_PIECE):
                 piece = slice(start, start + _BONDS_PER_PIECE)
-                table.fill(self._pairs[piece], *self._rates(potential_V, piece))
+                table.fill(self._pairs[piece], *self._rates(potential_V, temperature_K, piece))
         table.close()
         self._tables[key] = table
         while len(self._tables) > 1 and (
@@ -356,10 +368,8 @@ class Engine:
             self._tables.popitem(last=False)
         return table
 
-    def _rates(self, potential_V: NDArray[np.float64], bonds: slice):
-        return self.landscape.rates(
-            potential_V, self.temperature_K, self.attempt_frequency_Hz, bonds
-        )
+    def _rates(self, potential_V: NDArray[np.float64], temperature_K: float, bonds: slice):
+        return self.landscape.rates(potential_V, temperature_K, self.attempt_frequency_Hz, bonds)
 
 
 def _window_of(time_s: float) -> int:

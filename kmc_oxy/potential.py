@@ -1,9 +1,15 @@
-"""How the applied voltage is shared along the stack (paper, sections 2 and 5; figure 5a)."""
+"""How the applied voltage is shared along the stack (paper, sections 2 and 5; figure 5a).
+
+And the screened potential of a charge that is spread over the layers.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import scipy  # its submodules are loaded at their first use: most runs have none
 from numpy.typing import NDArray
+
+from kmc_oxy.constants import VACUUM_PERMITTIVITY_F_PER_M
 
 
 def interfacial_profile(
@@ -48,3 +54,50 @@ def dielectric_profile(
 def uniform_profile(z_m: NDArray[np.float64], stack_m: float) -> NDArray[np.float64]:
     """Potential per volt of a uniform field."""
     return 1.0 - z_m / stack_m
+
+
+def screened_potential_V(
+    thickness_m: NDArray[np.float64],
+    permittivity: NDArray[np.float64],
+    charge_C_per_m3: NDArray[np.float64],
+    screening_length_m: float,
+) -> NDArray[np.float64]:
+    r"""Potential at the centres of charged layers between two earthed electrodes.
+
+    Solves Poisson's equation with linear (Debye) screening,
+
+    .. math:: (\varepsilon\varphi')' - \varepsilon\varphi/\lambda^2 = -\rho,
+
+    exactly for a charge and a permittivity that are constant within each layer: there
+    :math:`\varphi` is :math:`\rho\lambda^2/\varepsilon` and two exponentials, so that the fluxes
+    at both faces are linear in the potentials of the faces, and these obey a tridiagonal system.
+
+    Parameters
+    ----------
+    thickness_m, permittivity, charge_C_per_m3 : ndarray, shape (n_layers,)
+        Of each layer; relative permittivity.
+    screening_length_m : float
+
+    Returns
+    -------
+    ndarray, shape (n_layers,)
+        V.
+    """
+    epsilon = permittivity * VACUUM_PERMITTIVITY_F_PER_M
+    reach = thickness_m / screening_length_m
+    # 1/sinh(reach), and what is lost to the screening on either side of a layer.
+    through = epsilon / screening_length_m * 2 * np.exp(-reach) / -np.expm1(-2 * reach)
+    lost = epsilon / screening_length_m * np.tanh(reach / 2)
+    source = charge_C_per_m3 * screening_length_m * np.tanh(reach / 2)
+    face = np.zeros(thickness_m.size + 1)
+    if thickness_m.size > 1:
+        diagonal = (through + lost)[:-1] + (through + lost)[1:]
+        upper = np.concatenate([[0.0], -through[1:-1]])
+        face[1:-1] = scipy.linalg.solveh_banded(
+            np.stack([upper, diagonal]), source[:-1] + source[1:]
+        )
+    with np.errstate(over="ignore"):
+        halfway = (face[:-1] + face[1:]) / (2 * np.cosh(reach / 2))
+    own = charge_C_per_m3 * screening_length_m**2 / epsilon
+    # 1 - 1/cosh(x) = tanh(x) tanh(x/2), without its cancellation.
+    return halfway + own * np.tanh(reach / 2) * np.tanh(reach / 4)

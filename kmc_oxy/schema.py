@@ -11,7 +11,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from kmc_oxy.constants import CONDUCTANCE_QUANTUM_S
-from kmc_oxy.schema_device import Barriers, Device, FieldProfile, Lattice, Oxygen, SiteEnergy
+from kmc_oxy.schema_device import (
+    Barriers,
+    Device,
+    Feedback,
+    FieldProfile,
+    Lattice,
+    Oxygen,
+    SiteEnergy,
+)
 from kmc_oxy.schema_fields import (
     Conductance,
     Energy,
@@ -29,15 +37,26 @@ from kmc_oxy.schema_fields import (
     Whole,
     refuse,
 )
-from kmc_oxy.schema_steps import READ_VOLTAGE_V, Program, Repeat, Step, VectorMatrix, size_of
+from kmc_oxy.schema_steps import (
+    READ_VOLTAGE_V,
+    Program,
+    Repeat,
+    Step,
+    VectorMatrix,
+    largest_voltage_V,
+    size_of,
+)
 
 __all__ = [
     "Barriers", "ConductanceModel", "Crossbar", "Device", "EngineSettings", "Ensemble",
-    "FieldProfile", "Input", "Lattice", "Output", "Oxygen", "SiteEnergy", "Spin", "Step",
+    "Feedback", "FieldProfile", "Input", "Lattice", "Output", "Oxygen", "SiteEnergy", "Spin",
+    "Step",
 ]  # fmt: skip
 
 MAX_PROTOCOL_SIZE = 10_000_000
 MAX_CELLS = 1_000_000
+#: Largest V/V0 of a current g V0 sinh(V/V0) that feeds back on the oxygens.
+MOST_VOLTAGE_RATIO = 500.0
 
 
 class ConductanceModel(Section):
@@ -279,6 +298,7 @@ class Input(Section):
                     (("protocol",),),
                 )
             )
+        problems += self._feedback_problems()
         thickness = self.device.lattice.organic_thickness
         if self.conductance.slab > thickness:
             problems.append(
@@ -290,6 +310,23 @@ class Input(Section):
             )
         refuse(problems)
         return self
+
+    def _feedback_problems(self) -> Iterator[Problem]:
+        """Currents that would be beyond what a number can hold."""
+        feedback = self.device.feedback
+        largest_V = max(largest_voltage_V(self.protocol), abs(self.crossbar.read_voltage))
+        limit = f"must be at least 1/{MOST_VOLTAGE_RATIO:.0f} of the {largest_V:g} V applied"
+        least_V = largest_V / MOST_VOLTAGE_RATIO
+        uses = (("device", "feedback"), ("protocol",), ("crossbar",))
+        if feedback.potential == "network" and feedback.link_nonlinearity < least_V:
+            yield Problem(("device", "feedback", "link_nonlinearity"), limit, uses)
+        nonlinearity_V = self.conductance.nonlinearity
+        if feedback.thermal_resistance and nonlinearity_V and nonlinearity_V < least_V:
+            yield Problem(
+                ("conductance", "nonlinearity"),
+                f"{limit} where device.feedback.thermal_resistance makes heat of the current",
+                (*uses, ("conductance",)),
+            )
 
     def _cell_problems(self, steps: tuple[Step, ...], at: Location) -> Iterator[Problem]:
         rows, columns = self.crossbar.rows, self.crossbar.columns

@@ -20,11 +20,14 @@ from kmc_oxy.schema_fields import (
     Problem,
     Section,
     Temperature,
+    ThermalResistance,
+    Voltage,
     Whole,
     refuse,
 )
 
 MAX_SITES = 100_000_000
+MAX_TEMPERATURE_K = 2000.0
 
 
 class Lattice(Section):
@@ -262,11 +265,48 @@ class FieldProfile(Section):
         return self
 
 
+class Feedback(Section):
+    """What the oxygens feel of the device's own state, at edges and four times a decade."""
+
+    potential: Literal["prescribed", "network"] = Field(
+        default="prescribed",
+        description="`prescribed`: V is shared by `device.field`, whatever the oxygens do; "
+        "`network`: as the nodes of the conduction network share it, with non-linear links",
+    )
+    link_nonlinearity: Voltage = Field(
+        default=0.1,
+        gt=0,
+        description="V0 of I = g V0 sinh(dV/V0) of each link, for `network` (2kT/e, 13 mV at "
+        "76 K, to the 0.5 V of a junction with one link that counts; free)",
+    )
+    screening_length: Length | None = Field(
+        default=None,
+        gt=0,
+        description="over which the field of the oxygens' charge decays, the start taken as "
+        "neutral (free); null: they have no field",
+    )
+    thermal_resistance: ThermalResistance = Field(
+        default=0.0,
+        ge=0,
+        description="by which the power of the patch heats its oxygens above `temperature` "
+        "(free); 0: no heating",
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything reacts to the state of the device."""
+        return (
+            self.potential == "network"
+            or self.screening_length is not None
+            or self.thermal_resistance > 0
+        )
+
+
 class Device(Section):
     """One cross-point: LSMO, Gaq3, AlOx, Co."""
 
     temperature: Temperature = Field(
-        default=76.0, gt=0, le=2000, description="temperature (76 K: paper)"
+        default=76.0, gt=0, le=MAX_TEMPERATURE_K, description="temperature (76 K: paper)"
     )
     lattice: Lattice = Field(default_factory=Lattice, description="the patch and its layers")
     oxygen: Oxygen = Field(default_factory=Oxygen, description="the mobile species")
@@ -274,6 +314,9 @@ class Device(Section):
     site_energy: SiteEnergy = Field(default_factory=SiteEnergy, description="energies at rest")
     field: FieldProfile = Field(
         default_factory=FieldProfile, description="how the voltage is shared along z"
+    )
+    feedback: Feedback = Field(
+        default_factory=Feedback, description="what follows the state of the device"
     )
 
     @model_validator(mode="after")

@@ -280,3 +280,23 @@ def size_of(steps: tuple[Step, ...]) -> float:
             total += 4 * body.amplitude / body.step
         total += 1
     return total
+
+
+def largest_voltage_V(steps: tuple[Step, ...]) -> float:
+    """The largest voltage, of either sign, that `steps` put on a cell."""
+    largest = 0.0
+    for step in steps:
+        body = step.body
+        if isinstance(body, Repeat):
+            found: tuple[float | None, ...] = (largest_voltage_V(body.steps),)
+        elif isinstance(body, Sweep):
+            found = body.turning_voltages
+        elif isinstance(body, VectorMatrix):
+            found = body.inputs
+        elif isinstance(body, Map):
+            found = ()
+        else:
+            rest = getattr(body, "rest", None)
+            found = (body.voltage, getattr(body, "reverse", None), rest and rest.voltage)
+        largest = max([largest, *(abs(volts) for volts in found if volts is not None)])
+    return largest

@@ -61,6 +61,7 @@ UNITS: dict[str, tuple[str, float]] = {
     "mohm": ("resistance", 1e-3),
     "kohm": ("resistance", 1e3),
     "Mohm": ("resistance", 1e6),
+    "K/W": ("thermal resistance", 1.0),
     "%": ("fraction", 1e-2),
 }
 
@@ -76,6 +77,7 @@ HELD_IN: dict[str, str] = {
     "magnetic field": "T",
     "conductance": "S",
     "resistance": "ohm",
+    "thermal resistance": "K/W",
     "fraction": "",
     "number": "",
 }

@@ -24,6 +24,11 @@ protocol:
 ensemble: {members: 1, seed: 4}
 """
 FREE = TEXT + "crossbar: {rows: 2, columns: 3}\n"
+# Each cell follows its own state too, which no other rank knows.
+FOLLOWING = FREE.replace(
+    "8}}",
+    "8}, feedback: {potential: network, screening_length: 0.01 nm, thermal_resistance: 1e3 K/W}}",
+)
 COUPLED = (
     TEXT
     + "crossbar: {rows: 2, columns: 3, line_resistance: 1 kohm}\nconductance: {patches: 10000}\n"
@@ -37,7 +42,7 @@ def whole_of(factory, text):
 @pytest.fixture(scope="module")
 def wholes(tmp_path_factory):
     """Datasets of the serial runs."""
-    return {text: whole_of(tmp_path_factory, text) for text in (FREE, COUPLED)}
+    return {text: whole_of(tmp_path_factory, text) for text in (FREE, COUPLED, FOLLOWING)}
 
 
 @pytest.fixture
@@ -97,9 +102,10 @@ def test_any_number_of_ranks_gives_the_same(here, wholes, ranks, text):
         assert file.attrs["mpi_size"] == ranks
 
 
-def test_cells_change_hands(here, wholes):
+@pytest.mark.parametrize("text", [FREE, FOLLOWING], ids=["free", "following"])
+def test_cells_change_hands(here, wholes, text):
     """Forced to move cells all the time, in the middle of stretches too, a run gives the same."""
-    (here / "in.yaml").write_text(FREE)
+    (here / "in.yaml").write_text(text)
     before = """
 import kmc_oxy.sharing
 kmc_oxy.engine.TRIALS_PER_CALL = 1000
@@ -113,7 +119,7 @@ team.moves_worth_making = all_in_turn
 """
     code, _, err = run(2, *LINE, "-q", script=script(here, before=before))
     assert code == 0, err
-    assert datasets("out.h5") == wholes[FREE]
+    assert datasets("out.h5") == wholes[text]
     meetings, moves = meetings_and_moves(here)[0]
     assert meetings > 6 and moves == 6 * meetings
 

@@ -59,6 +59,10 @@ def test_defaults_are_the_published_starting_set():
             "profile": "interfacial", "lsmo_share": 0.4, "lsmo_width": 2.5e-9, "oxide_share": 0.4,
             "oxide_margin": 0.8e-9, "permittivity_organic": 3.2, "permittivity_oxide": 9.0,
         },
+        "feedback": {
+            "potential": "prescribed", "link_nonlinearity": 0.1, "screening_length": None,
+            "thermal_resistance": 0.0,
+        },
     }  # fmt: skip
     published = {
         "electrode_prefactor": 1e-3, "decay_length": 0.5e-9, "cutoff": 3e-9, "background": 0.08,

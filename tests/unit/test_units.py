@@ -37,6 +37,7 @@ from kmc_oxy.units import HELD_IN, UNITS, format_quantity, parse_quantity
         ("3 /nm", "inverse length", 3e9),
         ("3 1/nm", "inverse length", 3e9),
         ("2 kΩ", "resistance", 2000.0),
+        ("1e3 K/W", "thermal resistance", 1000.0),
         ("7.5 %", "fraction", 0.075),
         (" .5 V ", "voltage", 0.5),
         (50e-3, "duration", 0.05),
