@@ -284,6 +284,15 @@ cdef inline int cap_without(const Top *top, int slot) noexcept nogil:
     return top.second if top.slot == slot else top.first
 
 
+cdef inline uint64_t cap_changed(const Top *old, const Top *now) noexcept nogil:
+    """Bit k: the largest of the weights but that at slot k is another one now."""
+    cdef uint64_t at_old = <uint64_t>1 << old.slot, at_now = <uint64_t>1 << now.slot
+    cdef uint64_t elsewhere = -<uint64_t>(old.first != now.first)
+    return (elsewhere & ~(at_old | at_now)
+            | at_old & -<uint64_t>(old.second != cap_without(now, old.slot))
+            | at_now & -<uint64_t>(now.second != cap_without(old, now.slot)))
+
+
 cdef inline void cap_raise_out(
     const Cap *cap, const int16_t *logs, const Weights *x, int after_leaving, int chunks,
     row_t *raised

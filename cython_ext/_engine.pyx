@@ -13,8 +13,8 @@ from numpy.random cimport bitgen_t
 from _blocks cimport BLOCK, Block, block_refill
 from _cap cimport (
     Cap, FROZEN, Found, LANES, MOST_CHUNKS, OCTAVE, Top, View, Weights, row_t,
-    cap_most, cap_most_of_two, cap_none, cap_raise_back, cap_raise_out, cap_relevant, cap_site,
-    cap_slots, cap_top, cap_without,
+    cap_changed, cap_most, cap_most_of_two, cap_none, cap_raise_back, cap_raise_out,
+    cap_relevant, cap_site, cap_slots, cap_top, cap_without,
 )
 from _events cimport (
     EMPTY, Events, GROUPS, Site, UNLISTED,
@@ -814,7 +814,6 @@ cdef inline int slot_of(int k, int path) noexcept nogil:
 cdef inline void tell_neighbours(State *s, Hop *hop, int end, int path, int reach) noexcept nogil:
     """All neighbours of one end learn that it has been left or filled."""
     cdef int64_t center = hop.site[end], y
-    cdef uint64_t heeding
     cdef int k
     for k in range(slots_of(path)):
         y = neighbour_of(s, center, k, path)
@@ -824,13 +823,19 @@ cdef inline void tell_neighbours(State *s, Hop *hop, int end, int path, int reac
             s.blocked_wide[y] ^= reverse_bit(s, center, k, path)
     if not reach:
         return
-    heeding = heeds_of(s, center, path)
-    hop.bears[end] = heeding & ~(<uint64_t>1 << hop.slot[end])
-    while heeding and reach == 2:
-        k = kmc_low_bit(heeding)
-        heeding &= heeding - 1
-        y = neighbour_of(s, center, k, path)
-        hop.before[end][k] = s.view[y]
+    hop.bears[end] = heeds_of(s, center, path) & ~(<uint64_t>1 << hop.slot[end])
+
+
+cdef inline void renew_views(State *s, Hop *hop, int end, int path) noexcept nogil:
+    """What the neighbours of a hop, and its own two sites, offer now."""
+    cdef uint64_t slots = around(hop.bears, end, path)
+    cdef int64_t y
+    cdef int k
+    while slots:
+        k = kmc_low_bit(slots)
+        slots &= slots - 1
+        y = neighbour_of(s, center_of(hop, end, k, path), slot_of(k, path), path)
+        hop.before[k // SECOND if is_lattice(path) else end][slot_of(k, path)] = s.view[y]
         look_anew(s, y, path)
 
 
@@ -917,11 +922,12 @@ cdef inline void judge_far(
         old = &before.back if filled else &before.out
         now = &s.view[y].back if filled else &s.view[y].out
         viewers = capped_of(s, y, path) & ~reverse_bit(s, center, m, path)
+        if not s.triangles:
+            viewers &= cap_changed(old, now)
         while viewers:
             m = kmc_low_bit(viewers)
             viewers &= viewers - 1
-            if s.triangles or cap_without(old, m) != cap_without(now, m):
-                judge_anew(s, neighbour_of(s, y, m, path), path, reach)
+            judge_anew(s, neighbour_of(s, y, m, path), path, reach)
 
 
 cdef inline void list_near(
@@ -974,6 +980,11 @@ cdef inline void make_hop(State *s, int64_t i, int k, int path, int reach) noexc
     s.hops += 1
     tell_neighbours(s, &hop, 0, path, reach)
     tell_neighbours(s, &hop, 1, path, reach)
+    if reach == 2:
+        look_anew(s, hop.site[0], path)
+        look_anew(s, hop.site[1], path)
+        for end in range(ends_of(path)):
+            renew_views(s, &hop, end, path)
     for end in range(2):
         near[end] = blocked_of(s, hop.site[end], path) & ~(<uint64_t>1 << hop.slot[end])
     if reach:
