@@ -149,7 +149,7 @@ def cycles(file: OutputFile) -> list[Verdict]:
         )  # fmt: skip
         drift = abs(float((logarithm[..., -1] - logarithm[..., 0]).mean()))
         spread = logarithm[..., -1].std(axis=0, ddof=1)
-        ratio = Estimate.of(spread / drift)
+        ratio = Estimate.of(spread / drift) if drift else _single(np.inf)
         found.append(
             Verdict(
                 "4a", f"cycle-to-cycle spread after {name} over that relaxation, one patch",
@@ -159,7 +159,7 @@ def cycles(file: OutputFile) -> list[Verdict]:
         members = spread.size
         whole = np.exp(logarithm).sum(axis=-1)
         drift = abs(np.log(whole[:, -1] / whole[:, 0]).mean())
-        common = float(np.log(whole[:, -1]).std(ddof=1) / drift)
+        common = float(np.log(whole[:, -1]).std(ddof=1) / drift) if drift else np.inf
         found.append(
             Verdict(
                 "4a", f"the same for {members} patches in parallel",
