@@ -380,8 +380,7 @@ cdef struct State:
     const uint8_t *reverse
     const Surroundings *around
     Links *links                # (n,)
-    bint few_rows               # Links.row tells the row of rates
-    const uint16_t *group       # then that of an oxygen by its row and mask
+    const uint16_t *group       # of an oxygen by Links.row and mask, if few rows differ; or NULL
     const double *rate          # quenched rates, rows of `degree`
     double *effective           # of oxygens, after the cap; `rate` itself in exact mode
     Site *site                  # (n + 1,)
@@ -449,7 +448,7 @@ cdef inline uint64_t reverse_bit(const State *s, int64_t x, int k, int path) noe
 
 cdef inline const double *rates_of(const State *s, int64_t x, int path) noexcept nogil:
     """Effective rates of the oxygen at x."""
-    if path == LINKED and s.few_rows:
+    if path == LINKED and s.group != NULL:
         x = s.links[x].row
     return s.effective + x * slots_of(path)
 
@@ -529,7 +528,7 @@ cdef inline void survey(State *s, int64_t x, int path, int reach) noexcept nogil
 
 
 cdef inline void ripen(State *s, int64_t x, int path, int reach) noexcept nogil:
-    """On a lattice: survey, once a window, all sites that a hop from or to x has to do with.
+    """On a lattice, once a window: survey all sites that a hop from or to x has to do with.
 
     An oxygen with a capped bond stands on a ripe site, so that its rates can be found at any time.
     """
@@ -539,6 +538,7 @@ cdef inline void ripen(State *s, int64_t x, int path, int reach) noexcept nogil:
     if not is_lattice(path) or s.found[x].ripe == s.window:
         return
     s.found[x].ripe = s.window
+    # Of these only those of capped bonds change within a window, and they are judged.
     for k in range(SLOTS):
         s.effective[x * SLOTS + k] = s.rate[x * SLOTS + k]
     survey(s, x, path, reach)
@@ -760,7 +760,7 @@ cdef inline int direction(
 
 cdef inline void list_anew(State *s, int64_t x, int path) noexcept nogil:
     """Put the oxygen at x where its rates belong."""
-    if path == LINKED and s.few_rows:
+    if path == LINKED and s.group != NULL:
         events_put(&s.events, <int32_t>x,
                    s.group[MASKS * s.links[x].row + blocked_of(s, x, path)])
     else:
@@ -1013,7 +1013,7 @@ cdef inline void fetch_site(const State *s, int64_t x) noexcept nogil:
 
 
 cdef inline void fetch_rates(const State *s, int64_t x) noexcept nogil:
-    if not s.few_rows:
+    if s.group == NULL:
         prefetch(s.effective + x * SLOTS)
         prefetch(s.effective + x * SLOTS + SLOTS - 1)
 
@@ -1221,9 +1221,8 @@ cdef class Kernel:
         s.cap.gamma = gamma
         if not self.reach:
             s.effective = table.rate
-            s.few_rows = table.row != NULL
             s.group = table.group
-            for x in range(s.n_sites if s.few_rows else 0):
+            for x in range(s.n_sites if s.group != NULL else 0):
                 s.links[x].row = table.row[x]
         self._clear(table.offset, 0)
         self._new_window()

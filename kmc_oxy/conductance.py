@@ -33,12 +33,11 @@ from kmc_oxy._network import FilamentKernel
 from kmc_oxy.constants import ELEMENTARY_CHARGE_C, VACUUM_PERMITTIVITY_F_PER_M
 from kmc_oxy.lattice import Lattice
 from kmc_oxy.network_geometry import circulant, lengths_m, smoothing_taps, stencil
-from kmc_oxy.network_parameters import NetworkParameters
+from kmc_oxy.network_parameters import MOST_RATIO, NetworkParameters
 
 #: sqrt(2 m_e * 1 eV)/hbar: decay of a free electron's wave under a barrier of 1 eV.
 WAVE_NUMBER_PER_M_SQRT_EV = 5.123e9
-#: Ratios V/V0 of non-linear links: the largest is what exponentials of it leave to a double.
-LEAST_RATIO, MOST_RATIO = 1e-4, 500.0
+LEAST_RATIO = 1e-4  #: V/V0 of non-linear links below which they are linear to rounding.
 MOST_STEPS = 200  #: of Newton's method for their potentials; fewer than ten are the rule.
 
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from kmc_oxy.constants import CONDUCTANCE_QUANTUM_S
 
+#: Largest V/V0 of non-linear links: what exponentials of it leave to a double.
+MOST_RATIO = 500.0
+
 
 @dataclass(frozen=True)
 class NetworkParameters:

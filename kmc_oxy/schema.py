@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from kmc_oxy.constants import CONDUCTANCE_QUANTUM_S
+from kmc_oxy.network_parameters import MOST_RATIO
 from kmc_oxy.schema_device import (
     Barriers,
     Device,
@@ -55,8 +56,6 @@ __all__ = [
 
 MAX_PROTOCOL_SIZE = 10_000_000
 MAX_CELLS = 1_000_000
-#: Largest V/V0 of a current g V0 sinh(V/V0) that feeds back on the oxygens.
-MOST_VOLTAGE_RATIO = 500.0
 
 
 class ConductanceModel(Section):
@@ -315,8 +314,8 @@ class Input(Section):
         """Currents that would be beyond what a number can hold."""
         feedback = self.device.feedback
         largest_V = max(largest_voltage_V(self.protocol), abs(self.crossbar.read_voltage))
-        limit = f"must be at least 1/{MOST_VOLTAGE_RATIO:.0f} of the {largest_V:g} V applied"
-        least_V = largest_V / MOST_VOLTAGE_RATIO
+        limit = f"must be at least 1/{MOST_RATIO:.0f} of the {largest_V:g} V applied"
+        least_V = largest_V / MOST_RATIO
         uses = (("device", "feedback"), ("protocol",), ("crossbar",))
         if feedback.potential == "network" and feedback.link_nonlinearity < least_V:
             yield Problem(("device", "feedback", "link_nonlinearity"), limit, uses)

@@ -1,12 +1,14 @@
 """What follows the state of the device: network, screened charge, heat, and how cells take it."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from scipy.optimize import brentq
 
 from kmc_oxy import inputs as inputs_of
 from kmc_oxy.array import RATE_TOLERANCE, interval_end_s
-from kmc_oxy.conductance import MOST_RATIO, FilamentNetwork, current
+from kmc_oxy.conductance import FilamentNetwork, current
 from kmc_oxy.constants import VACUUM_PERMITTIVITY_F_PER_M
 from kmc_oxy.device import CrossPoint
 from kmc_oxy.engine import Engine
@@ -14,12 +16,12 @@ from kmc_oxy.feedback import Feedback, FeedbackError, _falling, network_profile_
 from kmc_oxy.inputs import InputError
 from kmc_oxy.landscape import Landscape
 from kmc_oxy.lattice import Lattice
-from kmc_oxy.network_parameters import NetworkParameters
+from kmc_oxy.network_parameters import MOST_RATIO, NetworkParameters
 from kmc_oxy.output_file import open_output
 from kmc_oxy.potential import screened_potential_V
 from kmc_oxy.protocol import flatten
 from kmc_oxy.safe_files import read_tree, write_tree
-from kmc_oxy.schema import MOST_VOLTAGE_RATIO, Input
+from kmc_oxy.schema import Input
 from kmc_oxy.schema_steps import largest_voltage_V
 from kmc_oxy.simulation import Simulation
 
@@ -510,7 +512,15 @@ def test_the_largest_voltage_of_every_kind_of_step(step, largest_V):
 
 
 def test_the_limit_of_the_input_is_that_of_the_solver():
-    assert MOST_VOLTAGE_RATIO == MOST_RATIO
+    network, occupied = column_network(3, [1])
+    for ratio, refused in ((0.99 * MOST_RATIO, False), (1.01 * MOST_RATIO, True)):
+        feedback = {"potential": "network", "link_nonlinearity": 4 / ratio}
+        for taken in (
+            lambda feedback=feedback: inputs(feedback),
+            lambda ratio=ratio: network.node_potentials_V(occupied, 4.0, 4 / ratio),
+        ):
+            with pytest.raises(ValueError) if refused else nullcontext():
+                taken()
 
 
 def test_a_pulse_with_a_network_runs_from_yaml(tmp_path):
