@@ -16,18 +16,19 @@ test: $(READY)
 QUICK ?= --quick
 
 paper: $(READY)
-	$(BIN)/python scripts/reproduce_paper.py $(QUICK) -o paper
+	$(BIN)/python scripts/figures/reproduce_paper.py $(QUICK) -o paper
 
 lint: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[lint]"
 	$(BIN)/ruff check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint cython_ext
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 .PHONY: docs
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
-	$(BIN)/python -c "from kmc_oxy.schema_docs import reference_markdown; print(reference_markdown(), end='')" > docs/input.md
+	$(BIN)/python -c "from kmc_oxy.inputs.reference_page import reference_markdown; print(reference_markdown(), end='')" > docs/input.md
 	$(BIN)/mkdocs build --strict
 
 # Installed in place, so that edits of Python files need no second installation.
@@ -37,4 +38,4 @@ $(READY): pyproject.toml setup.py $(wildcard cython_ext/*.pyx cython_ext/*.pxd)
 	touch $(READY)
 
 clean:
-	rm -rf .venv build *.egg-info kmc_oxy/*.so kmc_oxy/_kernel_source.py cython_ext/*.c
+	rm -rf .venv build *.egg-info kmc_oxy/physics/*.so kmc_oxy/_kernel_source.py cython_ext/*.c

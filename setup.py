@@ -24,7 +24,7 @@ NUMPY_RANDOM_LIB = os.path.join(os.path.dirname(np.get_include()), "..", "random
 
 def extension(name: str, **extra) -> Extension:
     return Extension(
-        f"kmc_oxy.{name}",
+        f"kmc_oxy.physics.{name}",
         sources=[f"cython_ext/{name}.pyx"],
         include_dirs=[np.get_include(), "cython_ext"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *INLINE],
@@ -49,7 +49,8 @@ class BuildKernels(build_ext):
         # Taken before, so that an edit during the compilation is not taken for compiled.
         digest = source_digest()
         super().run()
-        record = Path(self.get_ext_fullpath("kmc_oxy._engine")).with_name("_kernel_source.py")
+        extension_path = Path(self.get_ext_fullpath("kmc_oxy.physics._engine"))
+        record = extension_path.parents[1] / "_kernel_source.py"
         record.write_text(f'"""Written by setup.py."""\n\nKERNEL_SOURCE = "{digest}"\n')
 
 

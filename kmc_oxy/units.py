@@ -1,4 +1,4 @@
-"""Physical quantities with units, as a user writes them: one table, one parser.
+"""Quantities with units, as a user writes them, and physical constants.
 
 Everything is held in SI, but for energies, which are in electronvolts throughout the code.
 """
@@ -9,7 +9,11 @@ import math
 import re
 from decimal import Decimal
 
-from kmc_oxy.constants import ELEMENTARY_CHARGE_C
+# CODATA 2018.
+BOLTZMANN_EV_PER_K = 8.617333262e-5
+ELEMENTARY_CHARGE_C = 1.602176634e-19
+VACUUM_PERMITTIVITY_F_PER_M = 8.8541878128e-12
+CONDUCTANCE_QUANTUM_S = 7.748091729e-5
 
 #: unit name -> (dimension, size in the unit that the code holds: SI, or eV for energies)
 UNITS: dict[str, tuple[str, float]] = {
@@ -196,3 +200,22 @@ def _expected(dimension: str) -> str:
     accepted = ", ".join(units_of(dimension))
     bare = f"a number in {held}" if held else "a number"
     return f"{_article(dimension)}, {bare} or text with a unit ({accepted})"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration in the unit that suits it."""
+    if seconds < 1e-9:
+        return f"{seconds:.0f} s"
+    for unit, size in (("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3600.0)):
+        following = {"us": 1e-3, "ms": 1.0, "s": 120.0, "min": 7200.0, "h": 172800.0}[unit]
+        if seconds < following:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 86400:.3g} d"
+
+
+def count_text(count: float) -> str:
+    """A large number to three digits: ``1.23e+09`` is 1.23 G."""
+    for letter, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if 0.9995 * size <= count < 1e12:
+            return f"{count / size:.3g} {letter}"
+    return f"{count:.3g} "

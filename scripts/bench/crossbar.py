@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from kmc_oxy.crossbar import CrossbarSolver, programming_voltages
+from kmc_oxy.physics import CrossbarSolver, programming_voltages
 
 try:
     import badcrossbar

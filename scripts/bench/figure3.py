@@ -27,16 +27,11 @@ import h5py
 import rounds
 from rounds import Figure
 
-import kmc_oxy.assembly
-import kmc_oxy.conductance
-import kmc_oxy.device
-import kmc_oxy.engine
-import kmc_oxy.inputs
-import kmc_oxy.readings
-import kmc_oxy.spin_valve
-import kmc_oxy.store
-import kmc_oxy.workdir
-from kmc_oxy import cli
+from kmc_oxy import cli, inputs
+from kmc_oxy.execution import assembly
+from kmc_oxy.physics import conductance, engine, spin_valve
+from kmc_oxy.simulation import device, readings
+from kmc_oxy.storage import resuming, work_folder
 
 INPUTS = Path(__file__).resolve().parents[2] / "inputs"
 REST = "rest: {voltage: -0.1 V, duration: 1 s}, read: false"
@@ -105,27 +100,27 @@ def watched() -> Stopwatch:
     """A stopwatch on the parts of a run."""
     watch = Stopwatch()
     watch.stand_in(
-        kmc_oxy.engine, "Kernel", run="hops", lower_gamma="windows: lower_gamma",
+        engine, "Kernel", run="hops", lower_gamma="windows: lower_gamma",
         use="edges: Kernel.use",
     )  # fmt: skip
     watch.stand_in(
-        kmc_oxy.conductance, "FilamentKernel", assemble="reading: assembly",
+        conductance, "FilamentKernel", assemble="reading: assembly",
         conductance="reading: solve for charge", transmission="reading: solve for spin",
     )  # fmt: skip
-    engine = kmc_oxy.engine.Engine
-    watch.watch(engine, "set_potential", "edges: rate tables")
-    watch.watch(engine, "step", "engine: Python around the kernel")
-    watch.watch(engine, "begin", "engine: Python around the kernel")
-    watch.watch(kmc_oxy.spin_valve.SpinValve, "conductances", "reading: Python around the solves")
+    engine_class = engine.Engine
+    watch.watch(engine_class, "set_potential", "edges: rate tables")
+    watch.watch(engine_class, "step", "engine: Python around the kernel")
+    watch.watch(engine_class, "begin", "engine: Python around the kernel")
+    watch.watch(spin_valve.SpinValve, "conductances", "reading: Python around the solves")
     for method in ("read_cell", "read_array"):
-        watch.watch(kmc_oxy.readings.Recorder, method, "reading: Python around the solves")
-    watch.watch(kmc_oxy.device.CrossPoint, "build", "devices")
-    watch.watch(engine, "__init__", "devices")
+        watch.watch(readings.Recorder, method, "reading: Python around the solves")
+    watch.watch(device.CrossPoint, "build", "devices")
+    watch.watch(engine_class, "__init__", "devices")
     for method in ("save_task", "save_checkpoint", "load_task", "pack", "begin", "finished"):
-        watch.watch(kmc_oxy.workdir.WorkFolder, method, "input and output")
-    watch.watch(kmc_oxy.assembly, "assemble", "input and output")
-    watch.watch(kmc_oxy.store, "begin_or_resume", "input and output")
-    watch.watch(kmc_oxy.inputs, "load", "input and output")
+        watch.watch(work_folder.WorkFolder, method, "input and output")
+    watch.watch(assembly, "assemble", "input and output")
+    watch.watch(resuming, "begin_or_resume", "input and output")
+    watch.watch(inputs, "load", "input and output")
     return watch
 
 

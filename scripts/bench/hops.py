@@ -27,9 +27,7 @@ import numpy as np
 import rounds
 from rounds import Case, Figure, Ratio
 
-from kmc_oxy.engine import Engine
-from kmc_oxy.landscape import Landscape
-from kmc_oxy.lattice import Lattice
+from kmc_oxy.physics import Engine, Landscape, Lattice
 
 HOPS = 4_000_000
 PEER_HOPS = 300_000

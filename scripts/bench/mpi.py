@@ -115,10 +115,10 @@ import sys
 from pathlib import Path
 import numpy as np
 from kmc_oxy import inputs
-from kmc_oxy.ensemble import Plan
-from kmc_oxy.packs import Packer, single_files
+from kmc_oxy.execution import Plan
+from kmc_oxy.storage import Packer, single_files
 from kmc_oxy.simulation import Simulation
-from kmc_oxy.store import begin_or_resume
+from kmc_oxy.storage import begin_or_resume
 plan = Plan(inputs.load("large.yaml", ["ensemble.members=2000"]))
 work = begin_or_resume(Path("large.h5"), plan.identity)
 packer = Packer(work.pack, single_files(plan.n_tasks, 2))
@@ -138,7 +138,7 @@ for index in range(plan.n_tasks):
     measured = """
 import resource, sys
 from kmc_oxy.cli import main
-from kmc_oxy.launch import rank
+from kmc_oxy.process import rank
 code = main()
 if rank() == 0:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.stderr)

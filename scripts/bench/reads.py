@@ -18,12 +18,11 @@ import numpy as np
 import rounds
 from rounds import Case, Figure
 
-import kmc_oxy.conductance
-from kmc_oxy.device import CrossPoint
+import kmc_oxy.physics.conductance
+from kmc_oxy.inputs.schema import Input
+from kmc_oxy.physics import SpinValve
 from kmc_oxy.protocol import flatten
-from kmc_oxy.schema import Input
-from kmc_oxy.simulation import Simulation
-from kmc_oxy.spin_valve import SpinValve
+from kmc_oxy.simulation import CrossPoint, Simulation
 
 #: The patch of 16 x 16 columns has about the 500 nodes of which 1.5 ms are asked.
 PATCHES = (14, 16, 20, 24, 32, 48, 64)
@@ -33,7 +32,7 @@ DENSE_NODES = 3000
 spent_s: Counter[str] = Counter()
 
 
-class TimedKernel(kmc_oxy.conductance.FilamentKernel):
+class TimedKernel(kmc_oxy.physics.conductance.FilamentKernel):
     """Adds up what its parts take, in seconds of the processor."""
 
     def assemble(self, *arguments: Any) -> None:
@@ -101,7 +100,7 @@ class Patch:
         return worst, "dense" if dense else "sparse direct"
 
 
-def dense_conductance(network: kmc_oxy.conductance.FilamentNetwork) -> float:
+def dense_conductance(network: kmc_oxy.physics.conductance.FilamentNetwork) -> float:
     """Conductance (S) of the network's last assembly by LAPACK."""
     _, bottom, top, first, second, link = network._kernel.links()
     matrix = np.diag(bottom + top)
@@ -172,7 +171,7 @@ def print_readings(patches: list[Patch], values: rounds.Values) -> None:
 def main() -> None:
     arguments = rounds.parser(__doc__, rounds=5).parse_args()
     rounds.print_circumstances()
-    kmc_oxy.conductance.FilamentKernel = TimedKernel  # type: ignore[misc]
+    kmc_oxy.physics.conductance.FilamentKernel = TimedKernel  # type: ignore[misc]
     patches = [Patch(extent) for extent in PATCHES]
     cases = [Case(patch.figures, patch.measure) for patch in patches]
     for tolerance, reach in ((0.1, 1), (1 / 30, 1), (1 / 30, 2)):

@@ -55,7 +55,9 @@ def here(tmp_path, monkeypatch):
 SCRIPT = """
 import sys, time
 from mpi4py import MPI
-import kmc_oxy.engine, kmc_oxy.parallel, kmc_oxy.team as team
+import kmc_oxy.physics.engine
+import kmc_oxy.execution.mpi.parallel_run as parallel
+import kmc_oxy.execution.mpi.rank_group as team
 from kmc_oxy.cli import main
 rank, meet, met = MPI.COMM_WORLD.rank, team.Share.meet, []
 
@@ -107,8 +109,7 @@ def test_cells_change_hands(here, wholes, text):
     """Forced to move cells all the time, in the middle of stretches too, a run gives the same."""
     (here / "in.yaml").write_text(text)
     before = """
-import kmc_oxy.sharing
-kmc_oxy.engine.TRIALS_PER_CALL = 1000
+kmc_oxy.physics.engine.TRIALS_PER_CALL = 1000
 team.LOOK_S = team.QUIET_S = 0.0
 team.Share.is_waited_for = lambda self, steps, left: self._team.somebody_waits()
 
@@ -176,7 +177,7 @@ def test_checkpoints_on_a_cadence(here, wholes):
     (here / "in.yaml").write_text(COUPLED)
     before = """
 from functools import partial
-kmc_oxy.parallel.run_task = partial(kmc_oxy.parallel.run_task, cadence_s=0.05)
+parallel.run_task = partial(parallel.run_task, cadence_s=0.05)
 """
     fault = "if sum(m.pause == 1 for m in met) == 4: MPI.COMM_WORLD.Abort(9)"
     code, _, _ = run(2, *LINE, "-q", script=script(here, fault, before))
@@ -215,15 +216,15 @@ def test_nobody_waits_for_a_rank_that_has_failed(here, where):
     method, _, rank = PLACES[where].partition(", rank ")
     before = f"""
 from functools import partial
-from kmc_oxy.sharing import Alone
-from kmc_oxy.team import Share, Team
-from kmc_oxy.workdir import WorkFolder
+from kmc_oxy.simulation import Alone
+from kmc_oxy.execution.mpi.rank_group import Share, Team
+from kmc_oxy.storage import WorkFolder
 
 def all_in_turn(owner, load_s, processes, move_s):
     return [(cell, int(old), int(old + 1) % processes) for cell, old in enumerate(owner)]
 
 team.moves_worth_making = all_in_turn
-kmc_oxy.parallel.run_task = partial(kmc_oxy.parallel.run_task, cadence_s=0.3)
+parallel.run_task = partial(parallel.run_task, cadence_s=0.3)
 original = {method}
 
 def failing(*arguments, **options):

@@ -30,8 +30,8 @@ def whole(tmp_path_factory):
 SCRIPT = """
 import sys, time
 from mpi4py import MPI
-import kmc_oxy.ensemble as ensemble
-import kmc_oxy.parallel as parallel
+import kmc_oxy.execution.serial_run as ensemble
+import kmc_oxy.execution.mpi.parallel_run as parallel
 from kmc_oxy.cli import main
 rank, run_task, tasks = MPI.COMM_WORLD.rank, ensemble.run_task, []
 
@@ -72,7 +72,8 @@ def test_an_exception_on_one_rank_ends_the_job(here, whole, rank):
 
 def test_a_rank_that_does_not_come_is_not_waited_for(here, whole):
     fault = "time.sleep(60) if rank == 0 else 1 / 0"
-    path = script(here, fault, before="import kmc_oxy.crew\nkmc_oxy.crew.GRACE_S = 0.2")
+    before = "import kmc_oxy.execution.mpi.job_control as control\ncontrol.GRACE_S = 0.2"
+    path = script(here, fault, before=before)
     began = time.monotonic()
     code, _, err = run(2, *LINE, script=path)
     assert time.monotonic() - began < 20

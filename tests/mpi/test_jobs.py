@@ -86,7 +86,7 @@ def test_interrupted_again_and_again_by_other_numbers_of_ranks(here, whole):
 
 
 def test_killed_at_random_moments_nothing_finished_is_lost(here, whole):
-    """A longer series is in scripts/verify_kills.py."""
+    """A longer series is in scripts/verify/kills.py."""
     finished = set()
     for whom in ("one", "all"):
         job = Job(2, "run", "in.yaml", "-o", "out.h5")
@@ -109,8 +109,7 @@ def test_killed_at_random_moments_nothing_finished_is_lost(here, whole):
 
 def test_nobody_begins_while_a_rank_of_a_dead_run_still_computes(here, whole):
     """mpiexec and rank 0 are gone, rank 1 goes on for a while."""
-    from kmc_oxy.safe_files import StoreError
-    from kmc_oxy.workdir import WorkFolder
+    from kmc_oxy.storage import StoreError, WorkFolder
 
     job = Job(2, "run", "in.yaml", "-o", "out.h5")
     assert job.wait_until_computing()
@@ -121,7 +120,7 @@ def test_nobody_begins_while_a_rank_of_a_dead_run_still_computes(here, whole):
     jobs.kill([job.process.pid, first])
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("kmc_oxy.workdir.ORPHANS_S", 0.3)
+            patch.setattr("kmc_oxy.storage.work_folder.ORPHANS_S", 0.3)
             with pytest.raises(StoreError, match="another run is writing"):
                 WorkFolder(here / "out.h5").acquire()
     finally:
@@ -145,7 +144,7 @@ def test_a_second_run_is_refused(here):
 
 FEW_FILES = """
 import sys
-import kmc_oxy.parallel as parallel
+import kmc_oxy.execution.mpi.parallel_run as parallel
 parallel.single_files = lambda tasks, ranks: 2
 from kmc_oxy.cli import main
 sys.exit(main())

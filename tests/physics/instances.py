@@ -14,8 +14,7 @@ import numpy as np
 from master_equation import MasterEquation
 from numpy.typing import ArrayLike, NDArray
 
-from kmc_oxy.engine import Engine
-from kmc_oxy.landscape import Landscape
+from kmc_oxy.physics import Engine, Landscape
 
 ATTEMPT_FREQUENCY_HZ = 1e13
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from kmc_oxy.crossbar import CrossbarSolver, programming_voltages, solve_crossbar
+from kmc_oxy.physics import CrossbarSolver, programming_voltages, solve_crossbar
 
 NAN = np.nan
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from kmc_oxy.inputs.schema import Input
 from kmc_oxy.protocol import flatten
-from kmc_oxy.schema import Input
 from kmc_oxy.simulation import Simulation
 
 MEMBERS = 6

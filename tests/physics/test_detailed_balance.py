@@ -5,8 +5,8 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from kmc_oxy.constants import BOLTZMANN_EV_PER_K
-from kmc_oxy.landscape import Landscape
+from kmc_oxy.physics import Landscape
+from kmc_oxy.units import BOLTZMANN_EV_PER_K
 
 RELATIVE = 1e-12
 ATTEMPT_HZ = 1e13

@@ -14,9 +14,8 @@ import pytest
 from instances import ATTEMPT_FREQUENCY_HZ
 from scipy.special import exp1
 
-from kmc_oxy.constants import BOLTZMANN_EV_PER_K
-from kmc_oxy.engine import Engine
-from kmc_oxy.landscape import Landscape
+from kmc_oxy.physics import Engine, Landscape
+from kmc_oxy.units import BOLTZMANN_EV_PER_K
 
 SYSTEMS = 40_000
 TEMPERATURE_K = 76.0

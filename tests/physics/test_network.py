@@ -7,9 +7,7 @@ import pytest
 import scipy.linalg
 from scipy.ndimage import gaussian_filter
 
-from kmc_oxy.conductance import FilamentNetwork
-from kmc_oxy.lattice import Lattice
-from kmc_oxy.network_parameters import NetworkParameters
+from kmc_oxy.physics import FilamentNetwork, Lattice, NetworkParameters
 
 SI = {"e": 1.602176634e-19, "eps0": 8.8541878128e-12, "k_per_m": 5.123e9}
 

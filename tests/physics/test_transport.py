@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from instances import ATTEMPT_FREQUENCY_HZ, box_bonds
 
-from kmc_oxy.constants import BOLTZMANN_EV_PER_K
-from kmc_oxy.engine import Engine
-from kmc_oxy.landscape import Landscape
+from kmc_oxy.physics import Engine, Landscape
+from kmc_oxy.units import BOLTZMANN_EV_PER_K
 
 TEMPERATURE_K = 76.0
 BARRIER_EV = 0.1

@@ -9,7 +9,7 @@ import pytest
 from instances import ATTEMPT_FREQUENCY_HZ, Instance
 from scipy.stats import chi2, kstwo, poisson
 
-from kmc_oxy.constants import BOLTZMANN_EV_PER_K
+from kmc_oxy.units import BOLTZMANN_EV_PER_K
 
 COPIES = 20_000
 DEEP_EV = 1.5  # depth of the trap at 76 K: e^-229, no return

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from kmc_oxy import inputs
-from kmc_oxy.assembly import COORDINATES, WALL_TIME
-from kmc_oxy.cli import build_parser
-from kmc_oxy.observables import OBSERVABLES
-from kmc_oxy.output_file import open_output
-from kmc_oxy.schema_docs import reference_markdown
+from kmc_oxy.cli.entry_point import build_parser
+from kmc_oxy.execution.assembly import COORDINATES, WALL_TIME
+from kmc_oxy.inputs.reference_page import reference_markdown
+from kmc_oxy.protocol.recorded_quantities import OBSERVABLES
+from kmc_oxy.storage import open_output
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -151,35 +151,41 @@ def test_output_page_names_what_a_run_writes(tmp_path):
                 assert row.split("|")[3].strip() == dataset.attrs["units"], name
 
 
-def layers():
-    """Modules in the order of the table of docs/architecture.md."""
+def rooms():
+    """Folders and their modules, in the order of the table of docs/architecture.md."""
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\|[^|]*\|([^|]*)\|[^|]*\|$", text.split("## Modules")[1], re.M)
-    return [name for row in rows for name in re.findall(r"`([a-z]\w*)`", row)]
+    rows = re.findall(r"^\| `([\w/]+)` \|([^|]*)\|[^|]*\|$", text.split("## Rooms")[1], re.M)
+    return [
+        (folder.removeprefix("kmc_oxy"), re.findall(r"`([a-z]\w*)`", names))
+        for folder, names in rows
+    ]
 
 
 def test_architecture_page_lists_every_module():
-    modules = {path.stem for path in (ROOT / "kmc_oxy").glob("[a-z]*.py")}
-    assert modules <= set(layers())
-    assert set(layers()) - modules == set()
+    listed = {f"{folder}/{name}".strip("/") for folder, names in rooms() for name in names}
+    package = ROOT / "kmc_oxy"
+    modules = {
+        str(path.relative_to(package).with_suffix("")) for path in package.rglob("[a-z]*.py")
+    }
+    assert listed == modules
 
 
-def test_no_module_imports_a_later_one():
-    """The order of docs/architecture.md is the order of the code."""
-    place = {name: index for index, name in enumerate(layers())}
-    for name in place:
-        tree = ast.parse((ROOT / "kmc_oxy" / f"{name}.py").read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
+def test_no_room_imports_a_later_one():
+    """The order of docs/architecture.md is the order of the code, and rooms have one door."""
+    order = list(dict.fromkeys(folder.partition("/")[0] for folder, _ in rooms()))
+    for path in (ROOT / "kmc_oxy").rglob("*.py"):
+        room = path.relative_to(ROOT / "kmc_oxy").parent.parts
+        if not room:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.ImportFrom) or not node.module:
                 continue
-            if node.module == "kmc_oxy":
-                imported = [alias.name for alias in node.names]
-            elif node.module.startswith("kmc_oxy."):
-                imported = [node.module.split(".")[1]]
-            else:
+            _, *parts = node.module.split(".")
+            if not parts or parts[0] not in order or parts[0] == room[0]:
                 continue
-            for other in imported:
-                assert place.get(other, -1) < place[name], f"{name} imports {other}"
+            assert order.index(parts[0]) < order.index(room[0]), f"{path} imports {node.module}"
+            door = (ROOT / "kmc_oxy" / Path(*parts) / "__init__.py").exists()
+            assert door, f"{path} imports {node.module}"
 
 
 def test_every_page_is_in_the_navigation():

@@ -1,9 +1,8 @@
 """Whole runs in this process, for tests of what is made of a finished file."""
 
 from kmc_oxy import inputs
-from kmc_oxy.assembly import assemble
-from kmc_oxy.ensemble import Plan, run_serial
-from kmc_oxy.store import begin_or_resume
+from kmc_oxy.execution import Plan, assemble, run_serial
+from kmc_oxy.storage import begin_or_resume
 
 
 def compute(folder, text, overrides=()):

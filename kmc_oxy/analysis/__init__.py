@@ -1,0 +1,53 @@
+"""Results of a finished run: series, ensemble means, laws and their comparison, update curves.
+
+May import `storage` to read the output, and `simulation` to rebuild the lattice of a device.
+"""
+
+from kmc_oxy.analysis.findings import crosstalk_notes, leg_notes, step_name, voltage_text
+from kmc_oxy.analysis.half_select_disturb import PUBLISHED, crosstalk
+from kmc_oxy.analysis.law_comparison import compare_with_log
+from kmc_oxy.analysis.laws import fit, fit_laws, verdict
+from kmc_oxy.analysis.series import MAX_VALUES, Leg, legs
+from kmc_oxy.analysis.soft_bound import SoftBound, compare_laws, fit_soft_bound
+from kmc_oxy.analysis.statistics import EnsembleMean, Estimate, ensemble_mean
+from kmc_oxy.analysis.stored_snapshots import lattice_of, snapshots
+from kmc_oxy.analysis.update_curves import (
+    Trains,
+    UpdateCurve,
+    both_polarities,
+    common_range_S,
+    read_trains,
+    scatter,
+    update_curve,
+)
+
+__all__ = [
+    "MAX_VALUES",
+    "PUBLISHED",
+    "EnsembleMean",
+    "Estimate",
+    "Leg",
+    "SoftBound",
+    "Trains",
+    "UpdateCurve",
+    "both_polarities",
+    "common_range_S",
+    "compare_laws",
+    "compare_with_log",
+    "crosstalk",
+    "crosstalk_notes",
+    "ensemble_mean",
+    "fit",
+    "fit_laws",
+    "fit_soft_bound",
+    "lattice_of",
+    "leg_notes",
+    "legs",
+    "read_trains",
+    "scatter",
+    "snapshots",
+    "step_name",
+    "update_curve",
+    "verdict",
+    "voltage_text",
+]

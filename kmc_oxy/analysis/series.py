@@ -1,0 +1,129 @@
+"""The legs of a run: which readings of an output belong to which train, relaxation or sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmc_oxy.inputs import at_point
+from kmc_oxy.inputs.schema import Input
+from kmc_oxy.protocol import Reading, flatten
+from kmc_oxy.storage import OutputFile
+
+#: Most values read at once for a table or a figure.
+MAX_VALUES = 4_000_000
+
+Kind = Literal["train", "relax", "sweep", "single", "program", "map", "field", "product"]
+#: Steps whose legs are what the step is, whatever their readings look like.
+KIND_OF_STEP: dict[str, Kind] = {
+    "program": "program",
+    "map": "map",
+    "field_sweep": "field",
+    "vector_matrix": "product",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Leg:
+    """The readings of one step carried out once, at one point of the scan.
+
+    Parameters
+    ----------
+    point, step, number : int
+        `number` counts the steps carried out before.
+    kind : str
+        ``train``: the pulse number rises from reading to reading; ``sweep``: the voltage changes;
+        ``relax``: only time passes; ``single``: one reading; ``program``, ``map``, ``field`` and
+        ``product``: the steps of these names.
+    readings : slice
+        Which readings of the point.
+    time_s, pulse, voltage_V : ndarray, shape (n,)
+        Time since the reading before this leg (its first, if there is none); nominal voltage of
+        the last pulse at the cells that it was meant for.
+    cell : (int, int) or None
+        The cell programmed.
+    target_S : float or None
+        Of a write-verify.
+    """
+
+    point: int
+    step: int
+    number: int
+    kind: Kind
+    readings: slice
+    time_s: NDArray[np.float64]
+    pulse: NDArray[np.int64]
+    voltage_V: NDArray[np.float64]
+    cell: tuple[int, int] | None = None
+    target_S: float | None = None
+
+    def values(self, file: OutputFile, name: str, row: int = 0, column: int = 0) -> NDArray[Any]:
+        """An observable of one cell during this leg, shape (members, n).
+
+        Of a very large ensemble only the first members that fit in `MAX_VALUES`.
+        """
+        members = slice(max(1, MAX_VALUES // self.pulse.size))
+        found: NDArray[Any] = file[name][self.point, members, row, column, self.readings]
+        return found
+
+    def array_values(self, file: OutputFile, name: str) -> NDArray[Any]:
+        """An observable of every cell during this leg, shape (members, rows, columns, n).
+
+        Of a very large ensemble only the first members that fit in `MAX_VALUES`.
+        """
+        cells = int(np.prod(file[name].shape[2:4]))
+        members = slice(max(1, MAX_VALUES // (cells * self.pulse.size)))
+        found: NDArray[Any] = file[name][self.point, members, :, :, self.readings]
+        return found
+
+
+def legs(file: OutputFile, point: int) -> Iterator[Leg]:
+    """The legs of one point of the scan, in order.
+
+    Parameters
+    ----------
+    file : OutputFile
+    point : int
+
+    Yields
+    ------
+    Leg
+    """
+    number = file["leg"][point]
+    number = number[number >= 0]
+    if not number.size:
+        return
+    time_s, pulse, step = (file[name][point, : number.size] for name in ("time", "pulse", "step"))
+    schedule = flatten(at_point(Input.model_validate(file.resolved), point).protocol)
+    voltage_V = schedule.per_reading("voltage_V")
+    edges = np.flatnonzero(np.diff(number)) + 1
+    for start, stop in zip([0, *edges], [*edges, number.size], strict=True):
+        readings = slice(int(start), int(stop))
+        origin = time_s[start - 1] if start else 0.0
+        reading = schedule.readings[start]
+        yield Leg(
+            point=point,
+            step=int(step[start]),
+            number=int(number[start]),
+            kind=_kind(reading, pulse[readings], voltage_V[readings]),
+            readings=readings,
+            time_s=time_s[readings] - origin,
+            pulse=pulse[readings],
+            voltage_V=voltage_V[readings],
+            cell=reading.cell,
+            target_S=reading.target.conductance_S if reading.target else None,
+        )
+
+
+def _kind(reading: Reading, pulse: NDArray[np.int64], voltage_V: NDArray[np.float64]) -> Kind:
+    if reading.kind in KIND_OF_STEP:
+        return KIND_OF_STEP[reading.kind]
+    if pulse.size < 2:
+        return "single"
+    if np.all(np.diff(pulse) == 1):
+        return "train"
+    return "sweep" if np.any(np.diff(voltage_V)) else "relax"

@@ -1,0 +1,192 @@
+"""What the command line prints: the result of a run, the content of an output, the cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from kmc_oxy.analysis import (
+    Leg,
+    crosstalk_notes,
+    ensemble_mean,
+    leg_notes,
+    legs,
+    step_name,
+    voltage_text,
+)
+from kmc_oxy.execution import Cost, Plan
+from kmc_oxy.storage import OutputFile, StoreError, open_output, progress_of
+from kmc_oxy.units import count_text, duration_text
+
+#: Rows of a table, and points of a scan that are looked at for it.
+ROWS = 20
+
+
+def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text, the first row underlined."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, ["-" * width for width in widths], *rows)
+    ]
+    return "\n".join(lines)
+
+
+def run_table(output: Path) -> str:
+    """Conductance of each leg of a finished run, the mean over members.
+
+    Raises
+    ------
+    StoreError
+        If there is no finished run.
+    """
+    with open_output(output) as file:
+        shape = file.shape()
+        scan = file.scan()
+        rows: list[list[str]] = []
+        notes: list[str] = []
+        total = hops = 0
+        for point in range(shape["point"]):
+            found = list(legs(file, point))
+            hops += int(file["hops"][point, :, :, :, found[-1].readings.stop - 1].sum())
+            total += len(found)
+            for leg in found:
+                if len(rows) < ROWS:
+                    rows.append(_leg_row(file, leg, scan))
+                    notes += leg_notes(file, leg)
+            if point < ROWS:
+                notes += crosstalk_notes(file, found, point)
+        several = (
+            f", mean over {shape['member']} members (+- is its 95 % confidence interval)"
+            if shape["member"] > 1
+            else ""
+        )
+        cells = shape["row"] * shape["column"]
+        if cells > 1:
+            several += f", cell (0, 0) of {cells} or the one programmed"
+        text = format_table(
+            ["leg", *scan, "step", "pulses", "V", "first", "last", "max/min - 1"], rows
+        )
+        more = f"\n... and {total - len(rows)} more legs" if total > len(rows) else ""
+        footer = f"{count_text(hops)}hops in all."
+        return "\n".join([f"Conductance{several}:", text + more, *notes, footer])
+
+
+def _leg_row(file: OutputFile, leg: Leg, scan: dict) -> list[str]:
+    values = leg.values(file, "conductance", *(leg.cell or (0, 0)))
+    ranges = ensemble_mean(values.max(axis=1) / values.min(axis=1) - 1)
+    spread = ""
+    if ranges.members > 1:
+        spread = f" +- {ranges.high - ranges.mean:.2g}"
+    mean = values.mean(axis=0)
+    return [
+        str(leg.number),
+        *(_shown(scan[key][leg.point]) for key in scan),
+        step_name(leg),
+        str(leg.pulse[-1]),
+        voltage_text(leg),
+        f"{mean[0]:.4g} S",
+        f"{mean[-1]:.4g} S",
+        f"{ranges.mean:.3g}{spread}" if leg.kind != "single" else "",
+    ]
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def cost_table(plan: Plan, cost: Cost) -> str:
+    """A resolved run in a few lines."""
+    identity = plan.identity
+    seed = "drawn at the start" if identity.seed is None else str(identity.seed)
+    settings = plan.base.engine
+    engine = (
+        "exact"
+        if settings.algorithm == "exact"
+        else f"capped, tolerance {settings.tolerance:.3g}"
+        + (f", checked on {plan.checked_members} members" if plan.checked_members else "")
+    )
+    lines = {
+        "input": plan.loaded.source + (f" ({plan.base.name})" if plan.base.name else ""),
+        "tasks": f"{cost.tasks} = {cost.points} points x {plan.members} members"
+        + (f" + {cost.points * plan.checked_members} checks" if plan.checked_members else ""),
+        "cells": f"{cost.cells} per member",
+        "sites": f"{cost.sites} per cell",
+        "oxygens": f"{cost.oxygens} per cell",
+        "readings": f"{cost.readings} per member",
+        "physical time": f"{duration_text(cost.duration_s)} per member",
+        "engine": engine,
+        "expected hops": f"about {count_text(cost.hops)} (within a factor of "
+        f"{30 if settings.algorithm == 'exact' else 4})",
+        "memory": f"about {count_text(cost.memory_bytes)}B per process",
+        "seed": seed,
+    }
+    return _aligned(lines)
+
+
+def _aligned(lines: dict[str, str]) -> str:
+    width = max(len(key) for key in lines)
+    return "\n".join(f"{key.ljust(width)}  {value}" for key, value in lines.items())
+
+
+def info_table(output: Path) -> str:
+    """What is in an output, finished or not.
+
+    Raises
+    ------
+    StoreError
+        If there is neither an output nor a run in progress.
+    """
+    unfinished = progress_of(output)
+    texts = []
+    if unfinished is not None:
+        manifest, done = unfinished
+        texts.append(
+            _aligned(
+                {
+                    "run in progress": f"{done} of {manifest.tasks} tasks finished",
+                    "complete": "no",
+                    "begun": manifest.created,
+                    "seed": str(manifest.seed),
+                    "kmc_oxy": manifest.kmc_oxy_version,
+                    "kernel source": manifest.kernel_source,
+                }
+            )
+        )
+    if output.exists():
+        with open_output(output) as file:
+            texts.append(_finished(output, file))
+    if not texts:
+        raise StoreError(f"{output} does not exist, and no run towards it was begun")
+    return "\n\n".join(texts)
+
+
+def _finished(output: Path, file: OutputFile) -> str:
+    attributes = file.attributes
+    shape = file.shape()
+    versions = json.loads(attributes["versions"])
+    lines = {
+        "file": str(output),
+        "name": str(attributes.get("name", "")),
+        "complete": "yes" if attributes["complete"] else "no",
+        "created": str(attributes["created"]),
+        "seed": str(attributes["seed"]),
+        "ranks": str(attributes["mpi_size"]),
+        "kmc_oxy": f"{attributes['kmc_oxy_version']} (schema {attributes['schema_version']})",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "dimensions": ", ".join(f"{name} {length}" for name, length in shape.items()),
+    }
+    overrides = json.loads(attributes["overrides"])
+    if overrides:
+        lines["settings"] = ", ".join(overrides)
+    for key, values in file.scan().items():
+        listed = ", ".join(_shown(value) for value in values[:8])
+        lines[f"scan {key}"] = listed + (", ..." if len(values) > 8 else "")
+    rows = [
+        [name, " x ".join(file.dimensions_of(name)), item.attrs["units"], item.attrs["long_name"]]
+        for name, item in file.file.items()
+        if not item.is_scale
+    ]
+    table = format_table(["dataset", "dimensions", "unit", ""], rows)
+    return f"{_aligned(lines)}\n\n{table}"

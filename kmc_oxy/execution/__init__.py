@@ -1,0 +1,12 @@
+"""The tasks of a run: their list, their cost, running them, and assembly of the output.
+
+May import `simulation`, `storage`, `protocol`, `inputs` and `process`.
+"""
+
+from kmc_oxy.execution.assembly import assemble
+from kmc_oxy.execution.cost import Cost, estimate
+from kmc_oxy.execution.progress import Progress, ProgressDisplay
+from kmc_oxy.execution.serial_run import run_serial
+from kmc_oxy.execution.tasks import Plan
+
+__all__ = ["Cost", "Plan", "Progress", "ProgressDisplay", "assemble", "estimate", "run_serial"]

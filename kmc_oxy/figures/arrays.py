@@ -1,0 +1,269 @@
+"""Panels of arrays: conductance maps, programmed cells, crosstalk, and loops G(H)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import EngFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from kmc_oxy.analysis import PUBLISHED, Leg, crosstalk, ensemble_mean
+from kmc_oxy.figures.style import (
+    COLOURS,
+    LINES,
+    Panel,
+    draw_curve,
+    members_text,
+    scale_of,
+    style,
+    thin,
+)
+from kmc_oxy.storage import OutputFile
+
+#: More maps than this are thinned.
+MAX_MAPS = 3
+#: A colour scale of less than this ratio has its minor ticks labelled.
+LABEL_BELOW_RATIO = 30.0
+#: More programmed cells than this are drawn without their spread over members.
+MAX_SPREADS = 3
+#: Larger arrays have no numbers in their cells.
+MAX_LABELLED_CELLS = 64
+
+SIEMENS = EngFormatter(unit="S", places=None, sep=" ")
+
+
+def array_panels(file: OutputFile, found: Sequence[Leg]) -> list[Panel]:
+    """The panels that a run of an array, or one with magnetic sweeps, calls for.
+
+    Of a scan, its first point.
+
+    Parameters
+    ----------
+    file : OutputFile
+    found : sequence of Leg
+        All legs of the run in order.
+    """
+    legs = [leg for leg in found if leg.point == found[0].point]
+    maps = [number for number, leg in enumerate(legs) if leg.kind == "map"]
+    fields = [number for number, leg in enumerate(legs) if leg.kind == "field"]
+    programs = [leg for leg in legs if leg.kind == "program"]
+    panels = []
+    rows, columns = file["conductance"].shape[2:4]
+    members = members_text(file.shape()["member"])
+    if maps and rows * columns > 1:
+        chosen = thin(maps, MAX_MAPS)
+        panels.append(
+            Panel(
+                len(chosen),
+                lambda axes: _draw_maps(axes, file, legs, chosen),
+                "conductance maps",
+                "Conductance (S) of every cell as the instrument reads it, on one logarithmic "
+                "scale of colours; mean over members. The frame is the cell programmed.",
+                f"{len(chosen)} of {len(maps)} maps of the conductances of an array of {rows} "
+                f"neurons and {columns} inputs.",
+            )
+        )
+    if any(leg.pulse[-1] > 1 for leg in programs):
+        panels.append(
+            Panel(
+                1,
+                lambda axes: _draw_programs(axes[0], file, programs),
+                "programming",
+                "Conductance (S) of the programmed cell against the number of pulses of its "
+                f"step. {members} Dotted: targets of a write-verify.",
+                f"Chart of the conductance of programmed cells in {len(programs)} program steps.",
+            )
+        )
+    disturb = crosstalk(file, programs).half_selected if len(programs) > 1 else None
+    if disturb is not None:
+        panels.append(
+            Panel(
+                1,
+                lambda axes: _draw_crosstalk(axes[0], file, programs),
+                "half-selected cells",
+                "Mean absolute relative change (%) of the cells that share a line with the "
+                "programmed one, in each program step; bars and band: 95 % interval over members.",
+                f"Chart of the change of half-selected cells in {len(programs)} program steps: "
+                f"{100 * float(disturb.mean):.2g} % on average; paper: {100 * PUBLISHED:g} %.",
+            )
+        )
+    if fields:
+        panels.append(
+            Panel(
+                1,
+                lambda axes: _draw_fields(axes[0], file, legs, thin(fields)),
+                "magnetoresistance",
+                "Change of the conductance (%) from its value in the largest field, against the "
+                f"magnetic field (mT): full lines with the field falling, broken ones with it "
+                f"rising. {members}",
+                f"Chart of conductance against magnetic field: {len(thin(fields))} of "
+                f"{len(fields)} loops.",
+            )
+        )
+    return panels
+
+
+def _name(cell: tuple[int, int]) -> str:
+    """A cell as the paper names it: neurons from 1, inputs from A (beyond Z by number)."""
+    return f"{cell[0] + 1}{_input_name(cell[1])}"
+
+
+def _input_name(column: int) -> str:
+    return chr(ord("A") + column) if column < 26 else f"-{column + 1}"
+
+
+def _last_program(legs: Sequence[Leg], number: int) -> Leg | None:
+    """The program step before leg `number`."""
+    return next((leg for leg in reversed(legs[:number]) if leg.kind == "program"), None)
+
+
+def _cell_in_question(legs: Sequence[Leg], number: int) -> tuple[int, int] | None:
+    """The cell programmed last before leg `number`, or else first after it."""
+    last = _last_program(legs, number)
+    following = (leg for leg in legs[number:] if leg.kind == "program")
+    program = last or next(following, None)
+    return program.cell if program else None
+
+
+def _draw_maps(
+    axes: list[Axes], file: OutputFile, legs: Sequence[Leg], chosen: Sequence[int]
+) -> None:
+    """Neurons by inputs on one logarithmic colour scale, as the instrument shows them."""
+    maps_S = [
+        np.nanmean(legs[number].array_values(file, "apparent_conductance")[..., 0], axis=0)
+        for number in chosen
+    ]
+    everything = np.concatenate([values.ravel() for values in maps_S])
+    positive = everything[everything > 0]
+    norm = LogNorm(positive.min(), positive.max()) if positive.size else None
+    for one, number, values_S in zip(axes, chosen, maps_S, strict=True):
+        mesh = one.imshow(values_S, norm=norm, cmap="viridis", aspect="auto")
+        rows, columns = values_S.shape
+        if rows * columns <= MAX_LABELLED_CELLS:
+            _write_values(one, values_S, norm)
+            one.set_xticks(range(columns), [_input_name(column) for column in range(columns)])
+            one.set_yticks(range(rows), [str(row + 1) for row in range(rows)])
+        one.set_xlabel("input (Co)")
+        one.set_ylabel("neuron (LSMO)")
+        cell = _cell_in_question(legs, number)
+        last = _last_program(legs, number)
+        title = "before programming" if cell else "conductance map"
+        if last and cell:
+            title = f"after {last.voltage_V[-1]:+g} V on {_name(cell)}"
+        one.set_title(title, fontsize="medium")
+        if cell:
+            row, column = cell
+            one.add_patch(
+                Rectangle(
+                    (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#d7191c", linewidth=3
+                )
+            )
+    members = file["conductance"].shape[1]
+    label = "conductance" + (f" (mean of {members} members)" if members > 1 else "")
+    figure = axes[0].figure
+    bar = figure.colorbar(mesh, ax=axes, label=label, format=SIEMENS)
+    if positive.size and positive.max() < LABEL_BELOW_RATIO * positive.min():
+        # There may be no other ticks than the minor ones.
+        bar.ax.yaxis.set_minor_formatter(SIEMENS)
+
+
+def _write_values(axes: Axes, values_S: NDArray[np.float64], norm: LogNorm | None) -> None:
+    for (row, column), value in np.ndenumerate(values_S):
+        dark = norm is None or norm(value) < 0.6
+        axes.text(
+            column,
+            row,
+            EngFormatter(places=1, sep=" ")(value) + "S",
+            ha="center",
+            va="center",
+            color="white" if dark else "black",
+            fontsize="small",
+        )
+
+
+def _draw_programs(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> None:
+    """Conductance of each programmed cell against its pulses, mean over members."""
+    drawn = thin(programs)
+    everything: list[Iterable[float]] = []
+    for number, leg in enumerate(drawn):
+        values = leg.values(file, "conductance", *(leg.cell or (0, 0)))
+        look = style(number) | {"linestyle": LINES[number % len(LINES)]}
+        label = f"{leg.voltage_V[-1]:+g} V on {_name(leg.cell or (0, 0))}"
+        # The spreads of many cells would hide each other.
+        shown = values if len(drawn) <= MAX_SPREADS else values.mean(axis=0, keepdims=True)
+        draw_curve(axes, leg.pulse, shown, look, label)
+        if leg.target_S is not None:
+            axes.axhline(leg.target_S, color=look["color"], linestyle=":", linewidth=1)
+            everything.append([leg.target_S])
+        everything.append(values.ravel())
+    scale_of(axes, itertools.chain.from_iterable(everything))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("pulse number")
+    axes.set_ylabel("conductance of the programmed cell")
+    axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
+    note = f" ({len(drawn)} of {len(programs)})" if len(drawn) < len(programs) else ""
+    targets = ", targets dotted" if any(leg.target_S is not None for leg in drawn) else ""
+    axes.set_title(f"programming{note}{targets}", fontsize="medium")
+    # Curves that rise and curves that fall leave no room for it inside.
+    axes.legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _draw_crosstalk(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> None:
+    """Relative change of the half-selected cells in each program step, and their mean."""
+    result = crosstalk(file, programs)
+    assert result.half_selected is not None
+    steps = ensemble_mean(100 * result.by_step)
+    half = (
+        None if steps.members < 2 else np.array([steps.mean - steps.low, steps.high - steps.mean])
+    )
+    places = np.arange(1, steps.mean.size + 1)
+    axes.errorbar(places, steps.mean, half, fmt="o", color=COLOURS[0], capsize=3, label="each step")
+    mean = result.half_selected
+    middle, low, high = (100 * float(value) for value in (mean.mean, mean.low, mean.high))
+    axes.axhline(middle, color=COLOURS[2], label=f"mean: {middle:.2g} %")
+    if mean.members > 1:
+        axes.axhspan(low, high, color=COLOURS[2], alpha=0.15, linewidth=0)
+    axes.axhline(
+        100 * PUBLISHED,
+        color=COLOURS[1],
+        linestyle="--",
+        label=f"paper: {100 * PUBLISHED:g} % on average",
+    )
+    if places.size <= 16:
+        labels = [f"{leg.voltage_V[-1]:+g} V\n{_name(leg.cell or (0, 0))}" for leg in programs]
+        axes.set_xticks(places, labels, fontsize="small")
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.set_xlabel("program step")
+    interval = "; bars and band: 95 %" if mean.members > 1 else ""
+    axes.set_ylabel("mean |relative change| (%)")
+    axes.set_title(f"half-selected cells{interval}", fontsize="medium")
+    axes.legend(fontsize="small", frameon=False)
+
+
+def _draw_fields(axes: Axes, file: OutputFile, legs: Sequence[Leg], chosen: Sequence[int]) -> None:
+    """G(H) relative to its saturated value, of the cell that is programmed; mean over members."""
+    for place, number in enumerate(chosen):
+        cell = _cell_in_question(legs, number) or (0, 0)
+        leg = legs[number]
+        field_mT = 1e3 * file["field"][leg.point, 0, leg.readings]
+        values_S = leg.values(file, "field_conductance", *cell)
+        relative = 100 * (values_S / values_S[:, :1] - 1)
+        turn = field_mT.size // 2
+        look = {"color": COLOURS[place % len(COLOURS)], "linewidth": 1.2}
+        label = f"G = {SIEMENS(float(f'{values_S[:, 0].mean():.3g}'))}"
+        if leg.pulse[-1] > 0:
+            label += f", after {leg.voltage_V[-1]:+g} V"
+        draw_curve(axes, field_mT[: turn + 1], relative[:, : turn + 1], look, label)
+        back = look | {"linestyle": "--"}
+        draw_curve(axes, field_mT[turn:], relative[:, turn:], back, None)
+    axes.set_xlabel("magnetic field (mT); full lines: falling, broken: rising")
+    axes.set_ylabel("G(H)/G(saturated) - 1 (%)")
+    members = file["conductance"].shape[1]
+    note = f" (mean and spread of {members} members)" if members > 1 else ""
+    axes.set_title(f"magnetoresistance{note}", fontsize="medium")
+    axes.legend(fontsize="small", frameon=False)

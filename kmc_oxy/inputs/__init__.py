@@ -1,0 +1,10 @@
+"""The input file: YAML to checked models, or every fault with its line and column.
+
+May import `physics` (limits of its parameters) and `units`.
+"""
+
+from kmc_oxy.inputs.loading import LoadedInput, load, loads
+from kmc_oxy.inputs.messages import InputError
+from kmc_oxy.inputs.scan import at_point, n_points, point_values
+
+__all__ = ["InputError", "LoadedInput", "at_point", "load", "loads", "n_points", "point_values"]

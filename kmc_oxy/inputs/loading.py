@@ -1,0 +1,160 @@
+"""From an input file to checked models, or to every fault of the file with its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kmc_oxy.inputs import yaml_loader
+from kmc_oxy.inputs.messages import Complaint, Fault, InputError
+from kmc_oxy.inputs.scan import NoSuchPlace, check_scan, put
+from kmc_oxy.inputs.schema import Input, Location, dotted
+from kmc_oxy.inputs.validation import check
+
+
+@dataclass(frozen=True)
+class LoadedInput:
+    """A checked input and where it came from."""
+
+    text: str  #: of the file, unchanged
+    source: str  #: its name, as given
+    overrides: tuple[str, ...]  #: ``"a.b=c"``, as given
+    model: Input
+
+    @property
+    def resolved(self) -> str:
+        """Every key with its value, defaults and overrides included, as JSON on one line."""
+        return json.dumps(self.model.model_dump(mode="json"), ensure_ascii=False)
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> LoadedInput:
+    """Read and check an input file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A YAML file in UTF-8.
+    overrides : sequence of str
+        ``"a.b=c"``: puts the value ``c``, in YAML, under the dotted key ``a.b``.
+
+    Returns
+    -------
+    LoadedInput
+
+    Raises
+    ------
+    InputError
+        With every fault of the file and the overrides.
+    """
+    source = str(path)
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(yaml_loader.MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise InputError([Fault(0, 0, 0, source, "", f"cannot be read: {reason}")]) from None
+    try:
+        text = yaml_loader.decode(raw)
+    except ValueError as error:
+        raise InputError([Fault(0, 0, 0, source, "", str(error))]) from None
+    return loads(text, overrides, source)
+
+
+def loads(text: str, overrides: Sequence[str] = (), source: str = "<input>") -> LoadedInput:
+    """Check the text of an input, as `load` does; `source` names it in faults."""
+    places = _Places(source, yaml_loader.read(text))
+    data, document = places.document.data, places.document
+    faults = [places.at_mark(*fault) for fault in document.faults]
+    if data is None and not faults:
+        faults.append(places.at((), "must be a mapping of keys to values"))
+    if data is None:
+        raise InputError(faults)
+    if not isinstance(data, dict):
+        raise InputError([*faults, places.at((), "must be a mapping of keys to values")])
+    for number, override in enumerate(overrides):
+        faults += places.override(data, override, number)
+    model, found = check(data)
+    faults += [places.complaint(complaint, data) for complaint in found]
+    faults += [places.complaint(complaint, data) for complaint in check_scan(model, data)]
+    if faults or model is None:
+        raise InputError(faults)
+    return LoadedInput(text, source, tuple(overrides), model)
+
+
+class _Places:
+    """Where each part of the data was written: in the file or in an override."""
+
+    def __init__(self, source: str, document: yaml_loader.Document) -> None:
+        self.source, self.document = source, document
+        self._overrides: dict[Location, tuple[int, str]] = {}
+
+    def at_mark(self, mark: yaml_loader.Mark, location: Location, message: str) -> Fault:
+        place = f"{self.source}:{mark.line}:{mark.column}"
+        return Fault(0, mark.line, mark.column, place, dotted(location), message)
+
+    def at(self, location: Location, message: str, of_key: bool = False) -> Fault:
+        """A fault at the value (or key) of `location`, with its place."""
+        for end in range(len(location), 0, -1):
+            if location[:end] in self._overrides:
+                number, place = self._overrides[location[:end]]
+                return Fault(1 + number, 0, 0, place, dotted(location), message)
+        if location not in self.document.values:
+            inside = [p for p in self._overrides if p[: len(location)] == location]
+            if location and inside:
+                number, place = self._overrides[inside[-1]]
+                return Fault(1 + number, 0, 0, place, dotted(location), message)
+        return self.at_mark(self.document.mark(location, of_key=of_key), location, message)
+
+    def override(self, data: dict[str, Any], override: str, number: int) -> list[Fault]:
+        """Apply one ``a.b=c`` to `data`; give what is wrong with it."""
+        key, equals, text = override.partition("=")
+        key = key.strip()
+        place = f"--set {key}"
+
+        def fault(message: str) -> Fault:
+            return Fault(1 + number, 0, 0, place, "", message)
+
+        path = key.split(".")
+        if not equals or not all(path):
+            return [fault("must be of the form a.b=c")]
+        value = yaml_loader.read(text)
+        if text.strip() and value.faults:
+            return [fault(f"the value is wrong: {what}") for _, _, what in value.faults]
+        try:
+            location = put(data, path, value.data)
+        except NoSuchPlace as error:
+            return [fault(f"{dotted(error.location)} {error.message}")]
+        self._overrides[location] = (number, place)
+        return []
+
+    def complaint(self, complaint: Complaint, data: dict[str, Any]) -> Fault:
+        """A complaint of the schema as a fault, with what was given."""
+        location = complaint.location
+        message = complaint.message
+        if complaint.shows_value:
+            message += f" (got {self._shown(location, data)})"
+        return self.at(location, message, of_key=complaint.of_key)
+
+    def _shown(self, location: Location, data: Any) -> str:
+        for part in location:
+            if isinstance(data, dict):
+                data = data.get(part)
+            elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+                data = data[part]
+        if isinstance(data, dict):
+            return "a mapping" if data else "an empty mapping"
+        if isinstance(data, list):
+            return f"a list of {len(data)}"
+        if data is None:
+            return "nothing"
+        overridden = any(location[:end] in self._overrides for end in range(len(location) + 1))
+        if isinstance(data, str):
+            text = repr(data)
+        elif location in self.document.scalars and not overridden:
+            text = self.document.scalars[location]
+        else:
+            text = json.dumps(data)
+        return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,171 @@
+"""The reference of the input file, written from the schema itself."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from annotated_types import MinLen
+
+from kmc_oxy.inputs.schema import (
+    Barriers,
+    ConstantBarrier,
+    ExponentialBarrier,
+    FlatBarrier,
+    GaussianBarrier,
+    Input,
+    Rest,
+    Section,
+    Step,
+    dimension_of,
+    dotted,
+    parts,
+    sections_in,
+)
+from kmc_oxy.units import HELD_IN, UNITS, format_quantity
+
+if typing.TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+
+_SHAPES = (FlatBarrier, GaussianBarrier, ExponentialBarrier, ConstantBarrier)
+_INTRODUCTION = """\
+# The input file
+
+YAML, one mapping. Only `protocol` is required. Unknown keys, duplicate keys, tabs, anchors, merge
+keys and tags are refused, and `kmc-oxy validate` names every fault with its line and column.
+
+A quantity is a number in the unit of its column below, or text with any unit of its dimension,
+such as `50 ms`, `0.835 nm` or `-2.8 V`. Any key can be given on the command line as well:
+`--set device.temperature="100 K"`, `--set protocol.3.train.count=20` (steps count from 0).
+*Free* numbers are parameters of the model that were fitted, not measured.
+
+This page is written from the schema by `kmc_oxy.inputs.reference_page.reference_markdown`.
+"""
+_HEADER = "| key | type | unit | default | range | meaning |\n|---|---|---|---|---|---|"
+
+
+def reference_markdown() -> str:
+    """The reference of every key: type, unit, default, range and meaning, as a markdown page."""
+    blocks = [_INTRODUCTION]
+    for title, model, after in _chapters():
+        body = _steps() if model is Step else _table(model)
+        blocks.append(f"## {title}\n\n{(model.__doc__ or '').strip()}\n\n{body}{after}\n")
+    blocks.append(_units())
+    return "\n".join(blocks)
+
+
+def _chapters() -> Iterator[tuple[str, type[Section], str]]:
+    """Heading, model and closing remark of each table, in the order of the page."""
+    yield "Top level", Input, ""
+    yield from _sections(Input, ())
+    for shape in _SHAPES:
+        yield f"A barrier: `{shape.model_fields['distribution'].default}`", shape, ""
+    yield "A step of `protocol`", Step, ""
+    for name, field in Step.model_fields.items():
+        yield f"`{name}`", sections_in(field.annotation)[0], ""
+    yield "`rest`", Rest, "\n\nA key left out of a given `rest` has its default."
+
+
+def _sections(
+    model: type[Section], prefix: tuple[str, ...]
+) -> Iterator[tuple[str, type[Section], str]]:
+    for name, field in model.model_fields.items():
+        inner = sections_in(field.annotation)
+        if len(inner) != 1 or inner[0] is Step:
+            continue
+        remark = ""
+        if inner[0] is Barriers:
+            remark = "\n\nBounds left out of a `flat` barrier are those of its class's default."
+        path = (*prefix, name)
+        yield f"`{dotted(path)}`", inner[0], remark
+        yield from _sections(inner[0], path)
+
+
+def _steps() -> str:
+    return "\n".join(f"- `{name}`: {f.description}" for name, f in Step.model_fields.items())
+
+
+def _table(model: type[Section]) -> str:
+    rows = [_HEADER]
+    for name, field in model.model_fields.items():
+        dimension = dimension_of(field)
+        cells = (
+            f"`{name}`",
+            _type(field, dimension),
+            HELD_IN[dimension] if dimension else "",
+            _default(field, dimension),
+            _range(field, dimension),
+            (field.description or "").replace("|", "\\|"),
+        )
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def _type(field: FieldInfo, dimension: str | None) -> str:
+    found = list(parts(field.annotation))
+    null = " or null" if type(None) in found else ""
+    literal = next((p for p in found if typing.get_origin(p) is typing.Literal), None)
+    inner = sections_in(field.annotation)
+    if literal is not None:
+        kind = ", ".join(f"`{value}`" for value in typing.get_args(literal))
+    elif inner:
+        kind = "a step" if inner[0] is Step else "barrier" if len(inner) > 1 else "mapping"
+    elif dimension:
+        kind = dimension
+    elif any(typing.get_origin(part) is dict for part in found):
+        return "mapping of keys to lists"
+    else:
+        names = {bool: "true or false", int: "whole number", str: "text"}
+        kind = next(names[p] for p in found if p in names)
+    if any(typing.get_origin(part) is tuple for part in found):
+        kind = f"list ({kind})"
+    return kind + null
+
+
+def _default(field: FieldInfo, dimension: str | None) -> str:
+    if field.is_required():
+        return "**required**"
+    value: Any = field.get_default(call_default_factory=True)
+    if isinstance(value, Rest):
+        voltage, duration = value.voltage, value.duration
+        return f"{format_quantity(voltage, 'voltage')}, {format_quantity(duration, 'duration')}"
+    if isinstance(value, FlatBarrier):
+        low, high = (format_quantity(bound, "energy") for bound in (value.low, value.high))
+        return f"`flat`, {low} to {high}"
+    if isinstance(value, Section):
+        return "as below"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if dimension:
+        return format_quantity(value, dimension)
+    return f"`{value}`" if value else "empty"
+
+
+def _range(field: FieldInfo, dimension: str | None) -> str:
+    words = []
+    unit = HELD_IN[dimension] if dimension else ""
+    for rule in field.metadata:
+        for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
+            bound = getattr(rule, name, None)
+            if bound is not None:
+                number = f"{bound:g}" if bound < 1e6 else f"{bound:.0e}"
+                words.append(f"{sign} {number} {unit}".rstrip())
+        if isinstance(rule, MinLen):
+            words.append(f"at least {rule.min_length} item")
+    return ", ".join(words)
+
+
+def _units() -> str:
+    rows = ["## Units", "", "| dimension | a bare number is in | accepted units |", "|---|---|---|"]
+    for dimension, held in HELD_IN.items():
+        names = ", ".join(f"`{n}`" for n, (of, _) in UNITS.items() if of == dimension)
+        rows.append(f"| {dimension} | {held} | {names} |")
+    rows.append("")
+    rows.append("`µ` may be written for `u`, `Ω` for `ohm`, `1/nm` for `/nm`.")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,60 @@
+"""The schema of the input: one pydantic model a section, one field a key.
+
+Each field has its unit, range, default and meaning. May import `physics` and `units`.
+"""
+
+from kmc_oxy.inputs.schema.device import (
+    MAX_TEMPERATURE_K,
+    Barriers,
+    ConstantBarrier,
+    ExponentialBarrier,
+    FlatBarrier,
+    GaussianBarrier,
+)
+from kmc_oxy.inputs.schema.fields import Location, Section, dimension_of, dotted, parts, sections_in
+from kmc_oxy.inputs.schema.input import Crossbar, Input
+from kmc_oxy.inputs.schema.steps import (
+    READ_VOLTAGE_V,
+    FieldSweep,
+    Map,
+    Program,
+    Pulse,
+    Read,
+    Relax,
+    Repeat,
+    Rest,
+    Step,
+    Sweep,
+    Train,
+    VectorMatrix,
+)
+
+__all__ = [
+    "MAX_TEMPERATURE_K",
+    "READ_VOLTAGE_V",
+    "Barriers",
+    "ConstantBarrier",
+    "Crossbar",
+    "ExponentialBarrier",
+    "FieldSweep",
+    "FlatBarrier",
+    "GaussianBarrier",
+    "Input",
+    "Location",
+    "Map",
+    "Program",
+    "Pulse",
+    "Read",
+    "Relax",
+    "Repeat",
+    "Rest",
+    "Section",
+    "Step",
+    "Sweep",
+    "Train",
+    "VectorMatrix",
+    "dimension_of",
+    "dotted",
+    "parts",
+    "sections_in",
+]

@@ -1,0 +1,359 @@
+"""The `device` section of the input: the lattice, its oxygen and the landscape it moves in.
+
+Defaults are the parameter set found by hand for the paper's device; `free` marks a number
+that was fitted, not measured.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from kmc_oxy.inputs.schema.fields import (
+    Energy,
+    Fraction,
+    Frequency,
+    Length,
+    Number,
+    Problem,
+    Section,
+    Temperature,
+    ThermalResistance,
+    Voltage,
+    Whole,
+    refuse,
+)
+
+MAX_SITES = 100_000_000
+MAX_TEMPERATURE_K = 2000.0
+
+
+class Lattice(Section):
+    """Simple-cubic lattice of one patch, periodic in x and y, closed in z."""
+
+    nx: Whole = Field(default=28, ge=3, le=100_000, description="sites along x")
+    ny: Whole = Field(default=28, ge=3, le=100_000, description="sites along y")
+    spacing: Length = Field(
+        default=0.835e-9,
+        gt=0,
+        description="lateral spacing; one molecule a site, from the density of "
+        "Alq3, 1.31 g/cm3 (Xiang 2007)",
+    )
+    organic_layers: Whole = Field(
+        default=12, ge=2, le=100_000, description="layers of sites in Gaq3"
+    )
+    organic_thickness: Length = Field(default=10e-9, gt=0, description="thickness of Gaq3 (paper)")
+    oxide_layers: Whole = Field(default=2, ge=1, le=100_000, description="layers of sites in AlOx")
+    oxide_thickness: Length = Field(default=2e-9, gt=0, description="thickness of AlOx (paper)")
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites of the patch."""
+        return self.nx * self.ny * (self.organic_layers + self.oxide_layers)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Lattice:
+        if self.n_sites > MAX_SITES:
+            raise ValueError(f"has {self.n_sites} sites; at most {MAX_SITES}")
+        return self
+
+
+class Oxygen(Section):
+    """The mobile species: at most one a site, its number conserved."""
+
+    filling: Fraction = Field(
+        default=0.075, gt=0, lt=1, description="share of all sites that hold an oxygen (free)"
+    )
+    charge_number: Whole = Field(
+        default=2,
+        ge=1,
+        le=2,
+        description="z in the charge -z e; with 1 no set of parameters was found that switches",
+    )
+    attempt_frequency: Frequency = Field(default=1e13, gt=0, description="nu of the hopping rates")
+    start: Literal["random", "oxide"] = Field(
+        default="random", description="where the oxygens start: anywhere, or all in the oxide"
+    )
+
+
+class FlatBarrier(Section):
+    """Barriers spread evenly between two energies."""
+
+    distribution: Literal["flat"] = Field(default="flat", description="shape")
+    low: Energy = Field(default=0.0, ge=0, description="lowest barrier")
+    high: Energy = Field(default=1.0, ge=0, description="highest barrier")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> FlatBarrier:
+        if self.low > self.high:
+            raise ValueError(f"must not have low ({self.low:g} eV) above high ({self.high:g} eV)")
+        return self
+
+    @property
+    def mean_and_width(self) -> tuple[float, float]:
+        """Mean and standard deviation, eV."""
+        return (self.low + self.high) / 2, (self.high - self.low) / math.sqrt(12)
+
+
+class GaussianBarrier(Section):
+    """Normally distributed barriers, truncated at zero."""
+
+    distribution: Literal["gaussian"] = Field(default="gaussian", description="shape")
+    mean: Energy = Field(ge=0, description="mean before truncation")
+    sigma: Energy = Field(ge=0, description="standard deviation before truncation")
+
+    @property
+    def mean_and_width(self) -> tuple[float, float]:
+        """Mean and standard deviation before truncation, eV."""
+        return self.mean, self.sigma
+
+
+class ExponentialBarrier(Section):
+    """Exponentially distributed barriers."""
+
+    distribution: Literal["exponential"] = Field(default="exponential", description="shape")
+    scale: Energy = Field(gt=0, description="mean barrier")
+
+    @property
+    def mean_and_width(self) -> tuple[float, float]:
+        """Mean and standard deviation, eV: the same number."""
+        return self.scale, self.scale
+
+
+class ConstantBarrier(Section):
+    """One barrier for all bonds of the class."""
+
+    distribution: Literal["constant"] = Field(default="constant", description="shape")
+    value: Energy = Field(ge=0, description="the barrier")
+
+    @property
+    def mean_and_width(self) -> tuple[float, float]:
+        """The barrier and zero, eV."""
+        return self.value, 0.0
+
+
+def _shape(value: Any) -> str:
+    """Name of the distribution that a barrier's mapping, or model, asks for."""
+    if isinstance(value, dict):
+        return str(value.get("distribution", "flat"))
+    return str(getattr(value, "distribution", "flat"))
+
+
+BarrierShape: TypeAlias = Literal["flat", "gaussian", "exponential", "constant"]
+Barrier: TypeAlias = FlatBarrier | GaussianBarrier | ExponentialBarrier | ConstantBarrier
+BarrierField = Annotated[
+    Annotated[FlatBarrier, Tag("flat")]
+    | Annotated[GaussianBarrier, Tag("gaussian")]
+    | Annotated[ExponentialBarrier, Tag("exponential")]
+    | Annotated[ConstantBarrier, Tag("constant")],
+    Discriminator(_shape),
+]
+BARRIER_CLASSES = (
+    "bulk", "first_layer_exit", "first_layer_lateral", "oxide", "interface", "slow",
+)  # fmt: skip
+
+
+def _flat(high: float, description: str) -> Any:
+    return Field(default=FlatBarrier(low=0.0, high=high), description=description)
+
+
+class Barriers(Section):
+    """Quenched barriers of the bonds, drawn once per device, by class of bond (all free)."""
+
+    distribution: BarrierShape | None = Field(
+        default=None,
+        description="shape imposed on every class below, keeping each one's mean and, where "
+        "the shape has one, width; for testing the flat hypothesis. null keeps their own shapes",
+    )
+    bulk: BarrierField = _flat(0.2, "bonds of Gaq3 that are in no other class")
+    first_layer_exit: BarrierField = _flat(0.38, "bonds out of the first layer at LSMO")
+    first_layer_lateral: BarrierField = _flat(1.0, "bonds inside the first layer at LSMO")
+    oxide: BarrierField = _flat(1.0, "bonds inside AlOx")
+    interface: BarrierField = _flat(0.25, "bonds from Gaq3 to AlOx")
+    slow: BarrierField = _flat(1.0, "slow bonds of the layers next to the first")
+    slow_share: Fraction = Field(
+        default=0.6, ge=0, le=1, description="share of slow bonds among those of the slow layers"
+    )
+    slow_layers: Whole = Field(
+        default=2, ge=0, description="number of layers, after the first, that have slow bonds"
+    )
+    tunnel_floor: Frequency = Field(
+        default=0.0,
+        ge=0,
+        description="rate added to both directions of every bond, in their ratio: "
+        "tunnelling of the ion, independent of temperature",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_from_default(cls, data: Any) -> Any:
+        """Take what a flat class leaves out from that class's default."""
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        for name in BARRIER_CLASSES:
+            given = data.get(name)
+            if name in data and given is None:
+                data[name] = given = {}
+            if isinstance(given, dict) and _shape(given) == "flat":
+                data[name] = {**cls.model_fields[name].default.model_dump(), **given}
+        return data
+
+    def effective(self, name: str) -> Barrier:
+        """The barriers of class `name` (one of `BARRIER_CLASSES`) in the shape to be drawn."""
+        own: Barrier = getattr(self, name)
+        if self.distribution is None or self.distribution == own.distribution:
+            return own
+        mean, width = own.mean_and_width
+        if self.distribution == "gaussian":
+            return GaussianBarrier(mean=mean, sigma=width)
+        if self.distribution == "constant":
+            return ConstantBarrier(value=mean)
+        if self.distribution == "exponential":
+            return ExponentialBarrier(scale=mean) if mean > 0 else ConstantBarrier(value=0.0)
+        half = min(math.sqrt(3) * width, mean)
+        return FlatBarrier(low=mean - half, high=mean + half)
+
+
+class SiteEnergy(Section):
+    """Energies of an oxygen at rest, without voltage."""
+
+    oxide_offset: Energy = Field(default=-0.495, description="oxide minus organic (free)")
+    first_layer_binding: Energy = Field(
+        default=0.468, description="lowers the first layer at LSMO by this much (free)"
+    )
+    disorder: Energy = Field(
+        default=0.03, ge=0, description="width of the Gaussian disorder (free)"
+    )
+
+
+class FieldProfile(Section):
+    """How the voltage is shared along z."""
+
+    profile: Literal["interfacial", "uniform", "dielectric"] = Field(
+        default="interfacial",
+        description="`interfacial`: the shares below, linear in between; "
+        "`dielectric`: by the permittivities; `uniform`: evenly",
+    )
+    lsmo_share: Fraction = Field(default=0.4, ge=0, le=1, description="share of V at LSMO (free)")
+    lsmo_width: Length = Field(
+        default=2.5e-9, gt=0, description="width over which that share drops (free)"
+    )
+    oxide_share: Fraction = Field(
+        default=0.4, ge=0, le=1, description="share of V over AlOx and the Gaq3 beside it (free)"
+    )
+    oxide_margin: Length = Field(
+        default=0.8e-9,
+        ge=0,
+        description="width of the Gaq3 beside AlOx that belongs to that share (free)",
+    )
+    permittivity_organic: Number = Field(
+        default=3.2, ge=1, description="relative permittivity of Gaq3 (3.0 to 3.5)"
+    )
+    permittivity_oxide: Number = Field(
+        default=9.0, ge=1, description="relative permittivity of AlOx (9.1: NRL 6:108, 2011)"
+    )
+
+    @model_validator(mode="after")
+    def _shares_within_one(self) -> FieldProfile:
+        # Decimal shares that make up all of V may add up to an ulp above one.
+        if self.profile == "interfacial" and self.lsmo_share + self.oxide_share > 1 + 1e-12:
+            total = self.lsmo_share + self.oxide_share
+            raise ValueError(f"must not share more than V: lsmo_share + oxide_share is {total:g}")
+        return self
+
+
+class Feedback(Section):
+    """What the oxygens feel of the device's own state, at edges and four times a decade."""
+
+    potential: Literal["prescribed", "network"] = Field(
+        default="prescribed",
+        description="`prescribed`: V is shared by `device.field`, whatever the oxygens do; "
+        "`network`: as the nodes of the conduction network share it, with non-linear links",
+    )
+    link_nonlinearity: Voltage = Field(
+        default=0.1,
+        gt=0,
+        description="V0 of I = g V0 sinh(dV/V0) of each link, for `network` (2kT/e, 13 mV at "
+        "76 K, to the 0.5 V of a junction with one link that counts; free)",
+    )
+    screening_length: Length | None = Field(
+        default=None,
+        gt=0,
+        description="over which the field of the oxygens' charge decays, the start taken as "
+        "neutral (free); null: they have no field",
+    )
+    thermal_resistance: ThermalResistance = Field(
+        default=0.0,
+        ge=0,
+        description="by which the power of the patch heats its oxygens above `temperature` "
+        "(free); 0: no heating",
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything reacts to the state of the device."""
+        return (
+            self.potential == "network"
+            or self.screening_length is not None
+            or self.thermal_resistance > 0
+        )
+
+
+class Device(Section):
+    """One cross-point: LSMO, Gaq3, AlOx, Co."""
+
+    temperature: Temperature = Field(
+        default=76.0, gt=0, le=MAX_TEMPERATURE_K, description="temperature (76 K: paper)"
+    )
+    lattice: Lattice = Field(default_factory=Lattice, description="the patch and its layers")
+    oxygen: Oxygen = Field(default_factory=Oxygen, description="the mobile species")
+    barriers: Barriers = Field(default_factory=Barriers, description="barriers of the bonds")
+    site_energy: SiteEnergy = Field(default_factory=SiteEnergy, description="energies at rest")
+    field: FieldProfile = Field(
+        default_factory=FieldProfile, description="how the voltage is shared along z"
+    )
+    feedback: Feedback = Field(
+        default_factory=Feedback, description="what follows the state of the device"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Device:
+        lattice, field, oxygen = self.lattice, self.field, self.oxygen
+        at = ("device", "lattice")
+        problems = []
+        if field.profile == "interfacial" and (
+            field.lsmo_width + field.oxide_margin >= lattice.organic_thickness
+        ):
+            problems.append(
+                Problem(
+                    ("field", "lsmo_width"),
+                    "must leave room between lsmo_width and oxide_margin inside the "
+                    f"{lattice.organic_thickness * 1e9:g} nm of Gaq3",
+                    (at, ("device", "field")),
+                )
+            )
+        if self.barriers.slow_layers > lattice.organic_layers - 1:
+            problems.append(
+                Problem(
+                    ("barriers", "slow_layers"),
+                    f"must be at most {lattice.organic_layers - 1}, the other layers of Gaq3",
+                    (at, ("device", "barriers")),
+                )
+            )
+        n_oxygen = round(oxygen.filling * lattice.n_sites)
+        room = lattice.n_sites
+        if oxygen.start == "oxide":
+            room = lattice.nx * lattice.ny * lattice.oxide_layers + 1
+        if not 1 <= n_oxygen < room:
+            problems.append(
+                Problem(
+                    ("oxygen", "filling"),
+                    f"puts {n_oxygen} oxygens on {room - (oxygen.start == 'oxide')} sites",
+                    (at, ("device", "oxygen")),
+                )
+            )
+        refuse(problems)
+        return self

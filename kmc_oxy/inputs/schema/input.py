@@ -1,0 +1,352 @@
+"""The whole input as checked models, one field a key, with its unit, range and default.
+
+`Input` is what every later part of the code reads. Nothing here knows of YAML or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from kmc_oxy.inputs.schema.device import (
+    Barriers,
+    Device,
+    Feedback,
+    FieldProfile,
+    Lattice,
+    Oxygen,
+    SiteEnergy,
+)
+from kmc_oxy.inputs.schema.fields import (
+    Conductance,
+    Energy,
+    Flag,
+    Fraction,
+    InverseLength,
+    Length,
+    Location,
+    MagneticField,
+    Number,
+    Problem,
+    Resistance,
+    Section,
+    Voltage,
+    Whole,
+    refuse,
+)
+from kmc_oxy.inputs.schema.steps import (
+    READ_VOLTAGE_V,
+    Program,
+    Repeat,
+    Step,
+    VectorMatrix,
+    largest_voltage_V,
+    size_of,
+)
+from kmc_oxy.physics import MOST_RATIO
+from kmc_oxy.units import CONDUCTANCE_QUANTUM_S
+
+__all__ = [
+    "Barriers", "ConductanceModel", "Crossbar", "Device", "EngineSettings", "Ensemble",
+    "Feedback", "FieldProfile", "Input", "Lattice", "Output", "Oxygen", "SiteEnergy", "Spin",
+    "Step",
+]  # fmt: skip
+
+MAX_PROTOCOL_SIZE = 10_000_000
+MAX_CELLS = 1_000_000
+
+
+class ConductanceModel(Section):
+    """Conductance of a cross-point from the places of its oxygens."""
+
+    conductance_scale: Conductance = Field(
+        default=CONDUCTANCE_QUANTUM_S, gt=0, description="G0, the unit of all links (2e^2/h; free)"
+    )
+    electrode_prefactor: Number = Field(
+        default=1e-3, gt=0, description="G_e/G0 of a link to LSMO (free)"
+    )
+    decay_length: Length = Field(
+        default=0.5e-9, gt=0, description="xi of exp(-2 r/xi) (0.1 to 0.5 nm; free)"
+    )
+    cutoff: Length = Field(default=3e-9, gt=0, description="longest link")
+    background: Fraction = Field(
+        default=0.08,
+        ge=0,
+        lt=1,
+        description="share of organic sites that are fixed impurities (free)",
+    )
+    barrier_height: Energy = Field(
+        default=1.2, gt=0, description="phi_B of the Schottky barrier at LSMO"
+    )
+    level_width: Energy = Field(
+        default=0.1, gt=0, description="E0: how fast levels inside the barrier lose weight (free)"
+    )
+    effective_mass: Number = Field(
+        default=1.0,
+        gt=0,
+        description="m*/m_e of tunnelling; k0 is 5.123/nm sqrt(phi_B/eV) at 1",
+    )
+    permittivity: Number = Field(
+        default=3.2, ge=1, description="relative permittivity of Gaq3 (3.0 to 3.5)"
+    )
+    slab: Length = Field(
+        default=1e-9, gt=0, description="depth at LSMO in which oxygens are counted (free)"
+    )
+    smoothing: Length = Field(
+        default=2.5e-9,
+        gt=0,
+        description="width of the Gaussian that smooths the count (1.5 to 2.5 nm; free)",
+    )
+    density_floor: Fraction = Field(
+        default=0.003, gt=0, lt=1, description="added to the count, a site (free)"
+    )
+    oxide_decay: InverseLength = Field(
+        default=3e9, ge=0, description="decay constant of tunnelling through AlOx (free)"
+    )
+    weak_points: Length = Field(
+        default=0.15e-9, ge=0, description="lateral variation of the thickness of AlOx (free)"
+    )
+    leak: Number = Field(
+        default=1e-9, gt=0, le=1, description="direct leak a column, in units of G0"
+    )
+    multistep: Number = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="multi-step path through the depletion region, past the network, where that "
+        "has no width; a column, in units of G0; 0: none",
+    )
+    multistep_steps: Number = Field(
+        default=6.0, ge=1, description="number of steps in which that path crosses the region"
+    )
+    oxide_growth: Length = Field(
+        default=0.0,
+        ge=0,
+        description="thickness of AlOx that each oxygen in it stands for: the oxide over a "
+        "column thins as its oxygen leaves; 0: it keeps its thickness",
+    )
+    tolerance: Number = Field(
+        default=1e-6, gt=0, lt=1, description="largest relative error of a solve"
+    )
+    nonlinearity: Voltage | None = Field(
+        default=0.5, gt=0, description="V0 of I = G V0 sinh(V/V0) (free); null: ohmic"
+    )
+    patches: Whole = Field(
+        default=1,
+        ge=1,
+        description="patches side by side in the junction: results are this many times "
+        "the simulated one (free)",
+    )
+
+
+class Spin(Section):
+    """Spin-valve magnetoresistance of a cross-point (all free but for the signs)."""
+
+    model: Literal["impurity_exchange", "julliere", "none"] = Field(
+        default="impurity_exchange",
+        description="`impurity_exchange`: spin relaxes along the network; "
+        "`julliere`: no loss of spin; `none`: no magnetoresistance",
+    )
+    polarisation_lsmo: Number = Field(
+        default=-0.9,
+        ge=-1,
+        le=1,
+        description="P1 of LSMO beside Gaq3; the product "
+        "with P2 is negative since the antiparallel state conducts better (paper)",
+    )
+    polarisation_co: Number = Field(
+        default=0.4, ge=-1, le=1, description="P2 of Co on AlOx (0.35 to 0.42)"
+    )
+    relaxation: Number = Field(
+        default=1e-5,
+        ge=0,
+        description="leak of spin at every node, in units of G0; proportional to 1/tau_s",
+    )
+    exchange: Number = Field(
+        default=1.0,
+        ge=0,
+        description="what exchange between neighbouring impurity "
+        "spins adds to a link, relative to hopping",
+    )
+    coercive_lsmo: MagneticField = Field(
+        default=5e-3, gt=0, description="coercive field of LSMO (2 to 10 mT)"
+    )
+    coercive_co: MagneticField = Field(
+        default=20e-3, gt=0, description="coercive field of Co (10 to 30 mT)"
+    )
+    switching_width: MagneticField = Field(
+        default=1e-3, gt=0, description="width of either switching"
+    )
+
+
+class Crossbar(Section):
+    """The array: rows are LSMO lines (neurons), columns Co lines (inputs)."""
+
+    rows: Whole = Field(default=1, ge=1, le=MAX_CELLS, description="number of neuron lines")
+    columns: Whole = Field(default=1, ge=1, le=MAX_CELLS, description="number of input lines")
+    line_resistance: Resistance = Field(
+        default=0.0, ge=0, description="of the line between two neighbouring cells (free)"
+    )
+    scheme: Literal["V/2", "V/3", "grounded", "floating"] = Field(
+        default="V/2", description="voltages of the other lines while one cell is programmed"
+    )
+    read_voltage: Voltage = Field(
+        default=READ_VOLTAGE_V,
+        description="at a cell that is read: 0.1 V on its input, its neuron at "
+        "virtual ground (paper)",
+    )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Crossbar:
+        if self.rows * self.columns > MAX_CELLS:
+            raise ValueError(f"has {self.rows * self.columns} cells; at most {MAX_CELLS}")
+        if self.read_voltage == 0:
+            raise ValueError("must have a read_voltage other than 0")
+        return self
+
+
+class Ensemble(Section):
+    """Independent devices of the same kind."""
+
+    members: Whole = Field(default=1, ge=1, le=100_000_000, description="number of devices")
+    seed: Whole | None = Field(
+        default=None,
+        ge=0,
+        description="of every random number; null: drawn, and recorded in the output",
+    )
+
+
+class EngineSettings(Section):
+    """How the hops are simulated."""
+
+    algorithm: Literal["capped", "exact"] = Field(
+        default="capped",
+        description="`exact`: every hop; `capped`: hops that are in equilibrium anyway "
+        "are slowed down",
+    )
+    tolerance: Number = Field(default=1 / 30, gt=0, lt=1, description="1/C of the rate cap")
+    reach: Whole = Field(
+        default=2,
+        ge=1,
+        le=2,
+        description="how many steps around a bond the rate cap looks for competing hops; 1 "
+        "makes hops about twice as fast and is less safe (docs/cap.md)",
+    )
+    check_tolerance: Flag = Field(
+        default=False,
+        description="whether a few members are run at 3 times the tolerance as well, and "
+        "the difference stored",
+    )
+
+
+class Output(Section):
+    """What is stored besides the readings."""
+
+    profile: Flag = Field(
+        default=True, description="the occupied fraction of every layer, each reading"
+    )
+    snapshots: Literal["none", "ends", "all"] = Field(
+        default="ends",
+        description="readings whose oxygen positions are stored: none, the first and the "
+        "last, or all",
+    )
+
+
+class Input(Section):
+    """One simulation: a device, what is done to it, and how often."""
+
+    name: str = Field(
+        default="", max_length=200, description="title of the run, for plots and reports"
+    )
+    device: Device = Field(default_factory=Device, description="the cross-point")
+    conductance: ConductanceModel = Field(
+        default_factory=ConductanceModel, description="conductance from the places of the oxygens"
+    )
+    spin: Spin = Field(default_factory=Spin, description="magnetoresistance")
+    crossbar: Crossbar = Field(default_factory=Crossbar, description="the array")
+    protocol: tuple[Step, ...] = Field(min_length=1, description="the steps, in order")
+    scan: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="dotted key -> list of values; several keys make a grid, "
+        "the last one running fastest. Steps are counted from 0: `protocol.1.train.voltage`",
+    )
+    ensemble: Ensemble = Field(default_factory=Ensemble, description="devices and random numbers")
+    engine: EngineSettings = Field(
+        default_factory=EngineSettings, description="how the hops are simulated"
+    )
+    output: Output = Field(default_factory=Output, description="what is stored")
+
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, name: str) -> str:
+        if not name.isprintable():
+            raise ValueError("must be one line of printable text")
+        return name
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Input:
+        problems = list(self._cell_problems(self.protocol, ("protocol",)))
+        size = size_of(self.protocol)
+        if size > MAX_PROTOCOL_SIZE:
+            problems.append(
+                Problem(
+                    ("protocol",),
+                    f"has about {size:.2g} pulses and readings; at most {MAX_PROTOCOL_SIZE:.0e}",
+                    (("protocol",),),
+                )
+            )
+        problems += self._feedback_problems()
+        thickness = self.device.lattice.organic_thickness
+        if self.conductance.slab > thickness:
+            problems.append(
+                Problem(
+                    ("conductance", "slab"),
+                    f"must be within the {thickness * 1e9:g} nm of Gaq3",
+                    (("conductance",), ("device", "lattice")),
+                )
+            )
+        refuse(problems)
+        return self
+
+    def _feedback_problems(self) -> Iterator[Problem]:
+        """Currents that would be beyond what a number can hold."""
+        feedback = self.device.feedback
+        largest_V = max(largest_voltage_V(self.protocol), abs(self.crossbar.read_voltage))
+        limit = f"must be at least 1/{MOST_RATIO:.0f} of the {largest_V:g} V applied"
+        least_V = largest_V / MOST_RATIO
+        uses = (("device", "feedback"), ("protocol",), ("crossbar",))
+        if feedback.potential == "network" and feedback.link_nonlinearity < least_V:
+            yield Problem(("device", "feedback", "link_nonlinearity"), limit, uses)
+        nonlinearity_V = self.conductance.nonlinearity
+        if feedback.thermal_resistance and nonlinearity_V and nonlinearity_V < least_V:
+            yield Problem(
+                ("conductance", "nonlinearity"),
+                f"{limit} where device.feedback.thermal_resistance makes heat of the current",
+                (*uses, ("conductance",)),
+            )
+
+    def _cell_problems(self, steps: tuple[Step, ...], at: Location) -> Iterator[Problem]:
+        rows, columns = self.crossbar.rows, self.crossbar.columns
+        for index, step in enumerate(steps):
+            here = (*at, index, step.kind)
+            uses = (("crossbar",), (*at, index))
+            body = step.body
+            if isinstance(body, Repeat):
+                yield from self._cell_problems(body.steps, (*here, "steps"))
+            elif isinstance(body, Program):
+                row, column = body.cell
+                if not (0 <= row < rows and 0 <= column < columns):
+                    yield Problem(
+                        (*here, "cell"),
+                        f"must lie in the array of {rows} rows and {columns} columns, counted "
+                        "from 0 (see crossbar)",
+                        uses,
+                    )
+            elif isinstance(body, VectorMatrix) and len(body.inputs) != columns:
+                yield Problem(
+                    (*here, "inputs"),
+                    f"must be one voltage for each of the {columns} columns",
+                    uses,
+                )

@@ -1,0 +1,169 @@
+"""An input in words: what was done to which device, and which keys differ from the defaults."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from kmc_oxy.inputs.scan import n_points
+from kmc_oxy.inputs.schema import Input, dimension_of, dotted, steps
+from kmc_oxy.units import format_quantity
+
+#: A protocol of more steps than this is summed up by their kinds, and a scan of more values by
+#: its ends.
+MOST_LISTED = 6
+#: Keys that are shown by themselves and not compared with a default.
+APART = ("name", "protocol", "scan")
+#: Stands for a value that is not there.
+NOTHING = "—"
+
+
+class Key(NamedTuple):
+    """One key of an input, its value and its default as a user would write them."""
+
+    key: str
+    value: str
+    default: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether the value is not the default."""
+        return self.value != self.default
+
+
+def keys(inputs: Input) -> list[Key]:
+    """Every key but `APART`, in the order of the schema."""
+    values = dict(_leaves(inputs, ()))
+    # The protocol has no default, and none of its keys is looked at.
+    shortest = Input.model_validate({"protocol": [{"read": {}}]})
+    defaults = dict(_leaves(shortest, ()))
+    return [Key(key, value, defaults.get(key, NOTHING)) for key, value in values.items()]
+
+
+def _leaves(model: BaseModel, prefix: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if not prefix and name in APART:
+            continue
+        if isinstance(value, BaseModel):
+            yield from _leaves(value, (*prefix, name))
+        else:
+            yield dotted((*prefix, name)), value_text(value, dimension_of(field))
+
+
+def value_text(value: Any, dimension: str | None) -> str:
+    """A value as a user would write it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(value_text(item, dimension) for item in value) + "]"
+    if isinstance(value, float):
+        return format_quantity(float(f"{value:.6g}"), dimension or "number")
+    return str(value)
+
+
+def sentence(inputs: Input) -> str:
+    """What was run: devices, temperature, array, protocol and scan."""
+    members, array = inputs.ensemble.members, inputs.crossbar
+    lattice, oxygen = inputs.device.lattice, inputs.device.oxygen
+    sites = lattice.nx * lattice.ny * (lattice.organic_layers + lattice.oxide_layers)
+    array_of = f"array of {array.rows} × {array.columns} " if array.rows * array.columns > 1 else ""
+    junction = f"{array_of}LSMO/Gaq3/AlOx/Co cross-point"
+    if members == 1:
+        subject = f"one {junction}" + ("s" if array_of else "")
+    else:
+        plural = junction.replace("array", "arrays", 1)
+        subject = f"{members:,} {plural}s that differ in their disorder"
+    cell = f"{'each cross-point' if array_of else 'each' if members > 1 else ''}"
+    size = f"{cell} a lattice of {sites:,} sites with {round(oxygen.filling * sites):,} oxygens"
+    scanned = "device.temperature" in inputs.scan
+    where = "" if scanned else f"At {inputs.device.temperature:g} K, "
+    said = f"{where}{subject} ({size.strip()}) went through {_protocol(inputs)}{_scan(inputs)}."
+    return said[0].upper() + said[1:]
+
+
+def _protocol(inputs: Input) -> str:
+    protocol = inputs.protocol
+    if len(protocol) <= MOST_LISTED:
+        listed = [step_text(step) for step in protocol]
+        return "; then ".join(listed)
+    kinds = Counter(step.kind.replace("_", " ") for step in protocol)
+    counted = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
+    return f"a protocol of {len(protocol)} steps ({counted})"
+
+
+def _scan(inputs: Input) -> str:
+    if not inputs.scan:
+        return ""
+    listed = " and each ".join(f"{key} of {_listed(v)}" for key, v in inputs.scan.items())
+    return f", for each {listed} ({n_points(inputs)} points of a scan)"
+
+
+def _listed(values: Sequence[Any]) -> str:
+    """Values of a scanned key as they were written; those that are not plain are counted."""
+    if any(isinstance(value, (dict, list, tuple)) for value in values):
+        return f"{len(values)} variants"
+    texts = [value_text(value, None) for value in values]
+    if len(texts) > MOST_LISTED:
+        texts = [*texts[:2], "...", texts[-1]]
+    return ", ".join(texts)
+
+
+def step_text(step: steps.Step) -> str:
+    """One step of a protocol in words; what a `repeat` repeats, in brackets."""
+    match step.body:
+        case steps.Pulse() as body:
+            return f"a pulse of {_volts(body.voltage)} for {_time(body.duration)}{_after(body)}"
+        case steps.Train() as body:
+            return (
+                f"a train of {body.count:,} pulses of {_volts(body.voltage)}, "
+                f"{_time(body.duration)} each{_after(body)}"
+            )
+        case steps.Read() as body:
+            return f"a reading after {_time(body.duration)} at {_volts(body.voltage)}"
+        case steps.Relax() as body:
+            return f"a relaxation at {_volts(body.voltage)} for {_time(body.duration)}"
+        case steps.Sweep() as body:
+            stops = ", ".join(_volts(voltage) for voltage in (0.0, *body.turning_voltages))
+            return f"a voltage sweep {stops} in stairs of {body.step:g} V, {_time(body.dwell)} each"
+        case steps.FieldSweep() as body:
+            return f"a magnetic sweep to ±{format_quantity(body.amplitude, 'magnetic field')}"
+        case steps.Program() as body:
+            return _program(body)
+        case steps.Map():
+            return "a map of all cells"
+        case steps.VectorMatrix():
+            return "a vector-matrix product"
+        case steps.Repeat() as body:
+            inner = ", ".join(step_text(inside) for inside in body.steps[:MOST_LISTED])
+            more = len(body.steps) - MOST_LISTED
+            inner += f" and {more} more steps" if more > 0 else ""
+            return f"{body.count:,} × ({inner})" if body.count > 1 else inner
+
+
+def _program(body: steps.Program) -> str:
+    cell = f"cell ({body.cell[0]}, {body.cell[1]})"
+    pulse = f"{_volts(body.voltage)}, {_time(body.duration)}"
+    if body.target is not None:
+        target = format_quantity(body.target, "conductance")
+        return f"programming {cell} to {target} by at most {body.max_pulses:,} pulses of {pulse}"
+    count = f"{body.count:,} pulses" if body.count > 1 else "one pulse"
+    return f"programming {cell} by {count} of {pulse}"
+
+
+def _volts(voltage_V: float) -> str:
+    return f"{voltage_V:+g} V".replace("-", "\N{MINUS SIGN}") if voltage_V else "0 V"
+
+
+def _time(duration_s: float) -> str:
+    return format_quantity(float(f"{duration_s:.4g}"), "duration")
+
+
+def _after(body: steps.Pulse | steps.Train) -> str:
+    rest = body.rest
+    return f" (then {_time(rest.duration)} at {_volts(rest.voltage)})" if rest else ""

@@ -1,0 +1,175 @@
+"""The paper's experiments: which input, how much less of it is quick, and what judges it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kmc_oxy.execution import Plan, assemble, run_serial
+from kmc_oxy.inputs import load
+from kmc_oxy.paper import criteria
+from kmc_oxy.paper.verdict import Verdict
+from kmc_oxy.storage import OutputFile, begin_or_resume, open_output
+
+COLUMNS = ("id", "quantity", "published", "simulated", "low", "high", "met")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment of the paper.
+
+    Parameters
+    ----------
+    id : str
+        Row of the table.
+    name : str
+        Of the input and of the output, without its ending.
+    quick : tuple of str
+        Settings ``"a.b=c"`` with which it takes a minute or two on one core.
+    judge : callable
+        Output -> rows of the table; none for what is only drawn.
+    """
+
+    id: str
+    name: str
+    quick: tuple[str, ...]
+    judge: Callable[[OutputFile], list[Verdict]]
+
+    def run(
+        self, inputs: Path, folder: Path, settings: Sequence[str] = (), fresh: bool = False
+    ) -> Path:
+        """Run it, or go on with it; a complete output is left as it is.
+
+        Parameters
+        ----------
+        inputs : Path
+            Folder of the inputs.
+        folder : Path
+            Where the output is, or will be.
+        settings : sequence of str
+            ``"a.b=c"``, e.g. `quick`.
+        fresh : bool
+            Begin again whatever was computed before.
+
+        Returns
+        -------
+        Path
+            The output.
+
+        Raises
+        ------
+        InputError, StoreError
+            As in `kmc-oxy run`; a `StoreError` too if the output is that of another input.
+        """
+        plan = Plan(load(inputs / f"{self.name}.yaml", settings))
+        output = folder / f"{self.name}.h5"
+        work = begin_or_resume(output, plan.identity, fresh=fresh)
+        if work is not None:
+            try:
+                run_serial(plan, work)
+                assemble(plan, work)
+            finally:
+                work.release()
+        return output
+
+    def verdicts(self, output: Path) -> list[Verdict]:
+        """Judge a complete output."""
+        with open_output(output) as file:
+            return self.judge(file)
+
+
+def _short_experiments() -> tuple[str, ...]:
+    """Figure 4d with fewer pulses in the same 400 s an experiment, and fewer rounds."""
+    steps = "protocol.2.repeat.steps"
+    trains = range(1, 50, 2)
+    return (
+        *(f"{steps}.{step}.train.count=5" for step in trains),
+        *(f"{steps}.{step}.train.rest.duration=79.7 s" for step in trains),
+        "protocol.2.repeat.count=4",
+    )
+
+
+def _row(
+    identity: str, name: str, quick: tuple[str, ...], judge: Callable[[OutputFile], list[Verdict]]
+) -> Experiment:
+    """Quick runs look one step around a bond, which changes no verdict (docs/parameters.md)."""
+    return Experiment(identity, name, ("engine.reach=1", *quick), judge)
+
+
+#: The longest first, so that processes that share them end together.
+EXPERIMENTS = (
+    _row("S3", "figS3", ("ensemble.members=4", "protocol.3.repeat.count=10",
+               "protocol.3.repeat.steps.2.repeat.count=24"), criteria.endurance),
+    _row("4d", "fig4d", ("ensemble.members=6", *_short_experiments()),
+               criteria.experiments),
+    _row("4c", "fig4c", ("ensemble.members=16",), criteria.long_train),
+    _row("3a", "fig3a", ("ensemble.members=32",), criteria.potentiation),
+    _row("3b", "fig3b", ("ensemble.members=32",), criteria.depression),
+    _row("T", "fig_T", ("ensemble.members=24",
+               "scan.protocol.5.pulse.duration=[1 ms, 50 ms]"), criteria.threshold),
+    _row("4a", "fig4a", ("ensemble.members=8", "protocol.1.repeat.count=10"),
+               criteria.cycles),
+    _row("R", "fig_R", ("ensemble.members=16",), criteria.on_off),
+    _row("X", "fig_X", ("ensemble.members=4",), criteria.crosstalk),
+    _row("2", "fig2", ("ensemble.members=16",), criteria.spin_valve),
+)  # fmt: skip
+
+
+def _not_judged(file: OutputFile) -> list[Verdict]:
+    return []
+
+
+#: The I-V loop of figure S1: drawn and not judged.
+SWEEP = Experiment("S1", "figS1", (), _not_judged)
+
+
+#: Fingerprints of the protocols of `EXPERIMENTS` by their inputs' names: published, and quick.
+PROTOCOLS: Mapping[str, tuple[str, str]] = {
+    "figS3": ("98ec39b743236641", "6ca3f6ff71787986"),
+    "fig4d": ("3997c3b410b49adc", "df1cfa2ea7e38d9c"),
+    "fig4c": ("2bc27da580f03e78", "2bc27da580f03e78"),
+    "fig3a": ("047feec54cc3103e", "047feec54cc3103e"),
+    "fig3b": ("bfe86e960e1d6058", "bfe86e960e1d6058"),
+    "fig_T": ("52c067e3cf207402", "80c16766edf234cc"),
+    "fig4a": ("9cf9fef304a8079e", "ea2c30420a6bf61b"),
+    "fig_R": ("751db5e6093933be", "751db5e6093933be"),
+    "fig_X": ("949564add72a4c56", "949564add72a4c56"),
+    "fig2": ("cdaf42051137f370", "cdaf42051137f370"),
+}
+
+
+def fingerprint(resolved: Mapping[str, Any]) -> str:
+    """A short name of what is done to the device, whatever the device: protocol and scan.
+
+    Parameters
+    ----------
+    resolved : mapping
+        A resolved input, as an output has it.
+    """
+    text = json.dumps([resolved["protocol"], resolved["scan"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def recognise(resolved: Mapping[str, Any]) -> tuple[Experiment, bool] | None:
+    """The experiment of the paper that a resolved input does, and whether in its quick form.
+
+    None if its protocol or scan is another: its criterion would not mean anything.
+    """
+    found = fingerprint(resolved)
+    for experiment in EXPERIMENTS:
+        if found in PROTOCOLS[experiment.name]:
+            return experiment, found != PROTOCOLS[experiment.name][0]
+    return None
+
+
+def write_table(path: Path, verdicts: Iterable[Verdict]) -> None:
+    """Write the table as CSV."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        table.writerows(verdict.row() for verdict in verdicts)

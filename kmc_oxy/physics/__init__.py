@@ -1,0 +1,37 @@
+"""The physics: lattice, landscape, kinetic Monte Carlo, conductance, spin, circuit of an array.
+
+Every module takes numbers and arrays and can be used alone. May import `kmc_oxy.units` only.
+"""
+
+from kmc_oxy.physics.conductance import FilamentNetwork, current
+from kmc_oxy.physics.crossbar import CrossbarSolver, solve_crossbar, vector_matrix
+from kmc_oxy.physics.engine import WINDOWS_PER_DECADE, Engine
+from kmc_oxy.physics.landscape import Landscape, gaussian_barriers
+from kmc_oxy.physics.lattice import Lattice
+from kmc_oxy.physics.line_voltages import programming_voltages, reading_voltages
+from kmc_oxy.physics.network_parameters import MOST_RATIO, NetworkParameters
+from kmc_oxy.physics.potential import screened_potential_V
+from kmc_oxy.physics.random_streams import Purpose, generator
+from kmc_oxy.physics.spin_valve import SpinParameters, SpinValve
+
+__all__ = [
+    "MOST_RATIO",
+    "WINDOWS_PER_DECADE",
+    "CrossbarSolver",
+    "Engine",
+    "FilamentNetwork",
+    "Landscape",
+    "Lattice",
+    "NetworkParameters",
+    "Purpose",
+    "SpinParameters",
+    "SpinValve",
+    "current",
+    "gaussian_barriers",
+    "generator",
+    "programming_voltages",
+    "reading_voltages",
+    "screened_potential_V",
+    "solve_crossbar",
+    "vector_matrix",
+]

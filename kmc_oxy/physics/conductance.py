@@ -1,0 +1,399 @@
+"""Conductance of one cross-point: a resistor network of impurity levels in Gaq3.
+
+Nodes are the oxygens in the organic layers and a quenched background of other impurities.
+Electrons tunnel between nodes and between nodes and electrodes; near LSMO they do so through a
+Schottky barrier which the oxygens themselves make thinner (paper, figure 5a). Links, for node
+heights ``z`` above LSMO and in units of the conductance scale G0:
+
+- density at LSMO: ``n(x, y)`` = Gaussian-smoothed number of oxygens below the slab's depth, per
+  volume, plus a floor; depletion width ``W = sqrt(2 eps eps0 phi_B / (e^2 n))``
+- weight of a node: ``w = -phi_B max(1 - z/W, 0)^2 / E0``, how far its level is off the Fermi level
+- node to LSMO: ``prefactor exp(-2 S + w)``, ``S = k0 (z - z^2/(2W))`` for ``z < W``, else
+  ``k0 W/2 + (z - W)/xi``; ``k0 = sqrt(2 m phi_B)/hbar``
+- node to Co: ``exp(-2 (d - z)/xi - 2 kappa t)``, ``d`` the organic thickness, ``t`` the excess
+  thickness of the oxide in that column (thin places are the weak points); with `oxide_growth_m`
+  it grows by that much for every oxygen in the oxide of the column
+- node to node: ``exp(-2 r/xi + (w_i + w_j)/2)`` up to a cut-off, ``r`` the nearest periodic image's
+
+The low-bias conductance solves Kirchhoff's equations on it. Past the network a small leak is
+added, and if asked for a path through gap states of the depletion region, in ``R`` equal steps,
+each of an R-th of the exponent ``k0 W``: ``g exp(-k0 W/R)`` a column. Per simulated patch, times
+the number of patches in the junction.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import scipy  # its submodules are loaded at their first use: most runs have none
+from numpy.typing import ArrayLike, NDArray
+
+from kmc_oxy.physics._network import FilamentKernel
+from kmc_oxy.physics.lattice import Lattice
+from kmc_oxy.physics.network_geometry import circulant, lengths_m, smoothing_taps, stencil
+from kmc_oxy.physics.network_parameters import MOST_RATIO, NetworkParameters
+from kmc_oxy.units import ELEMENTARY_CHARGE_C, VACUUM_PERMITTIVITY_F_PER_M
+
+#: sqrt(2 m_e * 1 eV)/hbar: decay of a free electron's wave under a barrier of 1 eV.
+WAVE_NUMBER_PER_M_SQRT_EV = 5.123e9
+LEAST_RATIO = 1e-4  #: V/V0 of non-linear links below which they are linear to rounding.
+MOST_STEPS = 200  #: of Newton's method for their potentials; fewer than ten are the rule.
+
+
+class FilamentNetwork:
+    """The conduction network of one cross-point, with its quenched disorder.
+
+    A reading is a function of the occupation alone: no solve starts from an earlier one, so there
+    is no state to save and a restarted run repeats every reading bit for bit. (With its
+    preconditioner a cold start takes some ten steps; a warm start would save a few of them.) Only
+    the last assembly and its result are kept, for a second question about the same occupation.
+
+    Parameters
+    ----------
+    lattice : Lattice
+    background : array_like of bool, shape (n_sites,)
+        Sites that hold a background impurity; only organic sites count.
+    weak_point_m : array_like of float, shape (n_columns,)
+        Excess thickness of the oxide over each column, m, not negative.
+    parameters : NetworkParameters, optional
+
+    Raises
+    ------
+    ValueError
+        If an array has the wrong shape or values, or the slab does not reach the first layer.
+    """
+
+    def __init__(
+        self,
+        lattice: Lattice,
+        background: ArrayLike,
+        weak_point_m: ArrayLike,
+        parameters: NetworkParameters | None = None,
+    ) -> None:
+        self.lattice = lattice
+        self.parameters = p = NetworkParameters() if parameters is None else parameters
+        self.background = _sites("background", background, lattice.n_sites) & lattice.organic
+        self.weak_point_m = _lengths("weak_point_m", weak_point_m, lattice.n_columns)
+        layer_z_m = lattice.layer_z_m[: lattice.organic_layers]
+        if not p.slab_m > layer_z_m[0]:
+            raise ValueError(
+                "The 'slab_m' parameter must reach beyond the centre of the first layer, "
+                f"{layer_z_m[0]:.3g} m. Got {p.slab_m} instead."
+            )
+        self._leak = p.leak_per_column * lattice.n_columns
+        self.leak_S = self._leak * p.conductance_scale_S * p.patches
+        self._past = self._leak  # in G0, all that conducts past the network as assembled
+        self._organic = lattice.organic_layers * lattice.n_columns
+        self._assembled: bytes | None = None
+        self._solved: float | None = None
+        self._rest_top_link = np.exp(
+            -2 * (lattice.organic_thickness_m - layer_z_m)[:, None] / p.decay_length_m
+            - 2 * p.oxide_decay_per_m * self.weak_point_m
+        )
+        # The kernel reads this table in place: what is written here counts from the next assembly.
+        self._top_link = self._rest_top_link.copy()
+        permittivity = p.relative_permittivity * VACUUM_PERMITTIVITY_F_PER_M
+        self._width_coefficient = float(
+            np.sqrt(2 * permittivity * p.barrier_height_eV / ELEMENTARY_CHARGE_C)
+        )
+        self._wave_number_per_m = WAVE_NUMBER_PER_M_SQRT_EV * np.sqrt(
+            p.effective_mass * p.barrier_height_eV
+        )
+        self._slab_layers = int(np.count_nonzero(layer_z_m < p.slab_m))
+        self._density_per_oxygen = 1 / (lattice.spacing_m**2 * p.slab_m)
+        self._density_floor = p.density_floor_per_site / lattice.spacing_m**3
+        self._taps = tuple(
+            smoothing_taps(extent, lattice.spacing_m, p.smoothing_m)
+            for extent in (lattice.ny, lattice.nx)
+        )
+        displacements = stencil(lattice, p.cutoff_m)
+        shape = (lattice.organic_layers, lattice.ny, lattice.nx)
+        self._kernel = FilamentKernel(
+            self.background[: self._organic].reshape(shape),
+            layer_z_m,
+            self._top_link,
+            displacements,
+            np.exp(-2 * lengths_m(displacements, lattice) / p.decay_length_m),
+            self._taps[1],
+            self._taps[0],
+            slab_layers=self._slab_layers,
+            density_per_oxygen=self._density_per_oxygen,
+            density_floor=self._density_floor,
+            width_coefficient=self._width_coefficient,
+            prefactor=p.electrode_prefactor,
+            wave_number_per_m=self._wave_number_per_m,
+            decay_per_m=1 / p.decay_length_m,
+            depth_ratio=p.barrier_height_eV / p.level_width_eV,
+        )
+
+    @classmethod
+    def draw(
+        cls,
+        lattice: Lattice,
+        parameters: NetworkParameters,
+        background_rng: np.random.Generator,
+        weak_point_rng: np.random.Generator,
+    ) -> FilamentNetwork:
+        """A network whose quenched disorder is drawn from two streams of random numbers."""
+        background = np.zeros(lattice.n_sites, dtype=bool)
+        background[lattice.organic] = (
+            background_rng.random(np.count_nonzero(lattice.organic)) < parameters.background_share
+        )
+        thickness = np.abs(weak_point_rng.standard_normal(lattice.n_columns))
+        return cls(lattice, background, parameters.weak_points_m * thickness, parameters)
+
+    def conductance(
+        self, occupied: ArrayLike, method: Literal["fast", "reference"] = "fast"
+    ) -> float:
+        """Low-bias conductance of the junction.
+
+        Parameters
+        ----------
+        occupied : array_like of bool, shape (n_sites,)
+        method : {"fast", "reference"}
+            "fast" iterates until a rigorous bound of the error is below the tolerance;
+            "reference" factorises the whole matrix.
+
+        Returns
+        -------
+        float
+            S, positive whenever the leak is; at most a relative ``tolerance`` above the exact one.
+
+        Raises
+        ------
+        ValueError
+            If `occupied` has the wrong shape or values other than 0 and 1, or `method` is unknown.
+        RuntimeError
+            If the iteration does not converge.
+        """
+        if method not in ("fast", "reference"):
+            raise ValueError(
+                f"The 'method' parameter must be 'fast' or 'reference'. Got {method!r} instead."
+            )
+        self._assemble(occupied)
+        if method == "reference":
+            relative = _direct_conductance(*self._kernel.links()[1:])
+        else:
+            relative = self._solve()
+        p = self.parameters
+        return float((relative + self._past) * p.conductance_scale_S * p.patches)
+
+    def depletion_width_m(self, occupied: ArrayLike) -> NDArray[np.float64]:
+        """Depletion width W at LSMO of each column, as the links of the network have it.
+
+        Parameters
+        ----------
+        occupied : array_like of bool, shape (n_sites,)
+
+        Returns
+        -------
+        ndarray, shape (ny, nx)
+            m.
+        """
+        return self._widths_m(_sites("occupied", occupied, self.lattice.n_sites))
+
+    def _widths_m(self, sites: NDArray[np.bool_]) -> NDArray[np.float64]:
+        lattice = self.lattice
+        layers = sites.reshape(-1, lattice.ny, lattice.nx)
+        count = layers[: self._slab_layers].sum(axis=0).astype(float)
+        along_y, along_x = (circulant(taps) for taps in self._taps)
+        smoothed = along_y @ count @ along_x.T
+        width: NDArray[np.float64] = self._width_coefficient / np.sqrt(
+            smoothed * self._density_per_oxygen + self._density_floor
+        )
+        return width
+
+    def node_potentials_V(
+        self, occupied: ArrayLike, voltage_V: float, link_nonlinearity_V: float
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Potentials of the nodes if every link carries ``I = g V0 sinh(dV/V0)``.
+
+        They minimise the convex co-content, ``sum g V0^2 cosh(dV/V0)`` over the network's links.
+
+        Parameters
+        ----------
+        occupied : array_like of bool, shape (n_sites,)
+        voltage_V : float
+            V of LSMO; Co is at 0.
+        link_nonlinearity_V : float
+            V0 of a link, at least 1/`MOST_RATIO` of the voltage.
+
+        Returns
+        -------
+        site : ndarray of int, shape (n_nodes,)
+        potential_V : ndarray, shape (n_nodes,)
+            To 1e-5 of the voltage.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            As `conductance`; or if V0 is out of range.
+        """
+        ratio = abs(voltage_V) / link_nonlinearity_V if link_nonlinearity_V > 0 else np.nan
+        if not ratio <= MOST_RATIO:
+            raise ValueError(
+                "The 'link_nonlinearity_V' parameter must be positive and at least "
+                f"1/{MOST_RATIO:.0f} of the {abs(voltage_V):g} V applied. "
+                f"Got {link_nonlinearity_V} instead."
+            )
+        self._assemble(occupied)
+        # Below the least ratio links are linear to rounding, and potentials go as the voltage.
+        solved = max(ratio, LEAST_RATIO)
+        potential = self._kernel.divide(solved, 1e-5 * solved, MOST_STEPS)
+        self._check_convergence()
+        return self._kernel.sites(), potential * (voltage_V / solved)
+
+    def spin_transmission(
+        self, occupied: ArrayLike, relaxation: float, exchange: float, tolerance: float = 1e-4
+    ) -> float:
+        """Spin accumulation that arrives at the oxide, as a share of the one in LSMO.
+
+        Parameters
+        ----------
+        occupied : array_like of bool, shape (n_sites,)
+        relaxation : float
+            Leak of spin at every node, in G0; not negative.
+        exchange : float
+            What exchange adds to a node-to-node link for spin, relative to hopping.
+        tolerance : float
+            Largest absolute error of the solve for spin.
+
+        Returns
+        -------
+        float
+            Between 0 and 1, the part of the current that takes the leak past the network counted
+            as unpolarised. kmc_oxy.spin_valve derives and uses it.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            As `conductance`; or if a number is out of range.
+        """
+        for name, value, least in (
+            ("relaxation", relaxation, 0.0),
+            ("exchange", exchange, 0.0),
+            ("tolerance", tolerance, 1e-9),
+        ):
+            if not least <= value < np.inf:
+                raise ValueError(
+                    f"The {name!r} parameter must be at least {least}. Got {value} instead."
+                )
+        self._assemble(occupied)
+        relative = self._solve()
+        share = self._kernel.transmission(relaxation, exchange, tolerance, self._most())
+        self._check_convergence()
+        return float(share * relative / (relative + self._past)) if relative > 0 else 0.0
+
+    def _assemble(self, occupied: ArrayLike) -> None:
+        p = self.parameters
+        sites = _sites("occupied", occupied, self.lattice.n_sites)
+        key = (sites if p.oxide_growth_m else sites[: self._organic]).tobytes()
+        if key == self._assembled:
+            return
+        self._assembled = self._solved = None
+        if p.oxide_growth_m:
+            in_oxide = sites[self._organic :].reshape(-1, self.lattice.n_columns).sum(axis=0)
+            thinner = np.exp(-2 * p.oxide_decay_per_m * p.oxide_growth_m * in_oxide)
+            np.multiply(self._rest_top_link, thinner, out=self._top_link)
+        if p.multistep_per_column:
+            exponent = self._wave_number_per_m * self._widths_m(sites) / p.multistep_steps
+            self._past = self._leak + p.multistep_per_column * float(np.exp(-exponent).sum())
+        self._kernel.assemble(sites[: self._organic].view(np.uint8))
+        self._assembled = key
+
+    def _solve(self) -> float:
+        """Conductance of the assembled network in G0, without the leak."""
+        if self._solved is None:
+            solved = self._kernel.conductance(self.parameters.tolerance, self._past, self._most())
+            self._check_convergence()
+            self._solved = solved
+        return self._solved
+
+    def _most(self) -> int:
+        """Steps after which an iteration is given up; some ten to thirty are the rule."""
+        return 1000 + self._kernel.n_nodes
+
+    def _check_convergence(self) -> None:
+        if not self._kernel.converged:
+            raise RuntimeError(
+                f"The filament network of {self._kernel.n_nodes} nodes did not converge in "
+                f"{self._kernel.iterations} steps."
+            )
+
+
+def current(
+    conductance_S: ArrayLike, voltage_V: ArrayLike, nonlinearity_V: float
+) -> NDArray[np.float64]:
+    """Current of a junction at finite bias, ``I = G V0 sinh(V/V0)`` (A).
+
+    Parameters
+    ----------
+    conductance_S : array_like
+        Low-bias conductance G.
+    voltage_V : array_like
+        Broadcast against `conductance_S`.
+    nonlinearity_V : float
+        V0; infinite for an ohmic junction.
+
+    Raises
+    ------
+    ValueError
+        If V0 is not positive.
+    """
+    if not nonlinearity_V > 0:
+        raise ValueError(
+            f"The 'nonlinearity_V' parameter must be positive. Got {nonlinearity_V} instead."
+        )
+    conductance_S, voltage_V = np.asarray(conductance_S, float), np.asarray(voltage_V, float)
+    if np.isinf(nonlinearity_V):
+        return conductance_S * voltage_V
+    return conductance_S * nonlinearity_V * np.sinh(voltage_V / nonlinearity_V)
+
+
+def _direct_conductance(
+    bottom: NDArray, top: NDArray, first: NDArray, second: NDArray, link: NDArray
+) -> float:
+    """Two-terminal conductance by a sparse direct solve, in units of G0."""
+    n = bottom.size
+    links = scipy.sparse.coo_array((link, (first, second)), shape=(n, n)).tocsr()
+    links = links + links.T
+    # A cluster tied to no electrode would make the matrix singular, and carries no current.
+    n_clusters, cluster = scipy.sparse.csgraph.connected_components(links, directed=False)
+    tied = np.bincount(cluster, bottom + top, n_clusters)[cluster] > 0
+    if not tied.any():
+        return 0.0
+    links, bottom, top = links[tied][:, tied], bottom[tied], top[tied]
+    matrix = scipy.sparse.diags_array(links.sum(axis=1) + bottom + top) - links
+    v = scipy.sparse.linalg.splu(
+        matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}
+    ).solve(bottom)
+    pair = scipy.sparse.triu(links).tocoo()
+    drop = v[pair.coords[0]] - v[pair.coords[1]]
+    return float(bottom @ (1 - v) ** 2 + top @ v**2 + pair.data @ drop**2)
+
+
+def _sites(name: str, values: ArrayLike, n_sites: int) -> NDArray[np.bool_]:
+    """`values` as a contiguous boolean array with one entry a site."""
+    array = np.asarray(values)
+    number = array.dtype.kind in "iuf" and np.isin(array, (0, 1)).all()
+    if array.shape != (n_sites,) or not (array.dtype == bool or number):
+        raise _refusal(name, f"a boolean array of shape ({n_sites},)", array)
+    return np.ascontiguousarray(array, dtype=bool)
+
+
+def _lengths(name: str, values: ArrayLike, n_columns: int) -> NDArray[np.float64]:
+    """`values` as an array of finite non-negative lengths, one a column."""
+    array = np.asarray(values)
+    number = array.dtype.kind in "iuf" and (np.isfinite(array) & (array >= 0)).all()
+    if array.shape != (n_columns,) or not number:
+        wanted = f"an array of finite non-negative lengths of shape ({n_columns},)"
+        raise _refusal(name, wanted, array)
+    return array.astype(float)
+
+
+def _refusal(name: str, wanted: str, array: NDArray) -> ValueError:
+    got = f"an array of shape {array.shape} and type {array.dtype}"
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        got += " with NaN"
+    return ValueError(f"The {name!r} parameter must be {wanted}. Got {got} instead.")

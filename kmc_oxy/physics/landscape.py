@@ -1,0 +1,209 @@
+r"""Energy landscape of the oxygens: site energies, quenched barriers, and hop rates in a potential.
+
+The rate of a hop i -> j over a bond with quenched barrier B is
+
+.. math::
+
+    k_{ij} = \nu \exp[-(S^*_{ij} - e_i) / k_B T], \qquad
+    S^*_{ij} = \max(S_{ij}, e_i, e_j), \qquad
+    S_{ij} = \max(e^0_i, e^0_j) + B_{ij} + q (\varphi_i + \varphi_j) / 2,
+
+with :math:`e_i = e^0_i + q \varphi_i`. The outer maximum makes a barrier that the field has
+smeared out activationless (paper, figure 5c); since one saddle energy serves both directions,
+:math:`k_{ij}/k_{ji} = \exp[-(e_j - e_i)/k_B T]` holds to rounding whatever the field.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kmc_oxy.units import BOLTZMANN_EV_PER_K
+
+
+class Landscape:
+    """Site energies and quenched barriers on any graph.
+
+    Parameters
+    ----------
+    site_energy_eV : array_like, shape (n,)
+        Zero-field energy of an oxygen on each site.
+    bonds : array_like of int, shape (m, 2)
+        Pairs of sites that an oxygen can hop between, each pair once.
+    barrier_eV : array_like, shape (m,)
+        Barrier above the higher of the two site energies, not negative.
+    charge_e : float
+        Charge of an oxygen in elementary charges (negative for O2-: -2).
+    tunnel_rate_Hz : float, optional
+        Temperature-independent rate of the ion's tunnelling, added to both directions of every
+        bond in the proportion that keeps detailed balance: the downhill direction gets all of it.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not agree, a value is not finite, a barrier or the tunnelling rate is
+        negative, or a bond names a site that does not exist or joins a site to itself.
+    """
+
+    def __init__(
+        self,
+        site_energy_eV: ArrayLike,
+        bonds: ArrayLike,
+        barrier_eV: ArrayLike,
+        charge_e: float,
+        tunnel_rate_Hz: float = 0.0,
+    ) -> None:
+        self.site_energy_eV = np.ascontiguousarray(site_energy_eV, dtype=np.float64)
+        bond_array = np.asarray(bonds)
+        if bond_array.size == 0:
+            bond_array = bond_array.reshape(0, 2).astype(np.int32)
+        self.barrier_eV = np.ascontiguousarray(barrier_eV, dtype=np.float64)
+        self.charge_e = float(charge_e)
+        self.tunnel_rate_Hz = float(tunnel_rate_Hz)
+        if self.site_energy_eV.ndim != 1 or self.site_energy_eV.size == 0:
+            raise ValueError(
+                "The 'site_energy_eV' parameter must be a non-empty array of shape (n,). "
+                f"Got shape {self.site_energy_eV.shape} instead."
+            )
+        if bond_array.ndim != 2 or bond_array.shape[1] != 2:
+            raise ValueError(
+                "The 'bonds' parameter must be an array of shape (m, 2). "
+                f"Got shape {bond_array.shape} instead."
+            )
+        if not np.issubdtype(bond_array.dtype, np.integer):
+            raise ValueError(
+                "The 'bonds' parameter must be an array of integers. "
+                f"Got {bond_array.dtype} instead."
+            )
+        if self.barrier_eV.shape != (len(bond_array),):
+            raise ValueError(
+                "The 'barrier_eV' parameter must have one value a bond, shape "
+                f"({len(bond_array)},). Got shape {self.barrier_eV.shape} instead."
+            )
+        n = self.site_energy_eV.size
+        if len(bond_array):
+            if bond_array.min() < 0 or bond_array.max() >= n:
+                bad = int(np.flatnonzero(((bond_array < 0) | (bond_array >= n)).any(axis=1))[0])
+                raise ValueError(
+                    f"The 'bonds' parameter must name sites 0 to {n - 1}. "
+                    f"Got {tuple(bond_array[bad].tolist())} as bond {bad} instead."
+                )
+            loops = np.flatnonzero(bond_array[:, 0] == bond_array[:, 1])
+            if loops.size:
+                raise ValueError(
+                    "The 'bonds' parameter must join two different sites. "
+                    f"Got {tuple(bond_array[loops[0]].tolist())} as bond {loops[0]} instead."
+                )
+        self.bonds = np.ascontiguousarray(bond_array, dtype=np.int32)
+        for name in ("site_energy_eV", "barrier_eV"):
+            values = getattr(self, name)
+            if not np.isfinite(values).all():
+                bad = int(np.flatnonzero(~np.isfinite(values))[0])
+                raise ValueError(
+                    f"The {name!r} parameter must be finite. "
+                    f"Got {values[bad]} at index {bad} instead."
+                )
+        if self.barrier_eV.size and self.barrier_eV.min() < 0:
+            raise ValueError(
+                "The 'barrier_eV' parameter must not be negative. "
+                f"Got {self.barrier_eV.min()} instead."
+            )
+        if not np.isfinite(self.charge_e):
+            raise ValueError(f"The 'charge_e' parameter must be finite. Got {charge_e} instead.")
+        if not 0 <= self.tunnel_rate_Hz < np.inf:
+            raise ValueError(
+                "The 'tunnel_rate_Hz' parameter must not be negative. "
+                f"Got {tunnel_rate_Hz} instead."
+            )
+
+    @property
+    def n_sites(self) -> int:
+        return self.site_energy_eV.size
+
+    @property
+    def n_bonds(self) -> int:
+        return len(self.bonds)
+
+    def energy_eV(self, potential_V: ArrayLike) -> NDArray[np.float64]:
+        """Site energies e_i in the potential, shape (n,), eV."""
+        return self.site_energy_eV + self.charge_e * self._potential(potential_V)
+
+    def rates(
+        self,
+        potential_V: ArrayLike,
+        temperature_K: float,
+        attempt_frequency_Hz: float,
+        bonds: slice = slice(None),
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Hop rates of every bond in both directions, uncapped and whatever the occupation.
+
+        Parameters
+        ----------
+        potential_V : array_like, shape (n,)
+            Electrostatic potential at each site.
+        temperature_K, attempt_frequency_Hz : float
+            Both positive.
+        bonds : slice, optional
+            Only these bonds: lets a large lattice be done in pieces.
+
+        Returns
+        -------
+        k_ij, k_ji : ndarray, shape (m,)
+            Rates from the first to the second site of each bond and back, 1/s.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range or of the wrong shape.
+        """
+        potential = self._potential(potential_V)
+        for name, value in (
+            ("temperature_K", temperature_K),
+            ("attempt_frequency_Hz", attempt_frequency_Hz),
+        ):
+            if not 0 < value < np.inf:
+                raise ValueError(f"The {name!r} parameter must be positive. Got {value} instead.")
+        i, j = self.bonds[bonds].T
+        rest, charge = self.site_energy_eV, self.charge_e
+        # Everything relative to e_i, and the way back from the energy difference alone: what
+        # both directions share must cancel exactly, however large it is.
+        step = (rest[j] - rest[i]) + charge * (potential[j] - potential[i])
+        climb = (
+            np.maximum(rest[j] - rest[i], 0.0)
+            + self.barrier_eV[bonds]
+            + 0.5 * charge * (potential[j] - potential[i])
+        )
+        # Height of S* above the lower end; the higher end is |step| above it.
+        above_lower = np.maximum(climb - np.minimum(step, 0.0), np.abs(step))
+        thermal = BOLTZMANN_EV_PER_K * temperature_K
+        slow = np.exp(-above_lower / thermal)
+        fast = np.exp(-(above_lower - np.abs(step)) / thermal)
+        if self.tunnel_rate_Hz:
+            floor = self.tunnel_rate_Hz / attempt_frequency_Hz
+            fast += floor
+            slow += floor * np.exp(-np.abs(step) / thermal)
+        uphill = step > 0
+        k_ij = attempt_frequency_Hz * np.where(uphill, slow, fast)
+        k_ji = attempt_frequency_Hz * np.where(uphill, fast, slow)
+        return k_ij, k_ji
+
+    def _potential(self, potential_V: ArrayLike) -> NDArray[np.float64]:
+        potential = np.asarray(potential_V, dtype=np.float64)
+        if potential.shape != self.site_energy_eV.shape:
+            raise ValueError(
+                "The 'potential_V' parameter must have one value a site, shape "
+                f"({self.n_sites},). Got shape {potential.shape} instead."
+            )
+        if not np.isfinite(potential).all():
+            raise ValueError("The 'potential_V' parameter must be finite. Got NaN or infinity.")
+        return potential
+
+
+def gaussian_barriers(
+    rng: np.random.Generator, mean_eV: float, sigma_eV: float, count: int
+) -> NDArray[np.float64]:
+    """Gaussian barriers truncated at zero: negative draws are drawn again, shape (count,), eV."""
+    barriers = rng.normal(mean_eV, sigma_eV, count)
+    while (negative := np.flatnonzero(barriers < 0)).size:
+        barriers[negative] = rng.normal(mean_eV, sigma_eV, negative.size)
+    return barriers

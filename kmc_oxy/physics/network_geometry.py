@@ -1,0 +1,47 @@
+"""The periodic lattice as the conduction network sees it: displacements, and lateral smoothing."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmc_oxy.physics.lattice import Lattice
+
+#: The smoothing's Gaussian is cut off at this many standard deviations and normalised.
+SMOOTHING_REACH = 4.0
+
+
+def stencil(lattice: Lattice, cutoff_m: float) -> NDArray[np.int32]:
+    """Displacements (dz, dy, dx), dz <= 0, to every site within the cut-off.
+
+    Laterally each residue of the periodic lattice occurs once, by its nearest image, so that two
+    sites are linked at most once however small the patch is.
+    """
+    axes = [np.arange(1 - lattice.organic_layers, 1)]
+    axes += [np.arange(extent) - (extent - 1) // 2 for extent in (lattice.ny, lattice.nx)]
+    every = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    length = lengths_m(every, lattice)
+    return every[(length <= cutoff_m) & (length > 0)].astype(np.int32)
+
+
+def lengths_m(displacement: NDArray, lattice: Lattice) -> NDArray[np.float64]:
+    """Lengths (m) of displacements (dz, dy, dx) counted in sites."""
+    step = lattice.organic_thickness_m / lattice.organic_layers
+    steps_m = np.array([step, lattice.spacing_m, lattice.spacing_m])
+    return np.sqrt(((displacement * steps_m) ** 2).sum(axis=-1))
+
+
+def smoothing_taps(extent: int, spacing_m: float, sigma_m: float) -> NDArray[np.float64]:
+    """Normalised weights of a cut-off Gaussian wound round `extent` periodic sites."""
+    weight = np.zeros(extent)
+    reach = round(SMOOTHING_REACH * sigma_m / spacing_m)
+    shift = np.arange(-reach, reach + 1)
+    gauss = np.ones(1) if reach == 0 else np.exp(-0.5 * (shift * spacing_m / sigma_m) ** 2)
+    np.add.at(weight, shift % extent, gauss)
+    return weight / weight.sum()
+
+
+def circulant(taps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrix that winds `taps` round as many periodic sites."""
+    place = np.arange(taps.size)
+    return taps[place[:, None] - place]

@@ -1,0 +1,103 @@
+"""How the applied voltage is shared along the stack (paper, sections 2 and 5; figure 5a).
+
+And the screened potential of a charge that is spread over the layers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy  # its submodules are loaded at their first use: most runs have none
+from numpy.typing import NDArray
+
+from kmc_oxy.units import VACUUM_PERMITTIVITY_F_PER_M
+
+
+def interfacial_profile(
+    z_m: NDArray[np.float64],
+    organic_thickness_m: float,
+    stack_m: float,
+    lsmo_share: float,
+    lsmo_width_m: float,
+    oxide_share: float,
+    oxide_margin_m: float,
+) -> NDArray[np.float64]:
+    """Potential per volt at heights z: the resistance, and so the voltage, sits at the interfaces.
+
+    A share of V drops over `lsmo_width_m` at LSMO, another over the oxide and the organic within
+    `oxide_margin_m` of it, what is left in between; linear in each.
+
+    Returns
+    -------
+    ndarray, shape of `z_m`
+        phi/V, from 1 at LSMO (z = 0) to 0 at Co.
+    """
+    heights = [0.0, lsmo_width_m, organic_thickness_m - oxide_margin_m, stack_m]
+    return np.interp(z_m, heights, [1.0, 1.0 - lsmo_share, oxide_share, 0.0])
+
+
+def dielectric_profile(
+    z_m: NDArray[np.float64],
+    organic_thickness_m: float,
+    stack_m: float,
+    permittivity_organic: float,
+    permittivity_oxide: float,
+) -> NDArray[np.float64]:
+    """Potential per volt of two perfect dielectrics in series: fields go as 1/permittivity."""
+    organic = organic_thickness_m / permittivity_organic
+    oxide = (stack_m - organic_thickness_m) / permittivity_oxide
+    at_interface = oxide / (organic + oxide)
+    if stack_m == organic_thickness_m:
+        return uniform_profile(z_m, stack_m)
+    return np.interp(z_m, [0.0, organic_thickness_m, stack_m], [1.0, at_interface, 0.0])
+
+
+def uniform_profile(z_m: NDArray[np.float64], stack_m: float) -> NDArray[np.float64]:
+    """Potential per volt of a uniform field."""
+    return 1.0 - z_m / stack_m
+
+
+def screened_potential_V(
+    thickness_m: NDArray[np.float64],
+    permittivity: NDArray[np.float64],
+    charge_C_per_m3: NDArray[np.float64],
+    screening_length_m: float,
+) -> NDArray[np.float64]:
+    r"""Potential at the centres of charged layers between two earthed electrodes.
+
+    Solves Poisson's equation with linear (Debye) screening,
+
+    .. math:: (\varepsilon\varphi')' - \varepsilon\varphi/\lambda^2 = -\rho,
+
+    exactly for a charge and a permittivity that are constant within each layer: there
+    :math:`\varphi` is :math:`\rho\lambda^2/\varepsilon` and two exponentials, so that the fluxes
+    at both faces are linear in the potentials of the faces, and these obey a tridiagonal system.
+
+    Parameters
+    ----------
+    thickness_m, permittivity, charge_C_per_m3 : ndarray, shape (n_layers,)
+        Of each layer; relative permittivity.
+    screening_length_m : float
+
+    Returns
+    -------
+    ndarray, shape (n_layers,)
+        V.
+    """
+    epsilon = permittivity * VACUUM_PERMITTIVITY_F_PER_M
+    reach = thickness_m / screening_length_m
+    # 1/sinh(reach), and what is lost to the screening on either side of a layer.
+    through = epsilon / screening_length_m * 2 * np.exp(-reach) / -np.expm1(-2 * reach)
+    lost = epsilon / screening_length_m * np.tanh(reach / 2)
+    source = charge_C_per_m3 * screening_length_m * np.tanh(reach / 2)
+    face = np.zeros(thickness_m.size + 1)
+    if thickness_m.size > 1:
+        diagonal = (through + lost)[:-1] + (through + lost)[1:]
+        upper = np.concatenate([[0.0], -through[1:-1]])
+        face[1:-1] = scipy.linalg.solveh_banded(
+            np.stack([upper, diagonal]), source[:-1] + source[1:]
+        )
+    with np.errstate(over="ignore"):
+        halfway = (face[:-1] + face[1:]) / (2 * np.cosh(reach / 2))
+    own = charge_C_per_m3 * screening_length_m**2 / epsilon
+    # 1 - 1/cosh(x) = tanh(x) tanh(x/2), without its cancellation.
+    return halfway + own * np.tanh(reach / 2) * np.tanh(reach / 4)

@@ -1,0 +1,157 @@
+"""What a simulation records: names, dimensions and units of its datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kmc_oxy.inputs.schema import Input, Repeat, Step
+
+#: Stands among the kinds of steps for an array of more than one cell.
+ARRAY = "array"
+
+
+@dataclass(frozen=True)
+class Observable:
+    """A recorded quantity.
+
+    Parameters
+    ----------
+    name : str
+        Of the dataset.
+    dimensions : tuple of str
+        Besides point and member.
+    unit : str
+        As written in the dataset's attribute; "1" for a pure number.
+    long_name : str
+    dtype : type
+    needs : frozenset of str
+        Kinds of steps, or `ARRAY`, of which the run must have one; empty: always recorded.
+    """
+
+    name: str
+    dimensions: tuple[str, ...]
+    unit: str
+    long_name: str
+    dtype: type = np.float64
+    needs: frozenset[str] = frozenset()
+
+    @property
+    def missing(self) -> float | int:
+        """The value that stands where there is no reading: NaN, or -1 for counts."""
+        return np.nan if self.dtype is np.float64 else -1
+
+
+CELL_READING = ("row", "column", "reading")
+ROW_READING = ("row", "reading")
+
+OBSERVABLES = (
+    Observable("conductance", CELL_READING, "S", "low-bias conductance, parallel magnetisations"),
+    Observable("magnetoresistance", CELL_READING, "1", "(G_P - G_AP)/G_AP, signed"),
+    Observable("oxygen_organic", CELL_READING, "1", "number of oxygens in Gaq3", np.int64),
+    Observable("profile", (*CELL_READING, "layer"), "1", "occupied fraction of the layer"),
+    Observable("hops", CELL_READING, "1", "hops since the protocol began", np.int64),
+    Observable(
+        "oxygen_site",
+        ("row", "column", "snapshot", "oxygen"),
+        "1",
+        "sites of the oxygens, site = (layer*ny + y)*nx + x",
+        np.int32,
+    ),
+    Observable(
+        "cell_voltage",
+        CELL_READING,
+        "V",
+        "voltage across the cell at the end of the last pulse, as the circuit gave it",
+        needs=frozenset({ARRAY, "program"}),
+    ),
+    Observable(
+        "pulses_applied",
+        ("reading",),
+        "1",
+        "pulses of the program step so far; unlike `pulse`, a slot left empty is not counted",
+        np.int64,
+        needs=frozenset({"program"}),
+    ),
+    Observable(
+        "target_reached",
+        ("reading",),
+        "1",
+        "1 once a write-verify has reached its target, 0 before; -1 without a target",
+        np.int64,
+        needs=frozenset({"program"}),
+    ),
+    Observable(
+        "apparent_conductance",
+        CELL_READING,
+        "S",
+        "of a map: current of the neuron over the reading voltage, lines and V0 included",
+        needs=frozenset({"map"}),
+    ),
+    Observable(
+        "field", ("reading",), "T", "magnetic field applied", needs=frozenset({"field_sweep"})
+    ),
+    Observable(
+        "field_conductance",
+        CELL_READING,
+        "S",
+        "low-bias conductance in the magnetic field applied",
+        needs=frozenset({"field_sweep"}),
+    ),
+    Observable(
+        "output_current",
+        ROW_READING,
+        "A",
+        "of a vector-matrix product: current out of the neuron",
+        needs=frozenset({"vector_matrix"}),
+    ),
+    Observable(
+        "ideal_current",
+        ROW_READING,
+        "A",
+        "of a vector-matrix product: conductances times inputs",
+        needs=frozenset({"vector_matrix"}),
+    ),
+    Observable(
+        "product_error",
+        ("reading",),
+        "1",
+        "of a vector-matrix product: norm of (output - ideal) over norm of ideal",
+        needs=frozenset({"vector_matrix"}),
+    ),
+)
+
+
+def observables(inputs: Input) -> tuple[Observable, ...]:
+    """The entries of `OBSERVABLES` that the input asks for."""
+    unwanted = set()
+    if not inputs.output.profile:
+        unwanted.add("profile")
+    if inputs.output.snapshots == "none":
+        unwanted.add("oxygen_site")
+    found = set(_kinds(inputs.protocol))
+    if inputs.crossbar.rows * inputs.crossbar.columns > 1:
+        found.add(ARRAY)
+    return tuple(
+        item
+        for item in OBSERVABLES
+        if item.name not in unwanted and (not item.needs or item.needs & found)
+    )
+
+
+def _kinds(steps: Iterable[Step]) -> Iterator[str]:
+    for step in steps:
+        yield step.kind
+        if isinstance(step.body, Repeat):
+            yield from _kinds(step.body.steps)
+
+
+def snapshot_readings(inputs: Input, readings: int) -> list[int]:
+    """Indices of the readings at which the places of all oxygens are stored."""
+    if inputs.output.snapshots == "none":
+        return []
+    if inputs.output.snapshots == "ends":
+        return sorted({0, readings - 1})
+    return list(range(readings))

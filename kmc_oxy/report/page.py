@@ -1,0 +1,216 @@
+"""A finished run as one page for a colleague: HTML with everything in it.
+
+The page holds no script and asks for nothing from outside, and it says so to the browser. It
+depends on the output alone: the same file gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from kmc_oxy._version import __version__
+from kmc_oxy.analysis import crosstalk_notes, leg_notes, legs
+from kmc_oxy.figures import Panel, panels
+from kmc_oxy.inputs import summary
+from kmc_oxy.inputs.schema import Input
+from kmc_oxy.paper import COLUMNS, recognise
+from kmc_oxy.report.oxygen_pictures import oxygen_pictures
+from kmc_oxy.report.tables import Cell, Table, leg_table
+from kmc_oxy.storage import OutputFile, StoreError, explained, open_output, replacing
+from kmc_oxy.units import count_text, duration_text
+
+#: Resolution of the figures: sharp on a phone and in print.
+DPI = 200
+#: Points of a scan whose notes are listed, and legs of each.
+MOST_NOTES = 20
+#: Attributes that have a place of their own on the page, and what the others are called there.
+SHOWN_APART = ("complete", "format", "input_yaml", "name", "overrides", "resolved", "versions")
+LABELS = {
+    "created": "begun (UTC)",
+    "input_hash": "SHA-256 of the input",
+    "kmc_oxy_version": "computed by kmc_oxy",
+    "mpi_size": "MPI ranks",
+    "run_id": "run",
+    "schema_version": "layout of the file",
+}
+
+
+class Picture(NamedTuple):
+    """A figure as an `img` has it."""
+
+    source: str  #: data URI
+    width: int  #: px
+    height: int  #: px
+    title: str
+    caption: str
+    alt: str
+
+
+def report(path: Path, out: Path) -> None:
+    """Write the page of a finished run.
+
+    Parameters
+    ----------
+    path : Path
+        Output of a run.
+    out : Path
+        The page; it appears whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        If there is no finished run, or the page cannot be written.
+    """
+    if out.exists() and path.exists() and out.samefile(path):
+        raise StoreError(f"{out} is the run itself: choose another place")
+    with open_output(path) as file:
+        text = page(file)
+    with explained(f"write {out}"), replacing(out) as target:
+        target.write(text.encode("utf-8"))
+
+
+def page(file: OutputFile) -> str:
+    """The page of an open output, as HTML."""
+    inputs = Input.model_validate(file.resolved)
+    environment = Environment(
+        loader=PackageLoader("kmc_oxy.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    keys = summary.keys(inputs)
+    oxygens = oxygen_pictures(file)
+    return environment.get_template("report.html").render(
+        title=inputs.name or f"run {file.attributes['run_id']}",
+        sentence=summary.sentence(inputs),
+        verdicts=_verdicts(file),
+        figures=[
+            picture(_drawn(panel), panel.title, panel.caption, panel.alt) for panel in panels(file)
+        ],
+        readings=leg_table(file),
+        notes=_notes(file),
+        oxygens_intro=oxygens.introduction,
+        oxygens=[picture(*drawing) for drawing in oxygens.drawings],
+        protocol=[summary.step_text(step) for step in inputs.protocol],
+        scan={key: [_written(value) for value in values] for key, values in inputs.scan.items()},
+        changed=_key_table("Keys that differ from the defaults", [k for k in keys if k.differs]),
+        every_key=_key_table("Every key but protocol and scan, as resolved", keys),
+        input_yaml=str(file.attributes["input_yaml"]),
+        again=_command(file),
+        provenance=_provenance(file),
+        version=__version__,
+    )
+
+
+def _written(value: Any) -> str:
+    """A scanned value as one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _drawn(panel: Panel) -> Figure:
+    """A panel by itself; several axes one above the other, so that a phone can show them."""
+    figure = Figure(figsize=(5.4, 4.0 if panel.width == 1 else 3.2 * panel.width))
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots(panel.width, 1, squeeze=False)
+    panel.draw(list(axes[:, 0]))
+    return figure
+
+
+def picture(figure: Figure, title: str, caption: str, alt: str) -> Picture:
+    """Draw a figure as a PNG that depends on nothing but the figure."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    width, height = (round(DPI * inches) for inches in figure.get_size_inches())
+    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Picture(f"data:image/png;base64,{encoded}", width, height, title, caption, alt)
+
+
+def _verdicts(file: OutputFile) -> Table | None:
+    """How the criteria of the paper judge the run; None if it is not one of its experiments."""
+    known = recognise(file.resolved)
+    if known is None:
+        return None
+    experiment, quick = known
+    _, quantity, published, value, *_, met = COLUMNS
+    head = [quantity, published, value, "95 % interval", met]
+    if file.shape()["member"] < 2:
+        caption = f"Experiment {experiment.id} of the paper. One member has no interval, so it is "
+        return Table(caption + "not judged: run it with --set ensemble.members=8.", head, [])
+    rows = []
+    for verdict in experiment.judge(file):
+        _, what, wanted, found, low, high, answer = verdict.row()
+        interval = "" if np.isnan(verdict.estimate.low) else f"{low} to {high}"
+        rows.append([Cell(text) for text in (what, wanted, found, interval, answer)])
+    caption = f"Experiment {experiment.id} of the paper, by the criteria of kmc_oxy.criteria"
+    if quick:
+        caption += "; protocol or scan in its short (quick) form, and the verdict that of less data"
+    return Table(caption, head, rows)
+
+
+def _notes(file: OutputFile) -> list[str]:
+    """Laws of the trains, ends of write-verifies, disturb: as `run` prints them."""
+    several = file.shape()["point"] > 1
+    found = []
+    for point in range(min(file.shape()["point"], MOST_NOTES)):
+        at_point = list(legs(file, point))
+        where = f"point {point}, " if several else ""
+        for leg in at_point[:MOST_NOTES]:
+            found += [where + note for note in leg_notes(file, leg)]
+        found += crosstalk_notes(file, at_point, point)
+    return found
+
+
+def _key_table(caption: str, keys: Sequence[summary.Key]) -> Table:
+    rows = [[Cell(key.key), Cell(key.value), Cell(key.default)] for key in keys]
+    return Table(caption, ["key", "value", "default"], rows)
+
+
+def _command(file: OutputFile) -> str:
+    """The line that runs it again, once the input is in a file."""
+    settings = [*json.loads(file.attributes["overrides"])]
+    settings.append(f"ensemble.seed={file.attributes['seed']}")
+    given = " ".join(f"--set {shlex.quote(setting)}" for setting in settings)
+    return f"kmc-oxy run INPUT.yaml -o OUT.h5 {given}"
+
+
+def _provenance(file: OutputFile) -> Table:
+    """Whatever the file says about where it comes from, and what it cost."""
+    attributes, shape = file.attributes, file.shape()
+    facts = {
+        LABELS.get(name, name.replace("_", " ")): str(value)
+        for name, value in attributes.items()
+        if name not in SHOWN_APART
+    }
+    facts |= json.loads(attributes["versions"])
+    settings = json.loads(attributes["overrides"])
+    if settings:
+        facts["settings (--set)"] = ", ".join(settings)
+    facts["dimensions"] = ", ".join(f"{name} {length:,}" for name, length in shape.items())
+    facts["hops"] = count_text(_all_hops(file)).strip()
+    facts["wall time of all tasks"] = duration_text(float(np.nansum(file["wall_time"])))
+    return Table(
+        "Where the numbers come from",
+        ["what", "value"],
+        [[Cell(name), Cell(value)] for name, value in facts.items()],
+    )
+
+
+def _all_hops(file: OutputFile) -> int:
+    total = 0
+    for point in range(file.shape()["point"]):
+        last = int(np.count_nonzero(file["leg"][point] >= 0)) - 1
+        total += int(file["hops"][point, ..., last].sum())
+    return total

@@ -1,0 +1,93 @@
+"""The readings of a run as a table of a page: each leg with its means and their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmc_oxy.analysis import Leg, ensemble_mean, legs, step_name, voltage_text
+from kmc_oxy.figures import scanned_texts, short_name, siemens_text, thin
+from kmc_oxy.storage import OutputFile
+
+#: More legs than this are thinned.
+MOST_LEGS = 32
+
+
+class Cell(NamedTuple):
+    """A cell of a table, and what stands small below it."""
+
+    text: str
+    note: str = ""
+
+
+class Table(NamedTuple):
+    """A table; the first cell of a row is its heading."""
+
+    caption: str
+    head: list[str]
+    rows: list[list[Cell]]
+
+
+def leg_table(file: OutputFile) -> Table:
+    """Conductance, magnetoresistance and oxygens of each leg, mean over members."""
+    shape = file.shape()
+    found = [leg for point in range(shape["point"]) for leg in legs(file, point)]
+    shown = thin(found, MOST_LEGS)
+    caption = "Each leg of the protocol (a step carried out once)"
+    if shape["member"] > 1:
+        caption += f": mean over {shape['member']:,} members, and in small its 95 % interval"
+    if shape["row"] * shape["column"] > 1:
+        caption += "; of the cell that is programmed, else of cell (0, 0)"
+    if len(shown) < len(found):
+        caption += f"; {len(shown)} of {len(found):,} legs, evenly spaced"
+    columns = [scanned_texts(file, key) for key in file.scan()]
+    names = [short_name(key) for key in file.scan()]
+    head = ["leg", *names, "step", "voltage (V)", "pulses", "first G", "last G", "max/min − 1"]
+    head += ["last MR (%)", "last oxygens"]
+    rows = []
+    for leg in shown:
+        scanned = (Cell(texts[leg.point]) for texts in columns)
+        rows.append([Cell(str(leg.number)), *scanned, *_leg_cells(file, leg)])
+    return Table(caption, head, rows)
+
+
+def _leg_cells(file: OutputFile, leg: Leg) -> list[Cell]:
+    cell = leg.cell or (0, 0)
+    conductance_S = leg.values(file, "conductance", *cell)
+    spans = conductance_S.max(axis=1) / conductance_S.min(axis=1) - 1
+    ratio = 100 * leg.values(file, "magnetoresistance", *cell)[:, -1]
+    oxygens = leg.values(file, "oxygen_organic", *cell)[:, -1].astype(np.float64)
+    return [
+        Cell(_step(file, leg)),
+        Cell(voltage_text(leg)),
+        Cell(str(leg.pulse[-1])),
+        _mean(conductance_S[:, 0], siemens_text),
+        _mean(conductance_S[:, -1], siemens_text),
+        _mean(spans, _number) if leg.pulse.size > 1 else Cell(""),
+        _mean(ratio, _number),
+        _mean(oxygens, _number),
+    ]
+
+
+def _step(file: OutputFile, leg: Leg) -> str:
+    """Number and kind of a leg's step; what a `repeat` repeats is known by its readings."""
+    kind = next(iter(file.resolved["protocol"][leg.step]))
+    if leg.kind != "single":
+        return step_name(leg)
+    return f"{leg.step} {'reading' if kind == 'repeat' else kind.replace('_', ' ')}"
+
+
+def _mean(values: NDArray[np.float64], shown: Callable[[float], str]) -> Cell:
+    found = ensemble_mean(values)
+    if found.members < 2 or not np.isfinite(found.mean):
+        return Cell(shown(float(found.mean)))
+    return Cell(
+        shown(float(found.mean)), f"{shown(float(found.low))} to {shown(float(found.high))}"
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"

@@ -1,0 +1,22 @@
+"""One task: the device of one member, its cells, and the schedule that they go through.
+
+Here checked input meets the physics. May import `protocol`, `inputs` and `physics`.
+"""
+
+from kmc_oxy.simulation.cell_distribution import Alone, Array, Meeting, Pause, moves_worth_making
+from kmc_oxy.simulation.device import CrossPoint, build_lattice, oxygens
+from kmc_oxy.simulation.feedback import FeedbackError
+from kmc_oxy.simulation.simulation import Simulation
+
+__all__ = [
+    "Alone",
+    "Array",
+    "CrossPoint",
+    "FeedbackError",
+    "Meeting",
+    "Pause",
+    "Simulation",
+    "build_lattice",
+    "moves_worth_making",
+    "oxygens",
+]

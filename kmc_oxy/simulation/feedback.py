@@ -1,0 +1,207 @@
+r"""What the oxygens feel of the device's own state: its network, their charge, its heat.
+
+Three switches of `device.feedback`, all off by default. Together they turn the voltage of a cell
+and the places of its oxygens into the potential at every site and the temperature:
+
+- *network*: each layer of Gaq3 is at the mean potential of the conduction network's nodes in it,
+  at the full voltage, with links :math:`I = g V_0 \sinh(\Delta V/V_0)`. It replaces the prescribed
+  share of the voltage.
+- *screened charge*: the laterally averaged charge of the oxygens, less what the layer had at the
+  start, adds its screened potential (`potential.screened_potential_V`), at any voltage.
+- *self-heating*: :math:`T = T_0 + R_\mathrm{th} I V` of the patch, with the current of the
+  junction, :math:`I = G V_1 \sinh(V/V_1)`, :math:`V_1` = `conductance.nonlinearity`. Heat spreads
+  over a filament within picoseconds to nanoseconds, so the steady state is taken at once.
+
+The potential depends on z alone, as everywhere in the model. `array` says when it is taken anew.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmc_oxy.inputs.schema import MAX_TEMPERATURE_K
+from kmc_oxy.physics import Engine, FilamentNetwork, current, screened_potential_V
+from kmc_oxy.simulation.device import CrossPoint
+from kmc_oxy.units import BOLTZMANN_EV_PER_K, ELEMENTARY_CHARGE_C
+
+Array = NDArray[np.float64]
+
+
+class FeedbackError(RuntimeError):
+    """A state that the model says nothing of, in a sentence for the user."""
+
+
+class Feedback:
+    """Potential and temperature at the oxygens of one cross-point.
+
+    Both are functions of the voltage and of the occupation alone, so there is no state to save.
+
+    Parameters
+    ----------
+    device : CrossPoint
+        Its input says which switches are on.
+    """
+
+    def __init__(self, device: CrossPoint) -> None:
+        self._device = device
+        self._given = device.inputs.device.feedback
+        self._charge_number = device.inputs.device.oxygen.charge_number
+        landscape = device.landscape
+        first, second = landscape.bonds.T
+        climb_eV = landscape.barrier_eV + np.abs(
+            landscape.site_energy_eV[second] - landscape.site_energy_eV[first]
+        )
+        self._highest_eV = float(climb_eV.max())
+
+    def at(self, voltage_V: float, occupied: NDArray[np.bool_]) -> tuple[Array, float]:
+        """Potential and temperature at a voltage.
+
+        Parameters
+        ----------
+        voltage_V : float
+            V(LSMO) - V(Co).
+        occupied : ndarray of bool, shape (n_sites,)
+
+        Returns
+        -------
+        potential_V : ndarray, shape (n_sites,)
+        temperature_K : float
+
+        Raises
+        ------
+        FeedbackError
+            If the patch heats itself beyond `MAX_TEMPERATURE_K`.
+        """
+        device, given = self._device, self._given
+        layer = device.lattice.layer
+        if given.potential == "network":
+            potential_V = network_profile_V(
+                device.network, occupied, voltage_V, given.link_nonlinearity
+            )[layer]
+        else:
+            potential_V = device.potential_per_volt * voltage_V
+        if given.screening_length is not None:
+            potential_V = potential_V + self._screened_V(occupied, given.screening_length)[layer]
+        temperature_K = device.inputs.device.temperature
+        if given.thermal_resistance and voltage_V:
+            temperature_K += given.thermal_resistance * self._power_W(voltage_V, occupied)
+            if not temperature_K <= MAX_TEMPERATURE_K:
+                raise FeedbackError(
+                    f"thermal runaway: at {voltage_V:g} V a patch heats itself to "
+                    f"{temperature_K:.3g} K, above the {MAX_TEMPERATURE_K:g} K that "
+                    "device.temperature may be; make device.feedback.thermal_resistance "
+                    f"({given.thermal_resistance:g} K/W), conductance.conductance_scale or the "
+                    "voltage smaller"
+                )
+        return potential_V, temperature_K
+
+    def change_of_rates(self, engine: Engine, potential_V: Array, temperature_K: float) -> float:
+        """Bound of the change of the logarithm of any rate, from what is applied to an engine.
+
+        A rate's exponent is a height over kT. The potential changes a height by at most the charge
+        times the change of its bond's potential step; the temperature changes the exponent by the
+        height times that of 1/kT, and no height exceeds the largest barrier and difference of
+        site energies together by more than one and a half potential steps.
+        """
+        before, after = (
+            np.diff(p.reshape(self._device.lattice.n_layers, -1)[:, 0])
+            for p in (engine.potential_V, potential_V)
+        )
+        per_eV_before, per_eV_after = (
+            1 / (BOLTZMANN_EV_PER_K * t) for t in (engine.temperature_K, temperature_K)
+        )
+        charge = self._charge_number
+        highest_eV = self._highest_eV + 1.5 * charge * np.abs(after).max()
+        return float(
+            charge * np.abs(after - before).max() * max(per_eV_before, per_eV_after)
+            + highest_eV * abs(per_eV_after - per_eV_before)
+        )
+
+    def _screened_V(self, occupied: NDArray[np.bool_], screening_length_m: float) -> Array:
+        """Potential of the charge that has moved since the start, shape (n_layers,)."""
+        device, lattice = self._device, self._device.lattice
+        field = device.inputs.device.field
+        moved = occupied.astype(float) - device.occupied_at_start
+        share = moved.reshape(lattice.n_layers, -1).mean(axis=1)
+        organic = np.arange(lattice.n_layers) < lattice.organic_layers
+        thickness_m = np.where(
+            organic,
+            lattice.organic_thickness_m / lattice.organic_layers,
+            lattice.oxide_thickness_m / max(lattice.oxide_layers, 1),
+        )
+        charge_C = -self._charge_number * ELEMENTARY_CHARGE_C * share
+        return screened_potential_V(
+            thickness_m,
+            np.where(organic, field.permittivity_organic, field.permittivity_oxide),
+            charge_C / (lattice.spacing_m**2 * thickness_m),
+            screening_length_m,
+        )
+
+    def _power_W(self, voltage_V: float, occupied: NDArray[np.bool_]) -> float:
+        """Electrical power of one patch at a voltage."""
+        given = self._device.inputs.conductance
+        patch_S = self._device.network.conductance(occupied) / given.patches
+        nonlinearity_V = math.inf if given.nonlinearity is None else given.nonlinearity
+        with np.errstate(over="ignore"):
+            return float(voltage_V * current(patch_S, voltage_V, nonlinearity_V))
+
+
+def network_profile_V(
+    network: FilamentNetwork,
+    occupied: NDArray[np.bool_],
+    voltage_V: float,
+    link_nonlinearity_V: float,
+) -> Array:
+    """Potential of each layer as the conduction network shares the voltage.
+
+    A layer of Gaq3 is at the mean of its nodes. Where means rise against the voltage, the layers
+    out of order get the mean of their nodes together, which is the monotone profile nearest to
+    the nodes in the least squares. Between layer centres, and so in a layer without nodes, the
+    potential is linear, from V at LSMO (z = 0) to 0 at Co; in AlOx it is linear from the last layer
+    of Gaq3 that has nodes.
+
+    Parameters
+    ----------
+    network : FilamentNetwork
+    occupied : ndarray of bool, shape (n_sites,)
+    voltage_V, link_nonlinearity_V : float
+        As in `FilamentNetwork.node_potentials_V`.
+
+    Returns
+    -------
+    ndarray, shape (n_layers,)
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        As `FilamentNetwork.node_potentials_V`.
+    """
+    lattice = network.lattice
+    site, node_V = network.node_potentials_V(occupied, voltage_V, link_nonlinearity_V)
+    layer = lattice.layer[site]
+    nodes = np.bincount(layer, minlength=lattice.n_layers)
+    there = np.flatnonzero(nodes)
+    sign = math.copysign(1.0, voltage_V)
+    total = sign * np.bincount(layer, node_V, lattice.n_layers)
+    mean_V = sign * _falling(total[there] / nodes[there], nodes[there])
+    return np.interp(
+        lattice.layer_z_m,
+        [0.0, *lattice.layer_z_m[there], lattice.stack_m],
+        [voltage_V, *mean_V, 0.0],
+    )
+
+
+def _falling(values: Array, weights: NDArray[np.intp]) -> Array:
+    """The falling sequence nearest to `values`: neighbours out of order are pooled."""
+    pools: list[tuple[float, float, int]] = []  # mean, weight, length
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        pool = (value, weight, 1)
+        while pools and pools[-1][0] < pool[0]:
+            mean, heft, length = pools.pop()
+            whole = heft + pool[1]
+            pool = ((mean * heft + pool[0] * pool[1]) / whole, whole, length + pool[2])
+        pools.append(pool)
+    return np.repeat([p[0] for p in pools], [p[2] for p in pools]).astype(float)

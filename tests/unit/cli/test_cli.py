@@ -1,0 +1,293 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+import xarray
+from jobs import datasets
+from matplotlib.image import imread
+
+from kmc_oxy import cli
+
+TEXT = """
+name: a test
+device: {lattice: {nx: 8, ny: 8}}
+protocol:
+  - pulse: {voltage: 3 V, duration: 10 ms}
+  - train: {voltage: -2 V, duration: 1 ms, count: 10}
+ensemble: {members: 3}
+"""
+# Long enough to be interrupted inside a task: half a second of hops in each member.
+SLOW = """
+device: {lattice: {nx: 16, ny: 16}}
+protocol:
+  - train: {voltage: 1 V, duration: 10 ms, count: 30, rest: {voltage: 0 V, duration: 1 s}}
+ensemble: {members: 2, seed: 4}
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.yaml").write_text(TEXT)
+    (tmp_path / "slow.yaml").write_text(SLOW)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Datasets of the slow run without any interruption."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "slow.yaml").write_text(SLOW)
+    arguments = ["run", str(folder / "slow.yaml"), "-o", str(folder / "out.h5"), "-q"]
+    assert cli.main(arguments) == 0
+    return datasets(folder / "out.h5")
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "kmc_oxy", *arguments]
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, timeout=120, **options
+    )
+
+
+def exit_code(arguments):
+    """Of the command in this process, where argparse leaves by SystemExit."""
+    try:
+        return cli.main(arguments)
+    except SystemExit as stop:
+        return stop.code
+
+
+def test_run_twice_info_and_plot(here):
+    done = run("run", "in.yaml", "-o", "out.h5")
+    assert done.returncode == 0, done.stderr
+    assert "3/3 tasks, 100 %" in done.stderr and "hops/s" in done.stderr
+    assert "mean over 3 members" in done.stdout and "AICc" in done.stdout
+    assert sorted(os.listdir()) == ["in.yaml", "out.h5", "slow.yaml"]
+    before = (here / "out.h5").stat()
+
+    again = run("run", "in.yaml", "-o", "out.h5")
+    assert again.returncode == 0 and "complete already" in again.stderr
+    assert again.stdout == done.stdout
+    assert (here / "out.h5").stat() == before
+
+    info = run("info", "out.h5")
+    assert info.returncode == 0 and "complete    yes" in info.stdout
+    with h5py.File("out.h5") as file:
+        assert str(file.attrs["seed"]) in info.stdout
+    for name in ("conductance", "profile", "point x member x row x column x reading"):
+        assert name in info.stdout
+
+    plotted = run("plot", "out.h5", "-o", "fig.png")
+    assert plotted.returncode == 0, plotted.stderr
+    image = imread("fig.png")
+    assert image.shape[0] > 300 and image.shape[1] > 300 and image[..., :3].std() > 0.05
+
+    with xarray.open_dataset("out.h5") as data:
+        assert data["conductance"].dims == ("point", "member", "row", "column", "reading")
+
+
+def test_output_defaults_to_the_name_of_the_input(here):
+    assert cli.main(["run", "in.yaml", "--set", "ensemble.members=1", "-q"]) == 0
+    assert (here / "in.h5").exists()
+
+
+def test_quiet_is_quiet(here):
+    done = run("run", "in.yaml", "-o", "out.h5", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_changed_input_is_refused_until_fresh(here, capsys):
+    line = ["run", "in.yaml", "-o", "out.h5"]
+    changed = [*line, "--set", "ensemble.members=2"]
+    assert cli.main([*line, "-q"]) == 0
+    assert cli.main(changed) == 1
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1 and "another input" in text and "--fresh" in text
+    assert cli.main([*changed, "--fresh", "-q"]) == 0
+    with h5py.File("out.h5") as file:
+        assert file["conductance"].shape[1] == 2
+        assert "members=2" in file.attrs["overrides"]
+
+
+def test_validate(here, capsys):
+    assert cli.main(["validate", "in.yaml", "--set", "ensemble.seed=9"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    for text in ("3 = 1 points x 3 members", "896 per cell", "67 per cell", "hops", "memory", "9"):
+        assert text in printed.out
+    assert sorted(os.listdir()) == ["in.yaml", "slow.yaml"]
+
+
+def test_validate_reports_every_fault_on_its_line(here, capsys):
+    lines = [
+        "device: {temperature: 76 V}",
+        "device2: {}",
+        "protocol:",
+        "  - train: {voltage: 2, duration: -1 ms, count: 5}",
+        "  - puls: {voltage: 1}",
+        "ensemble: {members: 0}",
+    ]
+    (here / "bad.yaml").write_text("\n".join(lines) + "\n")
+    for name in ("validate", "run"):
+        assert cli.main([name, "bad.yaml"]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        places = [line.split(":")[:2] for line in printed.err.splitlines()]
+        assert places == [["bad.yaml", str(n)] for n in (1, 2, 4, 5, 6)]
+    assert not (here / "bad.h5").exists() and not (here / "bad.h5.work").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "absent.yaml"], 2, "absent.yaml"),
+        (["run", "in.yaml", "--set", "nonsense"], 2, "a.b=c"),
+        (["run", "in.yaml", "--set", "protocol=[{pulse: {voltage: 1, duration: 1, read: false}}]"],
+         2, "must contain a reading"),
+        (["run", "in.yaml", "-o", "in.yaml"], 1, "in.yaml"),
+        (["run", "in.yaml", "-o", "in.yaml", "--fresh"], 1, "in.yaml"),
+        (["run", "in.yaml", "-o", "in.yaml/out.h5"], 1, "in.yaml"),
+        (["run", "in.yaml", "-o", "/proc/out.h5"], 1, "/proc"),
+        (["info", "absent.h5"], 1, "absent.h5 does not exist"),
+        (["info", "in.yaml"], 1, "in.yaml"),
+        (["plot", "in.yaml", "-o", "x.png"], 1, "in.yaml"),
+        (["plot", "absent.h5", "-o", "x.png"], 1, "absent.h5"),
+        (["export", "absent.h5", "--to", "csv", "-o", "x.csv"], 1, "absent.h5"),
+        (["export", "in.yaml", "--to", "png", "-o", "x.png"], 2, "invalid choice"),
+        (["export", "in.yaml", "--to", "csv"], 2, "usage"),
+        (["run"], 2, "usage"),
+        (["frobnicate"], 2, "usage"),
+        ([], 2, "usage"),
+    ],
+)  # fmt: skip
+def test_faults_have_their_code_and_no_traceback(here, capsys, arguments, code, message):
+    assert exit_code(arguments) == code
+    text = capsys.readouterr().err
+    assert message in text and "Traceback" not in text
+    assert text.count("\n") == 1 or "usage" in text
+    assert (here / "in.yaml").read_text() == TEXT
+
+
+def test_tracebacks_are_for_debug(here):
+    done = run("info", "absent.h5", "--debug")
+    assert done.returncode == 1 and "Traceback" in done.stderr
+
+
+def test_unexpected_errors_are_one_line(here, monkeypatch, capsys):
+    def fail(path):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("kmc_oxy.cli.tables.info_table", fail)
+    assert cli.main(["info", "x.h5"]) == 1
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1 and "RuntimeError: two lines" in text and "--debug" in text
+    with pytest.raises(RuntimeError):
+        cli.main(["info", "x.h5", "--debug"])
+
+
+def test_a_closed_pipe_is_no_error(here):
+    assert run("run", "in.yaml", "-o", "out.h5", "-q").returncode == 0
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as broken:
+        done = subprocess.run(
+            command("info", "out.h5"), stdout=broken, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 0 and done.stderr == b""
+
+
+def test_a_closed_log_does_not_stop_a_run(here):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as broken:
+        done = subprocess.run(
+            command("run", "in.yaml", "-o", "out.h5", "-v"),
+            stdout=subprocess.PIPE, stderr=broken, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0 and (here / "out.h5").exists()
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = (
+        "import sys; from kmc_oxy.cli.entry_point import build_parser;"
+        "build_parser().format_help();"
+        "print([m for m in ('numpy', 'h5py', 'matplotlib', 'pydantic', 'mpi4py') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_stops_with_75_and_the_same_line_goes_on(here, whole, number):
+    process = subprocess.Popen(
+        command("run", "slow.yaml", "-o", "out.h5"), stderr=subprocess.PIPE, text=True
+    )
+    # Wait until it is computing, by its own word.
+    assert "2 tasks" in process.stderr.readline()
+    time.sleep(0.1)
+    sent = time.monotonic()
+    process.send_signal(number)
+    _, text = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 2
+    assert process.returncode == 75, text
+    assert number.name in text and "same line again" in text
+    assert not (here / "out.h5").exists() and (here / "out.h5.work").is_dir()
+    assert os.listdir(here / "out.h5.work" / "checkpoints") == ["0000000.npz"]
+
+    info = run("info", "out.h5")
+    assert info.returncode == 0 and "0 of 2 tasks finished" in info.stdout
+
+    again = run("run", "slow.yaml", "-o", "out.h5")
+    assert again.returncode == 0, again.stderr
+    assert datasets("out.h5") == whole
+
+
+def test_killed_at_random_moments_nothing_finished_is_lost(here, whole):
+    """kill -9 wherever it falls: start-up, hops, checkpoint, task file, assembly."""
+    rng = np.random.default_rng()
+    kills, finished = 0, set()
+    folder = here / "out.h5.work" / "tasks"
+    while True:
+        process = subprocess.Popen(command("run", "slow.yaml", "-o", "out.h5", "-q"))
+        try:
+            process.wait(timeout=rng.uniform(0.3, 2.5) if kills < 8 else 60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        else:
+            assert process.returncode == 0
+            break
+        kills += 1
+        if (here / "out.h5").exists():
+            assert datasets("out.h5") == whole
+        elif folder.exists():
+            now = {name for name in os.listdir(folder) if name.endswith(".npz")}
+            assert now >= finished
+            finished = now
+    assert kills > 0
+    assert datasets("out.h5") == whole
+    assert run("run", "slow.yaml", "-o", "out.h5", "-q").returncode == 0
+    assert not (here / "out.h5.work").exists() and not (here / "out.h5.tmp").exists()
+
+
+def test_two_runs_on_one_output(here):
+    process = subprocess.Popen(
+        command("run", "slow.yaml", "-o", "out.h5"), stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert "2 tasks" in process.stderr.readline()
+        second = run("run", "slow.yaml", "-o", "out.h5")
+        assert second.returncode == 1 and "another run is writing" in second.stderr
+    finally:
+        _, text = process.communicate(timeout=60)
+    assert process.returncode == 0, text
