@@ -1,6 +1,6 @@
 """The residence-time kernel: event list, hops, exclusion and the competing-exit cap.
 
-Typed loops only; `kmc_oxy.physics.engine` checks arguments, keeps the time and documents the method.
+Typed loops only. `kmc_oxy.physics.engine` checks arguments, keeps time, documents the method.
 """
 
 from cpython.pycapsule cimport PyCapsule_GetPointer

@@ -12,9 +12,8 @@ The search is cheap on purpose, and says so: patches of 20 x 20, four members of
 cap three times as coarse as that of the figures, the protocols of `REDUCED`. What it finds is
 verified by scripts/figures/reproduce_paper.py, which knows nothing of it. DIR/evaluations.csv
 holds every evaluation and makes the search resumable; DIR/best.yaml is the best set, as an
-overlay of the
-default device; DIR/scan.csv (`--scan`) the cost when one parameter at a time leaves it, and so
-what the data constrain.
+overlay of the default device; DIR/scan.csv (`--scan`) the cost when one parameter at a time leaves
+it, and so what the data constrain.
 """
 
 from __future__ import annotations
