@@ -156,7 +156,7 @@ def rooms():
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w/]+)` \|([^|]*)\|[^|]*\|$", text.split("## Rooms")[1], re.M)
     return [
-        (folder.removeprefix("kmc_oxy"), re.findall(r"`([a-z]\w*)`", names))
+        (folder.removeprefix("kmc_oxy").strip("/"), re.findall(r"`([a-z]\w*)`", names))
         for folder, names in rows
     ]
 
