@@ -1,7 +1,7 @@
 """One task: the device of one member at one point of the scan, driven through its schedule.
 
-Within a stretch of its schedule (`script`) the cells need not know of each other: several processes
-may run some cells each (`sharing`), and the cells may stand at different steps.
+Within a stretch of its schedule (`execution_plan`) the cells need not know of each other: several processes
+may run some cells each (`cell_distribution`), and the cells may stand at different steps.
 
 The run is a generator that yields after every kernel call, so that the caller decides when to
 log, to checkpoint or to stop; a simulation built from the state that is saved then goes on bit for
@@ -31,7 +31,7 @@ class Simulation:
 
     Parameters
     ----------
-    inputs : schema.Input
+    inputs : inputs.schema.Input
         Checked input of this point of the scan.
     schedule : Schedule
         Its protocol, flattened.
@@ -41,13 +41,13 @@ class Simulation:
     seed : int
     tolerance : float or None
         1/C of the rate cap; None for exact residence times.
-    share : sharing.Alone or team.Share, optional
+    share : Alone or rank_group.Share, optional
         Which cells are run here; all of them by default.
 
     Attributes
     ----------
     record : dict of ndarray
-        An array per entry of `observables.OBSERVABLES`, filled as the readings come. Shared among
+        An array per entry of `protocol.recorded_quantities.OBSERVABLES`, filled as the readings come. Shared among
         processes, it is complete on the first of them, at the end.
     """
 

@@ -1,6 +1,6 @@
 """Beginning a run, going on with it, or finding that it is complete: what is on disk decides.
 
-While a run goes on, everything lives in its work folder (`workdir`); the final file
+While a run goes on, everything lives in its work folder (`work_folder`); the final file
 (`output_file`) is put together from there and takes its name by rename.
 """
 
