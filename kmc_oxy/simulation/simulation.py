@@ -1,7 +1,7 @@
 """One task: the device of one member at one point of the scan, driven through its schedule.
 
-Within a stretch of its schedule (`execution_plan`) the cells need not know of each other: several processes
-may run some cells each (`cell_distribution`), and the cells may stand at different steps.
+Within a stretch of its schedule (`execution_plan`) the cells need not know of each other. Several
+processes may run some cells each (`cell_distribution`), and cells may stand at different steps.
 
 The run is a generator that yields after every kernel call, so that the caller decides when to
 log, to checkpoint or to stop; a simulation built from the state that is saved then goes on bit for
@@ -47,8 +47,8 @@ class Simulation:
     Attributes
     ----------
     record : dict of ndarray
-        An array per entry of `protocol.recorded_quantities.OBSERVABLES`, filled as the readings come. Shared among
-        processes, it is complete on the first of them, at the end.
+        An array per entry of `protocol.recorded_quantities.OBSERVABLES`, filled as the readings
+        come. Shared among processes, it is complete on the first of them, at the end.
     """
 
     def __init__(
