@@ -32,10 +32,10 @@ docs: $(READY)
 	$(BIN)/mkdocs build --strict
 
 # Installed in place, so that edits of Python files need no second installation.
-$(READY): pyproject.toml setup.py $(wildcard cython_ext/*.pyx cython_ext/*.pxd)
+$(READY): pyproject.toml setup.py $(wildcard cython_ext/*/*.p[yx][xdi])
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --editable ".[mpich,test]"
 	touch $(READY)
 
 clean:
-	rm -rf .venv build *.egg-info kmc_oxy/physics/*.so kmc_oxy/_kernel_source.py cython_ext/*.c
+	rm -rf .venv build *.egg-info kmc_oxy/physics/*.so kmc_oxy/_kernel_source.py cython_ext/*/*.c

@@ -22,11 +22,14 @@ INLINE = [] if os.name == "nt" else [("CYTHON_INLINE", "inline __attribute__((al
 NUMPY_RANDOM_LIB = os.path.join(os.path.dirname(np.get_include()), "..", "random", "lib")
 
 
-def extension(name: str, **extra) -> Extension:
+SOURCES = Path("cython_ext")
+
+
+def extension(folder: str, **extra) -> Extension:
     return Extension(
-        f"kmc_oxy.physics.{name}",
-        sources=[f"cython_ext/{name}.pyx"],
-        include_dirs=[np.get_include(), "cython_ext"],
+        f"kmc_oxy.physics._{folder}",
+        sources=[str(SOURCES / folder / f"_{folder}.pyx")],
+        include_dirs=[np.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *INLINE],
         extra_compile_args=COMPILE_ARGS,
         **extra,
@@ -36,14 +39,14 @@ def extension(name: str, **extra) -> Extension:
 def source_digest() -> str:
     """Digest of all that the extensions are compiled from, names and contents."""
     digest = hashlib.sha256()
-    for path in sorted(Path("cython_ext").glob("*.p[yx][xd]")):
+    for path in sorted(SOURCES.glob("*/*.p[yx][xdi]")):
         content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+        digest.update(f"{path.relative_to(SOURCES)} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:16]
 
 
 class BuildKernels(build_ext):
-    """Tells beside the extensions what they were made from: a run resumes under no other."""
+    """Writes the digest of the sources beside the extensions: a run resumes under no other."""
 
     def run(self) -> None:
         # Taken before, so that an edit during the compilation is not taken for compiled.
@@ -55,14 +58,14 @@ class BuildKernels(build_ext):
 
 
 EXTENSIONS = [
-    extension("_engine", library_dirs=[NUMPY_RANDOM_LIB], libraries=["npyrandom", "m"]),
-    extension("_network"),
+    extension("engine", library_dirs=[NUMPY_RANDOM_LIB], libraries=["npyrandom", "m"]),
+    extension("network"),
 ]
 
 setup(
     ext_modules=cythonize(
         EXTENSIONS,
-        include_path=["cython_ext"],
+        include_path=["cython_ext/engine", "cython_ext/network"],
         compiler_directives={
             "language_level": 3,
             "boundscheck": False,

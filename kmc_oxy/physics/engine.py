@@ -44,7 +44,7 @@ TRIALS_PER_CALL = 1 << 18
 #: Rate tables of recent potentials are kept while they take no more than this together.
 TABLE_BUDGET_BYTES = 64 << 20
 #: Sites from which on neighbours are kept as what surrounds them: see `kmc_oxy._engine.Graph`.
-LINKED_FROM = 20_000
+PATTERNS_FROM = 20_000
 _BONDS_PER_PIECE = 1 << 17
 _STEPS_PER_OCTAVE = 16
 
@@ -133,11 +133,11 @@ class Engine:
         self._bit_generator = np.random.PCG64DXSM(seed_sequence(seed, Purpose.HOPS, *stream))
         self._pairs = land.bonds
         self._merged: tuple[NDArray[np.intp], NDArray[np.bool_]] | None = None
-        linked = tolerance is None and land.n_sites >= LINKED_FROM
-        self._graph = Graph(land.n_sites, land.bonds, linked)
+        patterned = tolerance is None and land.n_sites >= PATTERNS_FROM
+        self._graph = Graph(land.n_sites, land.bonds, patterned)
         if self._graph.parallel:
             self._pairs, self._merged = _distinct_pairs(land.bonds)
-            self._graph = Graph(land.n_sites, self._pairs, linked)
+            self._graph = Graph(land.n_sites, self._pairs, patterned)
         self._kernel = Kernel(
             self._graph,
             start.astype(np.uint8),

@@ -105,12 +105,12 @@ def test_links_and_shared_rows_change_nothing(monkeypatch, uniform):
     occupied = rng.random(n) < 0.4
     potential = 0.005 * lattice.layer
     states = []
-    for linked_from in (n + 1, n):
-        monkeypatch.setattr(engine_module, "LINKED_FROM", linked_from)
+    for patterns_from in (n + 1, n):
+        monkeypatch.setattr(engine_module, "PATTERNS_FROM", patterns_from)
         engine = Engine(land, occupied, temperature_K=300.0)
-        assert (engine._graph.path > 6) == (linked_from == n)
+        assert (engine._graph.path > 6) == (patterns_from == n)
         engine.set_potential(potential)
-        assert (engine._table.nbytes < 8 * n) == (uniform and linked_from == n)
+        assert (engine._table.nbytes < 8 * n) == (uniform and patterns_from == n)
         engine.advance(1e-10)
         engine.set_potential(-potential)
         engine.advance(1e-10)

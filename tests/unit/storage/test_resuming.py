@@ -190,13 +190,14 @@ def test_the_final_file_tells_the_source_of_its_kernel(output, said):
 
 def test_the_kernel_says_what_it_was_compiled_from():
     """A digest of cython_ext; fails where the extensions are older than their source."""
-    sources = sorted(SOURCES.glob("*.p[yx][xd]"))
+    sources = sorted(SOURCES.glob("*/*.p[yx][xdi]"))
     if not sources or resuming.KERNEL_SOURCE == UNKNOWN_SOURCE:
         pytest.skip("no sources here, or extensions that setup.py did not make")
-    assert {path.suffix for path in sources} == {".pyx", ".pxd"}
+    assert {path.suffix for path in sources} == {".pyx", ".pxd", ".pxi"}
     digest = hashlib.sha256()
     for path in sources:
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+        name = path.relative_to(SOURCES)
+        digest.update(f"{name} {path.stat().st_size}\n".encode() + path.read_bytes())
     assert digest.hexdigest().startswith(resuming.KERNEL_SOURCE)
 
 

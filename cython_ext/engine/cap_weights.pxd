@@ -1,21 +1,20 @@
-# The competing-exit cap: by how much a bond that is fast compared with the time of interest may be
-# slowed without changing what happens at that time.
+# The competing-exit cap (docs/cap.md): weights of hops, eight slots to a vector.
 #
-# All logarithms are integers in sixteenths of an octave: the factor must be the same from both ends
-# of a bond (that is what keeps detailed balance exact), but need not be finer than that. A site's
-# logarithms stand together, eight 16-bit numbers to a vector: first those of the slower direction
-# of each bond, then those of the rate out over the rate back.
+# All logarithms are base 2, integers in steps of 1/16. Integers make the factor of a bond the same
+# from both of its ends, which keeps detailed balance exact; a finer step is not needed. A row holds
+# the logarithms of one site as 16-bit numbers: first the rate of the slower direction of each bond,
+# then the rate out over the rate back.
 
 from libc.stdint cimport int16_t, uint64_t, uint8_t
 
-from _events cimport kmc_low_bit
+from event_list cimport kmc_low_bit
 
 cdef extern from *:
     """
     #include <stdint.h>
-    #define KMC_FROZEN (-17184)    /* log of a rate too small for a double, and of no bond at all */
-    #define KMC_LOG_THREE 25       /* log2(3), log2(100) in steps: an uncapped hop is lifted this */
-    #define KMC_LOG_HUNDRED 106    /* far over its slower direction where it competes with others */
+    #define KMC_FROZEN (-17184)    /* log of a rate below the normal doubles; of a missing bond */
+    #define KMC_LOG_THREE 25       /* log2(3), log2(100) in steps: the weight of an uncapped hop */
+    #define KMC_LOG_HUNDRED 106    /* exceeds the rate of its slower direction by this much */
 
     #ifdef __SSE2__
     #include <emmintrin.h>
@@ -56,7 +55,7 @@ cdef extern from *:
         return _mm_cmpeq_epi16(_mm_and_si128(_mm_set1_epi16((short)bits), each), each);
     }
     #ifdef __SSE4_1__
-    /* Largest of the lanes that `bits` selects and which lane it is in; 0 if none is positive. */
+    /* Largest of the lanes that `bits` selects, and its lane; 0 if none is positive. */
     static inline int kmc_row_first(kmc_row a, unsigned bits, int *lane)
     {
         const __m128i ones = _mm_set1_epi16(-1);
@@ -110,7 +109,7 @@ cdef extern from *:
                            kmc_row_max(t, kmc_row_sub(kmc_row_all(0), t)));
     }
 
-    /* log of the weight W over Gamma of the hops out of a site and back into it. */
+    /* log of the weight W over Gamma of the hops out of a site and of the reverse hops. */
     static inline void kmc_weights(const int16_t *slower, const int16_t *tilt, int gamma,
                                    kmc_row *out, kmc_row *back)
     {
@@ -120,12 +119,12 @@ cdef extern from *:
             kmc_row_max(kmc_row_sub(kmc_row_all(KMC_LOG_THREE), below), zero),
             kmc_row_sub(kmc_row_all(KMC_LOG_HUNDRED), below));
         kmc_row t = kmc_row_load(tilt);
-        lift = kmc_row_andnot(kmc_row_greater(zero, below), lift);  /* none where capped */
+        lift = kmc_row_andnot(kmc_row_greater(zero, below), lift);  /* capped hops have none */
         *out = kmc_row_add(kmc_row_max(t, zero), lift);
         *back = kmc_row_add(kmc_row_max(kmc_row_sub(zero, t), zero), lift);
     }
 
-    /* Raise the weights of capped hops to what lies beyond them, so far as their rates allow. */
+    /* Raise the weights of capped hops to the weights beyond them, at most to their full rates. */
     static inline kmc_row kmc_raise(kmc_row weight, const int16_t *slower, kmc_row tilt, int gamma,
                                     kmc_row beyond)
     {
@@ -172,34 +171,34 @@ cdef extern from *:
 cdef enum:
     OCTAVE = 16                 # steps of the logarithm per factor of two
     LANES = 8                   # logarithms in a vector
-    MOST_CHUNKS = 8             # vectors of a row at the largest degree
+    MAX_CHUNKS = 8             # vectors of a row at the largest degree
 
 cdef struct Cap:
     int gamma                   # logarithm of the window's Gamma
     const int16_t *logs         # (n + 1, 2, LANES * chunks): slower direction, out over back
     double factor[OCTAVE]       # 2^(-k/OCTAVE)
 
-cdef struct Weights:            # of all hops at one site, log over Gamma
-    row_t out[MOST_CHUNKS]
-    row_t back[MOST_CHUNKS]
-    int16_t beyond[LANES * MOST_CHUNKS]     # what lies beyond each neighbour
+cdef struct Weights:            # log over Gamma, of all hops at one site
+    row_t out[MAX_CHUNKS]
+    row_t back[MAX_CHUNKS]
+    int16_t beyond[LANES * MAX_CHUNKS]     # largest one beyond each neighbour
 
-cdef struct Top:                # the largest of some weights, zero where none exceeds Gamma
+cdef struct TwoLargest:         # the two largest of some weights; zero: none exceeds Gamma
     int16_t first
-    int16_t second              # largest of all but the one at `slot`
-    uint8_t slot                # of the first, if that is not zero
+    int16_t second              # largest of all but that at `slot`
+    uint8_t slot                # slot of the first, if that is not zero
 
-cdef struct View:               # what a site has to offer to those that look at it from afar
-    Top out                     # ways out to empty neighbours
-    Top back                    # ways in from occupied neighbours
+cdef struct Competition:        # largest weights at a site, as seen from its neighbours
+    TwoLargest out              # of hops out to empty neighbours
+    TwoLargest back             # of hops in from occupied neighbours
 
-cdef struct Found:              # degree 6: what Gamma and the table make of a site
+cdef struct SiteCap:            # degree 6: what follows for a site from Gamma and the table
     uint8_t capped              # bit k: the bond at slot k is capped
-    uint8_t surveyed            # window in which that, the view and Site.heeds were found
-    uint8_t ripe                # window in which that was done for all that bears on this site
+    uint8_t evaluated_in        # window in which this, Site.relevant and Competition were found
+    uint8_t surroundings_evaluated_in       # window in which that was done for the sites around
 
 
-cdef inline uint64_t cap_slots(const int16_t *logs, int gamma, int chunks) noexcept nogil:
+cdef inline uint64_t cap_capped_slots(const int16_t *logs, int gamma, int chunks) noexcept nogil:
     """Bit k: the bond at slot k is capped."""
     cdef uint64_t bits = 0
     cdef int c
@@ -209,8 +208,8 @@ cdef inline uint64_t cap_slots(const int16_t *logs, int gamma, int chunks) noexc
     return bits
 
 
-cdef inline bint cap_none(const int16_t *logs, int gamma, int chunks) noexcept nogil:
-    """Whether every bond of a site is so slow that no hop over it weighs more than Gamma."""
+cdef inline bint cap_no_weight(const int16_t *logs, int gamma, int chunks) noexcept nogil:
+    """Whether all bonds of a site are so slow that no weight of a hop exceeds Gamma."""
     cdef int c
     for c in range(chunks):
         if row_bits(row_greater(
@@ -220,17 +219,17 @@ cdef inline bint cap_none(const int16_t *logs, int gamma, int chunks) noexcept n
     return True
 
 
-cdef inline void cap_site(
+cdef inline void cap_hop_weights(
     const int16_t *logs, int gamma, int chunks, row_t *out, row_t *back
 ) noexcept nogil:
-    """Weights of all hops out of a site and back into it."""
+    """Weights of all hops out of a site and of the reverse hops."""
     cdef int c
     for c in range(chunks):
         cap_weights(logs + LANES * c, logs + LANES * (chunks + c), gamma, &out[c], &back[c])
 
 
 cdef inline uint64_t cap_relevant(const row_t *weight, int chunks) noexcept nogil:
-    """Bit k: the hop at slot k weighs more than Gamma."""
+    """Bit k: the weight at slot k exceeds Gamma."""
     cdef uint64_t bits = 0
     cdef int c
     for c in range(chunks):
@@ -238,7 +237,7 @@ cdef inline uint64_t cap_relevant(const row_t *weight, int chunks) noexcept nogi
     return bits
 
 
-cdef inline int cap_most(const row_t *weight, uint64_t slots, int chunks) noexcept nogil:
+cdef inline int cap_largest(const row_t *weight, uint64_t slots, int chunks) noexcept nogil:
     """Largest weight among some slots; zero where none exceeds Gamma."""
     cdef row_t most = row_all(0)
     cdef int c
@@ -247,10 +246,10 @@ cdef inline int cap_most(const row_t *weight, uint64_t slots, int chunks) noexce
     return row_largest(most)
 
 
-cdef inline int cap_most_of_two(
+cdef inline int cap_largest_of_two_sites(
     const row_t *weight, uint64_t slots, const row_t *other, uint64_t other_slots, int chunks
 ) noexcept nogil:
-    """Largest weight among some slots of one site and some of another; zero as above."""
+    """Largest weight among some slots of two sites; zero where none exceeds Gamma."""
     cdef row_t most = row_all(0)
     cdef int c
     for c in range(chunks):
@@ -259,8 +258,8 @@ cdef inline int cap_most_of_two(
     return row_largest(most)
 
 
-cdef inline void cap_top(
-    const row_t *weight, uint64_t slots, int chunks, Top *top
+cdef inline void cap_two_largest(
+    const row_t *weight, uint64_t slots, int chunks, TwoLargest *top
 ) noexcept nogil:
     """The two largest weights among some slots."""
     cdef int most, c, lane = 0
@@ -270,36 +269,38 @@ cdef inline void cap_top(
         top.slot = <uint8_t>lane
         top.second = <int16_t>row_first(weight[0], <unsigned>slots & ~(<unsigned>1 << lane), &lane)
         return
-    most = cap_most(weight, slots, chunks)
+    most = cap_largest(weight, slots, chunks)
     for c in range(chunks):
         equal |= <uint64_t>row_equal(weight[c], most) << (8 * c)
     equal &= slots
     top.first = <int16_t>most
     top.slot = <uint8_t>kmc_low_bit(equal) if equal else 0
-    top.second = <int16_t>cap_most(weight, slots & ~(<uint64_t>1 << top.slot), chunks)
+    top.second = <int16_t>cap_largest(weight, slots & ~(<uint64_t>1 << top.slot), chunks)
 
 
-cdef inline int cap_without(const Top *top, int slot) noexcept nogil:
-    """Largest of the weights but that at `slot`."""
+cdef inline int cap_largest_except(const TwoLargest *top, int slot) noexcept nogil:
+    """Largest of all weights but that at `slot`."""
     return top.second if top.slot == slot else top.first
 
 
-cdef inline uint64_t cap_changed(const Top *old, const Top *now) noexcept nogil:
-    """Bit k: the largest of the weights but that at slot k is another one now."""
+cdef inline uint64_t cap_largest_changed(
+    const TwoLargest *old, const TwoLargest *now
+) noexcept nogil:
+    """Bit k: the largest of all weights but that at slot k has changed."""
     cdef uint64_t at_old = <uint64_t>1 << old.slot, at_now = <uint64_t>1 << now.slot
     cdef uint64_t elsewhere = -<uint64_t>(old.first != now.first)
     return (elsewhere & ~(at_old | at_now)
-            | at_old & -<uint64_t>(old.second != cap_without(now, old.slot))
-            | at_now & -<uint64_t>(now.second != cap_without(old, now.slot)))
+            | at_old & -<uint64_t>(old.second != cap_largest_except(now, old.slot))
+            | at_now & -<uint64_t>(now.second != cap_largest_except(old, now.slot)))
 
 
 cdef inline void cap_raise_out(
     const Cap *cap, const int16_t *logs, const Weights *x, int after_leaving, int chunks,
     row_t *raised
 ) noexcept nogil:
-    """Weights of the ways out of a site, with what lies beyond them.
+    """Weights of the hops out of a site, raised to the weights beyond capped bonds.
 
-    Beyond a capped one is also what would fill the hole that is left (`after_leaving`).
+    `after_leaving`: largest weight of the hops that would fill the site after the hop.
     """
     cdef int c
     for c in range(chunks):
@@ -312,7 +313,10 @@ cdef inline void cap_raise_back(
     const Cap *cap, const int16_t *logs, const Weights *x, int after_coming, int chunks,
     row_t *raised
 ) noexcept nogil:
-    """Weights of the ways into a hole at a site, with where the oxygen would go on."""
+    """Weights of the hops into an empty site, raised to the weights beyond capped bonds.
+
+    `after_coming`: largest weight of the hops onwards from the site.
+    """
     cdef int c
     for c in range(chunks):
         raised[c] = raise_back(

@@ -8,7 +8,7 @@ In p no link needs an exponential: cosh(x - y) = (p/q + q/p)/2.
 """
 
 from libc.math cimport exp, log1p, sqrt
-from _kirchhoff cimport Links
+from conjugate_gradients cimport Links
 
 
 cdef struct Balance:

@@ -9,8 +9,8 @@ eliminates them. A link is stored once, in the row of the node that is eliminate
 
 from libc.math cimport exp, fabs, sqrt
 from libc.string cimport memcpy, memset
-from _kirchhoff cimport Descent, Elimination, Links, factorise, iterate, precondition
-from _sinh cimport Balance, descend, relax, tangent
+from conjugate_gradients cimport Descent, Elimination, Links, factorise, iterate, precondition
+from sinh_links cimport Balance, descend, relax, tangent
 
 import numpy as np
 

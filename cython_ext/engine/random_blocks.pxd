@@ -1,5 +1,5 @@
-# Random numbers in blocks: one refill serves BLOCK trials, so that the generator's state stays in
-# registers during a refill and the event loop only reads memory.
+# Random numbers are drawn in blocks of BLOCK trials. The state of the generator then stays in
+# registers while a block is drawn, and the event loop only reads memory.
 
 from libc.stdint cimport uint64_t
 from numpy cimport npy_intp
@@ -13,7 +13,7 @@ cdef enum:
 
 cdef struct Block:
     bitgen_t *bitgen
-    int next                      # trials used of this block; BLOCK when it is empty
+    int next                      # trials of this block that are used; BLOCK when all are
     uint64_t word[3 * BLOCK]      # three words a trial: which group, which oxygen, which direction
     double wait[BLOCK]            # standard exponential of each trial's waiting time
 
@@ -26,3 +26,8 @@ cdef inline void block_refill(Block *block) noexcept nogil:
         block.word[i] = bitgen.next_uint64(bitgen.state)
     random_standard_exponential_fill(bitgen, BLOCK, block.wait)
     block.next = 0
+
+
+cdef inline double uniform(uint64_t word) noexcept nogil:
+    """Uniform number in [0, 1), a multiple of 2^-53."""
+    return (word >> 11) * (1.0 / 9007199254740992.0)

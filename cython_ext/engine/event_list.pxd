@@ -44,9 +44,9 @@ cdef extern from *:
         u.value = value;
         return (int)((u.bits >> 50) & 0x1fff) - 4 * 1023;
     }
-    /* Uniform below count, from the low bits of a word if they will do, or else from the high ones:
-       a change of count leaves most draws as they are, so that draws can be foreseen. Uniform to
-       within count^2 / 2^64. */
+    /* Uniform integer below count, to within count^2 / 2^64. Takes the low bits of the word if
+       they are below count, otherwise the high bits. A change of count then leaves most draws
+       unchanged, so that the kernel can predict coming trials and prefetch their memory. */
     static inline int kmc_below(unsigned count, unsigned long long word)
     {
         unsigned low = (unsigned)word & (0xffffffffu >> __builtin_clz((count - 1) | 1));
@@ -73,11 +73,11 @@ cdef enum:
     WINDOW = 88                 # octaves below the anchor that the total counts
     SLACK = 36                  # octaves that the fastest oxygen may fall below the anchor
 
-cdef struct Site:               # what changes with every hop, for all of the site in one load
-    int32_t place               # of its oxygen in the group's list
-    uint16_t group              # of its oxygen, or UNLISTED, or EMPTY
-    uint8_t blocked             # degree 6: bit k: slot k leads to an occupied site or nowhere
-    uint8_t heeds               # degree 6: bit k: what is at slot k bears on what competes here
+cdef struct Site:               # what a hop changes, packed so that one load reads it
+    int32_t place               # index of its oxygen in the list of the group
+    uint16_t group              # group of its oxygen, or UNLISTED, or EMPTY
+    uint8_t blocked             # degree 6: bit k: the neighbour at slot k is occupied or missing
+    uint8_t relevant            # degree 6: bit k: see relevant_slots in capped_rates.pxd
 
 cdef struct Events:
     int32_t *member[GROUPS]     # sites of the oxygens in each group
@@ -103,7 +103,7 @@ cdef inline int events_top(const Events *events) noexcept nogil:
 
 
 cdef inline void events_anchor(Events *events, int anchor) noexcept nogil:
-    """Move the window's top to octave `anchor` and count its total anew."""
+    """Move the top of the window to octave `anchor` and recompute the total."""
     cdef int e
     events.anchor = anchor
     events.total = 0
@@ -141,7 +141,7 @@ cdef inline void events_add(Events *events, int32_t site, int g) noexcept nogil:
 
 
 cdef inline void events_remove(Events *events, int32_t site) noexcept nogil:
-    """Take an oxygen off its group's list; the list's last member takes its place. O(1)."""
+    """Remove an oxygen from its group; the last member of the group takes its place. O(1)."""
     cdef int g = events.site[site].group, e = g >> 2, weight = 5 + (g & 3)
     cdef int32_t last, hole, count
     if g == UNLISTED:
@@ -154,7 +154,7 @@ cdef inline void events_remove(Events *events, int32_t site) noexcept nogil:
     events.member[g][hole] = last
     events.site[last].place = hole
     events.octave[e] -= weight
-    # Whether it was the octave's last cannot be predicted: no branches.
+    # Whether the octave is empty now is random: arithmetic in place of a mispredicted branch.
     events.filled[e >> 6] &= ~(<uint64_t>(events.octave[e] == 0) << (e & 63))
     events.filled_words &= ~(<uint64_t>(events.filled[e >> 6] == 0) << (e >> 6))
     if e >= events.anchor - WINDOW:
@@ -162,7 +162,7 @@ cdef inline void events_remove(Events *events, int32_t site) noexcept nogil:
 
 
 cdef inline void events_settle(Events *events) noexcept nogil:
-    """Follow the fastest oxygen down, so that the window never misses one that matters."""
+    """Lower the window once the fastest oxygen is more than SLACK octaves below its top."""
     cdef int top = events_top(events)
     if top >= 0 and events.anchor - top > SLACK:
         events_anchor(events, top)
