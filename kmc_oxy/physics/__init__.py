@@ -9,13 +9,13 @@ from kmc_oxy.physics.engine import WINDOWS_PER_DECADE, Engine
 from kmc_oxy.physics.landscape import Landscape, gaussian_barriers
 from kmc_oxy.physics.lattice import Lattice
 from kmc_oxy.physics.line_voltages import programming_voltages, reading_voltages
-from kmc_oxy.physics.network_parameters import MOST_RATIO, NetworkParameters
+from kmc_oxy.physics.network_parameters import MAX_RATIO, NetworkParameters
 from kmc_oxy.physics.potential import screened_potential_V
 from kmc_oxy.physics.random_streams import Purpose, generator
 from kmc_oxy.physics.spin_valve import SpinParameters, SpinValve
 
 __all__ = [
-    "MOST_RATIO",
+    "MAX_RATIO",
     "WINDOWS_PER_DECADE",
     "CrossbarSolver",
     "Engine",

@@ -7,47 +7,53 @@ heights ``z`` above LSMO and in units of the conductance scale G0:
 
 - density at LSMO: ``n(x, y)`` = Gaussian-smoothed number of oxygens below the slab's depth, per
   volume, plus a floor; depletion width ``W = sqrt(2 eps eps0 phi_B / (e^2 n))``
-- weight of a node: ``w = -phi_B max(1 - z/W, 0)^2 / E0``, how far its level is off the Fermi level
+- weight of a node: ``w = -phi_B max(1 - z/W, 0)^2 / E0``, from the distance of its level to the
+  Fermi level
 - node to LSMO: ``prefactor exp(-2 S + w)``, ``S = k0 (z - z^2/(2W))`` for ``z < W``, else
   ``k0 W/2 + (z - W)/xi``; ``k0 = sqrt(2 m phi_B)/hbar``
 - node to Co: ``exp(-2 (d - z)/xi - 2 kappa t)``, ``d`` the organic thickness, ``t`` the excess
   thickness of the oxide in that column (thin places are the weak points); with `oxide_growth_m`
   it grows by that much for every oxygen in the oxide of the column
-- node to node: ``exp(-2 r/xi + (w_i + w_j)/2)`` up to a cut-off, ``r`` the nearest periodic image's
+- node to node: ``exp(-2 r/xi + (w_i + w_j)/2)`` up to a cut-off, ``r`` the distance to the nearest
+  periodic image
 
-The low-bias conductance solves Kirchhoff's equations on it. Past the network a small leak is
-added, and if asked for a path through gap states of the depletion region, in ``R`` equal steps,
-each of an R-th of the exponent ``k0 W``: ``g exp(-k0 W/R)`` a column. Per simulated patch, times
-the number of patches in the junction.
+The low-bias conductance solves Kirchhoff's equations on this network. In parallel to it there is a
+small leak and, optionally, a multi-step path through gap states of the depletion region: ``R``
+equal steps, each with an R-th of the exponent ``k0 W``, conduct ``g exp(-k0 W/R)`` a column. The
+result of one simulated patch is multiplied by the number of patches in the junction.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import scipy  # its submodules are loaded at their first use: most runs have none
+import scipy  # loads its submodules at their first use: most runs use none
 from numpy.typing import ArrayLike, NDArray
 
 from kmc_oxy.physics._network import FilamentKernel
 from kmc_oxy.physics.lattice import Lattice
 from kmc_oxy.physics.network_geometry import circulant, lengths_m, smoothing_taps, stencil
-from kmc_oxy.physics.network_parameters import MOST_RATIO, NetworkParameters
+from kmc_oxy.physics.network_parameters import MAX_RATIO, NetworkParameters
 from kmc_oxy.units import ELEMENTARY_CHARGE_C, VACUUM_PERMITTIVITY_F_PER_M
 
-#: sqrt(2 m_e * 1 eV)/hbar: decay of a free electron's wave under a barrier of 1 eV.
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int32]
+
+#: sqrt(2 m_e * 1 eV)/hbar: decay constant of an electron under a barrier of 1 eV.
 WAVE_NUMBER_PER_M_SQRT_EV = 5.123e9
-LEAST_RATIO = 1e-4  #: V/V0 of non-linear links below which they are linear to rounding.
-MOST_STEPS = 200  #: of Newton's method for their potentials; fewer than ten are the rule.
+MIN_RATIO = 1e-4  #: V/V0 below which non-linear links are linear to rounding.
+MAX_NEWTON_STEPS = 200  #: for the potentials of non-linear links; fewer than ten are usual.
 
 
 class FilamentNetwork:
     """The conduction network of one cross-point, with its quenched disorder.
 
-    A reading is a function of the occupation alone: no solve starts from an earlier one, so there
-    is no state to save and a restarted run repeats every reading bit for bit. (With its
-    preconditioner a cold start takes some ten steps; a warm start would save a few of them.) Only
-    the last assembly and its result are kept, for a second question about the same occupation.
+    A reading is a function of the occupation alone. No solve starts from an earlier one, so there
+    is no state to save, and a resumed run repeats every reading bit for bit. (With the
+    preconditioner a solve from scratch takes some ten steps; an earlier solution as the start would
+    save a few of them.) Only the last assembly and its result are kept, for further results of the
+    same occupation.
 
     Parameters
     ----------
@@ -83,7 +89,7 @@ class FilamentNetwork:
             )
         self._leak = p.leak_per_column * lattice.n_columns
         self.leak_S = self._leak * p.conductance_scale_S * p.patches
-        self._past = self._leak  # in G0, all that conducts past the network as assembled
+        self._past = self._leak  # in G0: all conductance in parallel to the assembled network
         self._organic = lattice.organic_layers * lattice.n_columns
         self._assembled: bytes | None = None
         self._solved: float | None = None
@@ -91,7 +97,7 @@ class FilamentNetwork:
             -2 * (lattice.organic_thickness_m - layer_z_m)[:, None] / p.decay_length_m
             - 2 * p.oxide_decay_per_m * self.weak_point_m
         )
-        # The kernel reads this table in place: what is written here counts from the next assembly.
+        # The kernel reads this table in place: a change counts from the next assembly.
         self._top_link = self._rest_top_link.copy()
         permittivity = p.relative_permittivity * VACUUM_PERMITTIVITY_F_PER_M
         self._width_coefficient = float(
@@ -107,9 +113,13 @@ class FilamentNetwork:
             smoothing_taps(extent, lattice.spacing_m, p.smoothing_m)
             for extent in (lattice.ny, lattice.nx)
         )
+        self._kernel = self._make_kernel(layer_z_m)
+
+    def _make_kernel(self, layer_z_m: NDArray[np.float64]) -> FilamentKernel:
+        lattice, p = self.lattice, self.parameters
         displacements = stencil(lattice, p.cutoff_m)
         shape = (lattice.organic_layers, lattice.ny, lattice.nx)
-        self._kernel = FilamentKernel(
+        return FilamentKernel(
             self.background[: self._organic].reshape(shape),
             layer_z_m,
             self._top_link,
@@ -152,13 +162,13 @@ class FilamentNetwork:
         ----------
         occupied : array_like of bool, shape (n_sites,)
         method : {"fast", "reference"}
-            "fast" iterates until a rigorous bound of the error is below the tolerance;
-            "reference" factorises the whole matrix.
+            "fast": conjugate gradients until a rigorous bound of the error is below the
+            tolerance. "reference": factorisation of the whole matrix.
 
         Returns
         -------
         float
-            S, positive whenever the leak is; at most a relative ``tolerance`` above the exact one.
+            S; positive if the leak is; at most a relative ``tolerance`` above the exact value.
 
         Raises
         ------
@@ -180,7 +190,7 @@ class FilamentNetwork:
         return float((relative + self._past) * p.conductance_scale_S * p.patches)
 
     def depletion_width_m(self, occupied: ArrayLike) -> NDArray[np.float64]:
-        """Depletion width W at LSMO of each column, as the links of the network have it.
+        """Depletion width W at LSMO of each column, as used by the links of the network.
 
         Parameters
         ----------
@@ -217,7 +227,7 @@ class FilamentNetwork:
         voltage_V : float
             V of LSMO; Co is at 0.
         link_nonlinearity_V : float
-            V0 of a link, at least 1/`MOST_RATIO` of the voltage.
+            V0 of a link, at least 1/`MAX_RATIO` of the voltage.
 
         Returns
         -------
@@ -231,39 +241,39 @@ class FilamentNetwork:
             As `conductance`; or if V0 is out of range.
         """
         ratio = abs(voltage_V) / link_nonlinearity_V if link_nonlinearity_V > 0 else np.nan
-        if not ratio <= MOST_RATIO:
+        if not ratio <= MAX_RATIO:
             raise ValueError(
                 "The 'link_nonlinearity_V' parameter must be positive and at least "
-                f"1/{MOST_RATIO:.0f} of the {abs(voltage_V):g} V applied. "
+                f"1/{MAX_RATIO:.0f} of the {abs(voltage_V):g} V applied. "
                 f"Got {link_nonlinearity_V} instead."
             )
         self._assemble(occupied)
-        # Below the least ratio links are linear to rounding, and potentials go as the voltage.
-        solved = max(ratio, LEAST_RATIO)
-        potential = self._kernel.divide(solved, 1e-5 * solved, MOST_STEPS)
+        # Below this ratio links are linear to rounding, and potentials scale with the voltage.
+        solved = max(ratio, MIN_RATIO)
+        potential = self._kernel.divide(solved, 1e-5 * solved, MAX_NEWTON_STEPS)
         self._check_convergence()
         return self._kernel.sites(), potential * (voltage_V / solved)
 
     def spin_transmission(
         self, occupied: ArrayLike, relaxation: float, exchange: float, tolerance: float = 1e-4
     ) -> float:
-        """Spin accumulation that arrives at the oxide, as a share of the one in LSMO.
+        """Spin accumulation that arrives at the oxide, relative to that in LSMO.
 
         Parameters
         ----------
         occupied : array_like of bool, shape (n_sites,)
         relaxation : float
-            Leak of spin at every node, in G0; not negative.
+            Spin relaxation at every node, as a conductance to ground in G0; not negative.
         exchange : float
-            What exchange adds to a node-to-node link for spin, relative to hopping.
+            Spin conductance that exchange adds to a node-to-node link, relative to hopping.
         tolerance : float
-            Largest absolute error of the solve for spin.
+            Largest absolute error of the result.
 
         Returns
         -------
         float
-            Between 0 and 1, the part of the current that takes the leak past the network counted
-            as unpolarised. kmc_oxy.spin_valve derives and uses it.
+            Between 0 and 1. Current through the leak counts as unpolarised. See
+            `kmc_oxy.physics.spin_valve`.
 
         Raises
         ------
@@ -281,7 +291,7 @@ class FilamentNetwork:
                 )
         self._assemble(occupied)
         relative = self._solve()
-        share = self._kernel.transmission(relaxation, exchange, tolerance, self._most())
+        share = self._kernel.transmission(relaxation, exchange, tolerance, self._max_iterations())
         self._check_convergence()
         return float(share * relative / (relative + self._past)) if relative > 0 else 0.0
 
@@ -305,13 +315,15 @@ class FilamentNetwork:
     def _solve(self) -> float:
         """Conductance of the assembled network in G0, without the leak."""
         if self._solved is None:
-            solved = self._kernel.conductance(self.parameters.tolerance, self._past, self._most())
+            solved = self._kernel.conductance(
+                self.parameters.tolerance, self._past, self._max_iterations()
+            )
             self._check_convergence()
             self._solved = solved
         return self._solved
 
-    def _most(self) -> int:
-        """Steps after which an iteration is given up; some ten to thirty are the rule."""
+    def _max_iterations(self) -> int:
+        """Largest number of iterations; ten to thirty are usual."""
         return 1000 + self._kernel.n_nodes
 
     def _check_convergence(self) -> None:
@@ -347,18 +359,20 @@ def current(
         )
     conductance_S, voltage_V = np.asarray(conductance_S, float), np.asarray(voltage_V, float)
     if np.isinf(nonlinearity_V):
-        return conductance_S * voltage_V
-    return conductance_S * nonlinearity_V * np.sinh(voltage_V / nonlinearity_V)
+        found: NDArray[np.float64] = conductance_S * voltage_V
+    else:
+        found = conductance_S * nonlinearity_V * np.sinh(voltage_V / nonlinearity_V)
+    return found
 
 
 def _direct_conductance(
-    bottom: NDArray, top: NDArray, first: NDArray, second: NDArray, link: NDArray
+    bottom: Floats, top: Floats, first: Integers, second: Integers, link: Floats
 ) -> float:
     """Two-terminal conductance by a sparse direct solve, in units of G0."""
     n = bottom.size
     links = scipy.sparse.coo_array((link, (first, second)), shape=(n, n)).tocsr()
     links = links + links.T
-    # A cluster tied to no electrode would make the matrix singular, and carries no current.
+    # A cluster without a link to an electrode carries no current and makes the matrix singular.
     n_clusters, cluster = scipy.sparse.csgraph.connected_components(links, directed=False)
     tied = np.bincount(cluster, bottom + top, n_clusters)[cluster] > 0
     if not tied.any():
@@ -378,7 +392,7 @@ def _sites(name: str, values: ArrayLike, n_sites: int) -> NDArray[np.bool_]:
     array = np.asarray(values)
     number = array.dtype.kind in "iuf" and np.isin(array, (0, 1)).all()
     if array.shape != (n_sites,) or not (array.dtype == bool or number):
-        raise _refusal(name, f"a boolean array of shape ({n_sites},)", array)
+        raise _shape_error(name, f"a boolean array of shape ({n_sites},)", array)
     return np.ascontiguousarray(array, dtype=bool)
 
 
@@ -388,11 +402,11 @@ def _lengths(name: str, values: ArrayLike, n_columns: int) -> NDArray[np.float64
     number = array.dtype.kind in "iuf" and (np.isfinite(array) & (array >= 0)).all()
     if array.shape != (n_columns,) or not number:
         wanted = f"an array of finite non-negative lengths of shape ({n_columns},)"
-        raise _refusal(name, wanted, array)
+        raise _shape_error(name, wanted, array)
     return array.astype(float)
 
 
-def _refusal(name: str, wanted: str, array: NDArray) -> ValueError:
+def _shape_error(name: str, wanted: str, array: NDArray[Any]) -> ValueError:
     got = f"an array of shape {array.shape} and type {array.dtype}"
     if array.dtype.kind == "f" and np.isnan(array).any():
         got += " with NaN"

@@ -2,18 +2,18 @@ r"""The circuit of a crossbar: cells between LSMO rows and Co columns, with resi
 
 Rows are LSMO lines ("neurons"), columns Co lines ("inputs"). Row i is driven at its column-0 end,
 column j at its row-0 end; every segment of a line, the one between the source and the first cell
-included, has the same resistance. A floating line is driven from nowhere. The voltage of a cell
-is V(LSMO) - V(Co), and its current positive from row to column.
+included, has the same resistance. A floating line has no source. The voltage of a cell
+is V(LSMO) - V(Co), and its current is positive from row to column.
 
-Cells are linear, I = G V, or obey I = G V0 sinh(V/V0). Newton's method replaces the latter by its
-tangent, a linear cell in series with a source, and goes from the solution of that linear circuit
-back to the curve, at the tangent's current: a handful of steps. Should that not settle, it is
-damped: the circuit minimises the convex co-content
+Cells are linear, I = G V, or obey I = G V0 sinh(V/V0). Newton's method replaces the curve of a cell
+by its tangent, which is a linear cell in series with a source. It solves that linear circuit and
+returns to the curve at the current of the tangent. This takes a handful of steps. If it does not
+converge, the steps are damped. The circuit minimises the convex co-content
 
 .. math:: \sum_{ij} G_{ij} V_0^2 \cosh(V_{ij}/V_0) + \text{half of the power lost in the lines}
 
-over the potentials, whose third derivative is bounded by the second over V0, and for such functions
-a Newton step of size d (largest change of a V/V0) times ln(1 + d)/d always descends (Sun and
+over the potentials. Its third derivative is bounded by the second over V0, and for such functions a
+Newton step of size d (largest change of a V/V0) times ln(1 + d)/d always descends (Sun and
 Tran-Dinh 2019, doi 10.1007/s10107-018-1282-4).
 """
 
@@ -32,16 +32,16 @@ Array = NDArray[np.float64]
 FAST_STEPS = 30
 DAMPED_STEPS = 3000
 TOLERANCE = 1e-12
-"""Largest mismatch of a cell's voltage, as a share of the largest driven one, in a solution."""
+"""Largest mismatch of a cell voltage in a solution, relative to the largest driven voltage."""
 MAX_EXPONENT = 700.0
-"""Above this, sinh(V/V0) exceeds what a double holds."""
+"""Above this, sinh(V/V0) overflows a double."""
 
 
 class LineCurrents(NamedTuple):
     """Current at the driven end of each line (A), positive from rows to columns as in the cells.
 
-    `row` (rows,) flows from the sources into the rows, `column` (columns,) out of the columns
-    into theirs; the two have the same sum. Floating lines carry none.
+    `row`, shape (rows,), flows from the sources into the rows; `column`, shape (columns,), flows
+    out of the columns into their sources. Both have the same sum. A floating line has zero.
     """
 
     row: Array
@@ -65,10 +65,10 @@ class CrossbarSolution(_Pair):
     cell_current_A : ndarray, shape (rows, columns)
         Current through each cell, from row to column.
     residual_A : float
-        Current balance: the largest difference between what a cell draws at its voltage and what
-        the lines bring to it.
+        Largest difference between the current of a cell at its voltage and the current that the
+        lines supply.
     iterations : int
-        Linear circuits solved: 0 if the answer was explicit.
+        Number of linear circuits solved; 0 if the solution is explicit.
     """
 
     cell_current_A: Array
@@ -77,11 +77,11 @@ class CrossbarSolution(_Pair):
 
 
 class CrossbarSolver:
-    """Solves one geometry again and again: over the Newton steps of a solve, and over pulses.
+    """Solver of one geometry, for many conductances and drives.
 
-    What depends on the geometry alone (line resistances between cells, the sparsity pattern and
-    its fill-reducing order) is kept; answers depend on the arguments of `solve` only, never on
-    what was solved before.
+    It keeps what depends on the geometry alone: line resistances between cells, the sparsity
+    pattern and its fill-reducing order. A solution depends on the arguments of `solve` only, not
+    on earlier solutions.
 
     Parameters
     ----------
@@ -155,28 +155,7 @@ class CrossbarSolver:
                 "The 'conductance' parameter must be finite and not negative. "
                 f"Got {g[~((g >= 0) & (g < np.inf))][0]} instead."
             )
-        row = _shaped("row_voltage_V", row_voltage_V, self.shape[:1], "(rows,)")
-        column = _shaped("column_voltage_V", column_voltage_V, self.shape[1:], "(columns,)")
-        floating = FloatingLines(np.isnan(row), np.isnan(column))
-        if floating.count == sum(self.shape):
-            raise ValueError(
-                "The 'row_voltage_V' parameter must drive at least one line, if "
-                "'column_voltage_V' drives none. Got NaN for every line instead."
-            )
-        driven = np.concatenate([row, column])
-        if floating.count:
-            floating.check_connected(g)
-            driven = driven[~np.isnan(driven)]
-            row = np.where(floating.row, 0.0, row)
-            column = np.where(floating.column, 0.0, column)
-        span = float(driven.max()) - float(driven.min())
-        if not span < np.inf:
-            name = "column_voltage_V" if np.isfinite(row).all() else "row_voltage_V"
-            raise ValueError(
-                f"The {name!r} parameter must be finite, or NaN where a line floats. "
-                f"Got {driven[np.abs(driven).argmax()]} instead."
-            )
-        drive = row[:, None] - column
+        drive, floating, span = self._checked_drive(g, row_voltage_V, column_voltage_V)
         if nonlinearity_V is None:
             return g, drive, floating, None
         scale = np.asarray(nonlinearity_V, dtype=np.float64)
@@ -195,11 +174,38 @@ class CrossbarSolver:
             )
         return g, drive, floating, scale
 
+    def _checked_drive(
+        self, conductance: Array, row_voltage_V: ArrayLike, column_voltage_V: ArrayLike
+    ) -> tuple[Array, FloatingLines, float]:
+        """Driven voltage of each cell, the floating lines, and the range of all sources (V)."""
+        row = _shaped("row_voltage_V", row_voltage_V, self.shape[:1], "(rows,)")
+        column = _shaped("column_voltage_V", column_voltage_V, self.shape[1:], "(columns,)")
+        floating = FloatingLines(np.isnan(row), np.isnan(column))
+        if floating.count == sum(self.shape):
+            raise ValueError(
+                "The 'row_voltage_V' parameter must drive at least one line, if "
+                "'column_voltage_V' drives none. Got NaN for every line instead."
+            )
+        driven = np.concatenate([row, column])
+        if floating.count:
+            floating.check_connected(conductance)
+            driven = driven[~np.isnan(driven)]
+            row = np.where(floating.row, 0.0, row)
+            column = np.where(floating.column, 0.0, column)
+        span = float(driven.max()) - float(driven.min())
+        if not span < np.inf:
+            name = "column_voltage_V" if np.isfinite(row).all() else "row_voltage_V"
+            raise ValueError(
+                f"The {name!r} parameter must be finite, or NaN where a line floats. "
+                f"Got {driven[np.abs(driven).argmax()]} instead."
+            )
+        return row[:, None] - column, floating, span
+
     def _newton(
         self, conductance: Array, drive: Array, floating: FloatingLines, scale: Array
     ) -> tuple[Array, Array, int]:
         """Currents of sinh cells, potentials of the floating lines, number of linear circuits."""
-        # Cells that conduct nothing carry nothing, whatever their voltage: it is set to zero here.
+        # The voltage of a cell without conductance is set to zero here: it carries no current.
         drawing = conductance > 0
         saturation = np.where(drawing, conductance, 1.0) * scale
         ideal = drive * drawing
@@ -225,13 +231,13 @@ class CrossbarSolver:
             if np.abs(on_curve - on_lines).max() <= close:
                 return current, potential, iteration
             if iteration < FAST_STEPS:
-                # Back to the cell's curve at the tangent's current: nearer to zero than at the
-                # tangent's voltage, so that nothing overflows. If the two differ in sign, the
-                # tangent was of no use but for a bound.
+                # Return to the curve at the current of the tangent. That voltage is nearer to
+                # zero than the voltage of the tangent, so that nothing overflows. If the two
+                # differ in sign, the tangent only gives a bound.
                 voltage = np.where(on_curve * on_lines > 0, on_curve, 0.5 * on_lines)
             elif iteration == FAST_STEPS:
-                # A state that obeys the lines, as every damped step after it: any cell voltages
-                # do if lines have resistance.
+                # A state that satisfies the equations of the lines, as all damped steps after it
+                # do. With line resistance any cell voltages satisfy them.
                 voltage = np.zeros(self.shape) if self.line_resistance_ohm else ideal
             else:
                 step = on_lines - voltage
@@ -244,10 +250,10 @@ class CrossbarSolver:
 
 
 def _cell_current(conductance: Array, voltage: Array, scale: Array | None) -> Array:
-    """What cells draw at given voltages, A."""
+    """Currents of cells at given voltages, A."""
     if scale is None:
         return conductance * voltage
-    # Where nothing is drawn the voltage may be beyond what sinh can hold.
+    # A cell without conductance may have a voltage at which sinh overflows.
     ratio = np.where(conductance > 0, voltage / scale, 0.0)
     return conductance * scale * np.sinh(ratio)
 
@@ -284,22 +290,22 @@ def solve_crossbar(
         Potentials of the sources, V; NaN leaves a line floating.
     line_resistance_ohm : float
         Resistance of each line segment, the one before the first cell included. Without line
-        resistance the answer is exact, and explicit if no line floats.
+        resistance the solution is exact, and explicit if no line floats.
     nonlinearity_V : array_like, shape () or (rows, columns), optional
         V0 of I = G V0 sinh(V/V0), V. Linear cells if not given.
 
     Returns
     -------
     CrossbarSolution
-        ``cell_voltage_V, line_current_A = solve_crossbar(...)``; the reported current balance and
-        the cell currents are attributes.
+        ``cell_voltage_V, line_current_A = solve_crossbar(...)``; the residual and the cell
+        currents are attributes.
 
     Raises
     ------
     ValueError
-        If a shape is wrong, a value is out of range, or no source decides a line's potential.
+        If a shape is wrong, a value is out of range, or a line is connected to no source.
     RuntimeError
-        If Newton's method fails.
+        If Newton's method does not converge.
     """
     shape = np.shape(conductance)
     if len(shape) != 2 or 0 in shape:
@@ -312,10 +318,10 @@ def solve_crossbar(
 
 
 class VectorMatrixProduct(NamedTuple):
-    """One-shot product and what it should have been.
+    """Vector-matrix product of an array, and the ideal one.
 
-    `current_A` and `ideal_A` (rows,): currents out of the rows, and conductance @ input_voltage_V.
-    `relative_error`: Euclidean norm of the difference over that of the ideal product.
+    `current_A` and `ideal_A`, shape (rows,): currents out of the rows (A), and conductance @
+    input_voltage_V. `relative_error`: Euclidean norm of the difference over that of the ideal.
     """
 
     current_A: Array

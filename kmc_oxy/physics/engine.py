@@ -8,17 +8,17 @@ faster than 1/t can still be out of equilibrium, so every bond whose slower dire
 
 .. math:: \Gamma(t) = C / \max(t, t_0), \qquad C = 1/\mathrm{tolerance},
 
-is slowed, both directions by the same factor
+is capped: both rates are multiplied by the same factor
 
 .. math:: s = \min(1, \max(\Gamma/m,\; A/f,\; B/b)),
 
-which keeps detailed balance exact. A and B are the largest weights of whatever competes with the
-bond's forward hop (rate f) and backward hop (rate b) at this moment: another way out for the
-oxygen, or another oxygen for the hole. A bond is thus never slower than its competitors and
-branching ratios survive. With a reach of two steps, a competitor that is capped itself weighs as
-much as what lies one step beyond it, so far as its true rate allows: a fast bond half-way up a hill
-must carry what flows from one foot to the other. Gamma falls in windows of a factor 10^(1/4).
-docs/cap.md compares the rules that were tried, with their errors and costs.
+which keeps detailed balance exact. A and B are the largest weights of the hops that compete at this
+moment with the bond's forward hop (rate f) and backward hop (rate b): other hops of the same
+oxygen, and hops of other oxygens into the same empty site. A bond is thus never slower than its
+competitors, and branching ratios are kept. With a reach of two steps, the weight of a competitor
+that is capped itself is the largest weight one step beyond it, at most its true rate: a fast bond
+half-way up an energy barrier must carry the current over the whole barrier. Gamma falls in windows
+of a factor 10^(1/4). docs/cap.md compares the rules that were tried, with their errors and costs.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from kmc_oxy.physics.landscape import Landscape
 from kmc_oxy.physics.random_streams import Purpose, seed_sequence
 
 WINDOWS_PER_DECADE = 4
-#: Trials of one kernel call: well under half a second, so that signals are heard.
+#: Trials of one kernel call: well under half a second, so that signals are handled in time.
 TRIALS_PER_CALL = 1 << 18
 #: Rate tables of recent potentials are kept while they take no more than this together.
 TABLE_BUDGET_BYTES = 64 << 20
-#: Sites from which on neighbours are kept as what surrounds them: see `kmc_oxy._engine.Graph`.
+#: Number of sites from which on neighbours are stored as patterns (see `_engine.Graph`).
 PATTERNS_FROM = 20_000
 _BONDS_PER_PIECE = 1 << 17
 _STEPS_PER_OCTAVE = 16
@@ -66,9 +66,8 @@ class Engine:
     tolerance : float, optional
         None for exact mode. Otherwise 0 < tolerance < 1, and capped mode with C = 1/tolerance.
     reach : {2, 1}
-        Capped mode: how many steps around a bond its competitors are looked for. With 2 far
-        fewer instances are left that no tolerance mends; with 1 a hop takes half to two thirds
-        of the time.
+        Capped mode: number of steps around a bond within which hops count as competing. 1 takes
+        half to two thirds of the time; 2 is correct in far more cases (docs/cap.md).
 
     Raises
     ------
@@ -97,22 +96,6 @@ class Engine:
         tolerance: float | None = None,
         reach: int = 2,
     ) -> None:
-        start = np.asarray(occupied)
-        if start.shape != (land.n_sites,):
-            raise ValueError(
-                f"The 'occupied' parameter must have one value a site, shape ({land.n_sites},). "
-                f"Got shape {start.shape} instead."
-            )
-        if start.dtype != bool:
-            if not np.isin(start, (0, 1)).all():
-                raise ValueError("The 'occupied' parameter must hold booleans. Got other values.")
-            start = start.astype(bool)
-        for name, value in (
-            ("temperature_K", temperature_K),
-            ("attempt_frequency_Hz", attempt_frequency_Hz),
-        ):
-            if not 0 < value < math.inf:
-                raise ValueError(f"The {name!r} parameter must be positive. Got {value} instead.")
         if tolerance is not None and not 0 < tolerance < 1:
             raise ValueError(
                 "The 'tolerance' parameter must be None (exact) or lie between 0 and 1. "
@@ -125,6 +108,9 @@ class Engine:
                 "The 'seed' and 'stream' parameters must not be negative. "
                 f"Got {seed} and {tuple(stream)} instead."
             )
+        _require_positive("temperature_K", temperature_K)
+        _require_positive("attempt_frequency_Hz", attempt_frequency_Hz)
+        start = _checked_occupation(occupied, land.n_sites)
         self.landscape = land
         self.temperature_K = float(temperature_K)
         self.attempt_frequency_Hz = float(attempt_frequency_Hz)
@@ -171,28 +157,28 @@ class Engine:
 
     @property
     def trials(self) -> int:
-        """Events drawn so far: hops and rejections of the composition-rejection step."""
+        """Trials so far: hops and rejections of the composition-rejection step."""
         return self._kernel.trials
 
     @property
     def potential_V(self) -> NDArray[np.float64]:
-        """Potential that is applied, shape (n,), not to be written to."""
+        """Potential that is applied, shape (n,), V; read-only."""
         return self._potential_V
 
     @property
     def pending(self) -> bool:
-        """Whether a `begin` has not been stepped to its end yet."""
+        """Whether the duration of the last `begin` is not reached yet."""
         return self._since_edge_s < self._target_s
 
     def set_potential(self, potential_V: ArrayLike, temperature_K: float | None = None) -> None:
-        """Apply a potential: an edge, from which time is counted anew.
+        """Apply a potential. This is an edge: the time since the edge restarts at zero.
 
         Parameters
         ----------
         potential_V : array_like, shape (n,)
             Electrostatic potential at each site.
         temperature_K : float, optional
-            From now on; as it is by default.
+            New temperature; unchanged by default.
         """
         potential = np.array(potential_V, dtype=np.float64)
         potential.flags.writeable = False
@@ -212,15 +198,15 @@ class Engine:
         duration_s : float
             Not negative. Successive calls go on in time since the same edge.
         resolution_s : float, optional
-            Capped mode: times from this one after the edge on are resolved; what equilibrates
-            sooner is only brought to equilibrium. Default: a hundredth of `duration_s`.
+            Capped mode: earliest time after the edge that is resolved. Processes that are faster
+            only reach their equilibrium. Default: a hundredth of `duration_s`.
         """
         self.begin(duration_s, resolution_s)
         while not self.step():
             pass
 
     def begin(self, duration_s: float, resolution_s: float | None = None) -> None:
-        """Set the goal of the following `step` calls; parameters as in `advance`."""
+        """Set the duration that the following `step` calls run; parameters as in `advance`."""
         if not 0 <= duration_s < math.inf:
             raise ValueError(
                 f"The 'duration_s' parameter must not be negative. Got {duration_s} instead."
@@ -230,7 +216,7 @@ class Engine:
                 f"The 'resolution_s' parameter must be positive. Got {resolution_s} instead."
             )
         if self.pending:
-            raise RuntimeError("The last begin() has not been stepped to its end.")
+            raise RuntimeError("The duration of the last begin() is not reached yet: call step().")
         self._target_s = self._since_edge_s + duration_s
         if duration_s == 0:
             return
@@ -244,7 +230,7 @@ class Engine:
         self._enter(max(self._since_edge_s, resolution_s))
 
     def step(self) -> bool:
-        """One stretch of at most `TRIALS_PER_CALL` trials; True when the goal is reached."""
+        """Run at most `TRIALS_PER_CALL` trials; True when the duration is reached."""
         budget = TRIALS_PER_CALL
         while self.pending:
             if self.tolerance is not None:
@@ -260,7 +246,7 @@ class Engine:
         return not self.pending
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to continue bit for bit, as numbers, strings and arrays."""
+        """Numbers, strings and arrays from which `from_state` continues bit for bit."""
         kernel = {f"kernel_{key}": value for key, value in self._kernel.state().items()}
         return {
             "temperature_K": self.temperature_K,
@@ -312,14 +298,14 @@ class Engine:
         return engine
 
     def _count_time(self, elapsed_s: float) -> None:
-        """Compensated sum: flickers of 1e-12 s must not be lost beside 1e5 s."""
+        """Add to the time by a compensated sum: steps of 1e-12 s must count beside 1e5 s."""
         addend = elapsed_s - self._time_carry_s
         total = self._time_s + addend
         self._time_carry_s = (total - self._time_s) - addend
         self._time_s = total
 
     def _enter(self, resolved_s: float) -> None:
-        """Make sure that the window is that of `resolved_s` after the edge, or a later one."""
+        """Enter the window of `resolved_s` after the edge, unless it or a later one is entered."""
         window = _window_of(resolved_s) if resolved_s > 0 else -(1 << 30)
         if self._window is None:
             self._kernel.use(self._table, self._gamma_steps(window))
@@ -336,7 +322,7 @@ class Engine:
         return _window_start_s(self._window + 1)
 
     def _gamma_steps(self, window: int) -> int:
-        """log2 of Gamma, in the kernel's steps, from the window's start: its largest value."""
+        """log2 of Gamma in steps of the kernel, at the start of the window, where it is largest."""
         assert self.tolerance is not None
         octaves = -math.log2(self.tolerance) - window * math.log2(10) / WINDOWS_PER_DECADE
         return max(-4000, min(4000, round(_STEPS_PER_OCTAVE * octaves)))
@@ -353,8 +339,8 @@ class Engine:
             k_ij, k_ji = self._rates(potential_V, temperature_K, slice(None))
             table.fill(
                 self._pairs,
-                np.bincount(pair, np.where(flipped, k_ji, k_ij), len(self._pairs)),
-                np.bincount(pair, np.where(flipped, k_ij, k_ji), len(self._pairs)),
+                _sum_by_pair(pair, np.where(flipped, k_ji, k_ij), len(self._pairs)),
+                _sum_by_pair(pair, np.where(flipped, k_ij, k_ji), len(self._pairs)),
             )
         else:
             for start in range(0, max(len(self._pairs), 1), _BONDS_PER_PIECE):
@@ -368,14 +354,34 @@ class Engine:
             self._tables.popitem(last=False)
         return table
 
-    def _rates(self, potential_V: NDArray[np.float64], temperature_K: float, bonds: slice):
+    def _rates(
+        self, potential_V: NDArray[np.float64], temperature_K: float, bonds: slice
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return self.landscape.rates(potential_V, temperature_K, self.attempt_frequency_Hz, bonds)
+
+
+def _checked_occupation(occupied: ArrayLike, n_sites: int) -> NDArray[np.bool_]:
+    """`occupied` as booleans, shape (n_sites,)."""
+    start = np.asarray(occupied)
+    if start.shape != (n_sites,):
+        raise ValueError(
+            f"The 'occupied' parameter must have one value a site, shape ({n_sites},). "
+            f"Got shape {start.shape} instead."
+        )
+    if start.dtype != bool and not np.isin(start, (0, 1)).all():
+        raise ValueError("The 'occupied' parameter must hold booleans. Got other values.")
+    return start.astype(bool)
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"The {name!r} parameter must be positive. Got {value} instead.")
 
 
 def _window_of(time_s: float) -> int:
     """Number of the window that holds `time_s`."""
     window = math.floor(WINDOWS_PER_DECADE * math.log10(time_s))
-    # log10 may round across a boundary; the boundaries themselves decide.
+    # log10 may round across a boundary: the boundaries themselves decide.
     while _window_start_s(window) > time_s:
         window -= 1
     while _window_start_s(window + 1) <= time_s:
@@ -384,15 +390,22 @@ def _window_of(time_s: float) -> int:
 
 
 def _window_start_s(window: int) -> float:
-    return 10.0 ** (window / WINDOWS_PER_DECADE)
+    return float(10.0 ** (window / WINDOWS_PER_DECADE))
+
+
+def _sum_by_pair(
+    pair: NDArray[np.intp], rate: NDArray[np.float64], count: int
+) -> NDArray[np.float64]:
+    return np.bincount(pair, rate, count).astype(np.float64, copy=False)
 
 
 def _distinct_pairs(
     bonds: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], tuple[NDArray[np.intp], NDArray[np.bool_]]]:
-    """The pairs of sites that are joined and, for every bond, its pair and whether it runs back.
+    """Distinct pairs of joined sites; for every bond the index of its pair and its orientation.
 
-    Parallel bonds (a period of two sites has them) act as one with the sum of their rates.
+    Parallel bonds (two sites along a periodic direction have them) act as one bond with the sum of
+    their rates.
     """
     key = bonds.min(axis=1).astype(np.int64) << 32 | bonds.max(axis=1)
     distinct, pair = np.unique(key, return_inverse=True)

@@ -9,8 +9,8 @@ The rate of a hop i -> j over a bond with quenched barrier B is
     S_{ij} = \max(e^0_i, e^0_j) + B_{ij} + q (\varphi_i + \varphi_j) / 2,
 
 with :math:`e_i = e^0_i + q \varphi_i`. The outer maximum makes a barrier that the field has
-smeared out activationless (paper, figure 5c); since one saddle energy serves both directions,
-:math:`k_{ij}/k_{ji} = \exp[-(e_j - e_i)/k_B T]` holds to rounding whatever the field.
+overcome activationless (paper, figure 5c). Both directions have the same saddle energy, so that
+:math:`k_{ij}/k_{ji} = \exp[-(e_j - e_i)/k_B T]` holds to rounding in any field.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ class Landscape:
     site_energy_eV : array_like, shape (n,)
         Zero-field energy of an oxygen on each site.
     bonds : array_like of int, shape (m, 2)
-        Pairs of sites that an oxygen can hop between, each pair once.
+        Pairs of sites between which an oxygen can hop, each pair once.
     barrier_eV : array_like, shape (m,)
         Barrier above the higher of the two site energies, not negative.
     charge_e : float
         Charge of an oxygen in elementary charges (negative for O2-: -2).
     tunnel_rate_Hz : float, optional
-        Temperature-independent rate of the ion's tunnelling, added to both directions of every
-        bond in the proportion that keeps detailed balance: the downhill direction gets all of it.
+        Temperature-independent rate of the ion's tunnelling. It is added to the downhill direction
+        of every bond, and times the Boltzmann factor of the step to the uphill direction, which
+        keeps detailed balance.
 
     Raises
     ------
@@ -54,62 +55,29 @@ class Landscape:
         tunnel_rate_Hz: float = 0.0,
     ) -> None:
         self.site_energy_eV = np.ascontiguousarray(site_energy_eV, dtype=np.float64)
-        bond_array = np.asarray(bonds)
-        if bond_array.size == 0:
-            bond_array = bond_array.reshape(0, 2).astype(np.int32)
-        self.barrier_eV = np.ascontiguousarray(barrier_eV, dtype=np.float64)
-        self.charge_e = float(charge_e)
-        self.tunnel_rate_Hz = float(tunnel_rate_Hz)
         if self.site_energy_eV.ndim != 1 or self.site_energy_eV.size == 0:
             raise ValueError(
                 "The 'site_energy_eV' parameter must be a non-empty array of shape (n,). "
                 f"Got shape {self.site_energy_eV.shape} instead."
             )
-        if bond_array.ndim != 2 or bond_array.shape[1] != 2:
-            raise ValueError(
-                "The 'bonds' parameter must be an array of shape (m, 2). "
-                f"Got shape {bond_array.shape} instead."
-            )
-        if not np.issubdtype(bond_array.dtype, np.integer):
-            raise ValueError(
-                "The 'bonds' parameter must be an array of integers. "
-                f"Got {bond_array.dtype} instead."
-            )
-        if self.barrier_eV.shape != (len(bond_array),):
+        self.bonds = _checked_bonds(bonds, self.site_energy_eV.size)
+        self.barrier_eV = np.ascontiguousarray(barrier_eV, dtype=np.float64)
+        if self.barrier_eV.shape != (len(self.bonds),):
             raise ValueError(
                 "The 'barrier_eV' parameter must have one value a bond, shape "
-                f"({len(bond_array)},). Got shape {self.barrier_eV.shape} instead."
+                f"({len(self.bonds)},). Got shape {self.barrier_eV.shape} instead."
             )
-        n = self.site_energy_eV.size
-        if len(bond_array):
-            if bond_array.min() < 0 or bond_array.max() >= n:
-                bad = int(np.flatnonzero(((bond_array < 0) | (bond_array >= n)).any(axis=1))[0])
-                raise ValueError(
-                    f"The 'bonds' parameter must name sites 0 to {n - 1}. "
-                    f"Got {tuple(bond_array[bad].tolist())} as bond {bad} instead."
-                )
-            loops = np.flatnonzero(bond_array[:, 0] == bond_array[:, 1])
-            if loops.size:
-                raise ValueError(
-                    "The 'bonds' parameter must join two different sites. "
-                    f"Got {tuple(bond_array[loops[0]].tolist())} as bond {loops[0]} instead."
-                )
-        self.bonds = np.ascontiguousarray(bond_array, dtype=np.int32)
-        for name in ("site_energy_eV", "barrier_eV"):
-            values = getattr(self, name)
-            if not np.isfinite(values).all():
-                bad = int(np.flatnonzero(~np.isfinite(values))[0])
-                raise ValueError(
-                    f"The {name!r} parameter must be finite. "
-                    f"Got {values[bad]} at index {bad} instead."
-                )
+        _require_finite("site_energy_eV", self.site_energy_eV)
+        _require_finite("barrier_eV", self.barrier_eV)
         if self.barrier_eV.size and self.barrier_eV.min() < 0:
             raise ValueError(
                 "The 'barrier_eV' parameter must not be negative. "
                 f"Got {self.barrier_eV.min()} instead."
             )
+        self.charge_e = float(charge_e)
         if not np.isfinite(self.charge_e):
             raise ValueError(f"The 'charge_e' parameter must be finite. Got {charge_e} instead.")
+        self.tunnel_rate_Hz = float(tunnel_rate_Hz)
         if not 0 <= self.tunnel_rate_Hz < np.inf:
             raise ValueError(
                 "The 'tunnel_rate_Hz' parameter must not be negative. "
@@ -118,10 +86,12 @@ class Landscape:
 
     @property
     def n_sites(self) -> int:
+        """Number of sites n."""
         return self.site_energy_eV.size
 
     @property
     def n_bonds(self) -> int:
+        """Number of bonds m."""
         return len(self.bonds)
 
     def energy_eV(self, potential_V: ArrayLike) -> NDArray[np.float64]:
@@ -135,7 +105,7 @@ class Landscape:
         attempt_frequency_Hz: float,
         bonds: slice = slice(None),
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Hop rates of every bond in both directions, uncapped and whatever the occupation.
+        """Hop rates of every bond in both directions, without cap and exclusion.
 
         Parameters
         ----------
@@ -144,7 +114,7 @@ class Landscape:
         temperature_K, attempt_frequency_Hz : float
             Both positive.
         bonds : slice, optional
-            Only these bonds: lets a large lattice be done in pieces.
+            Only these bonds, so that a large lattice can be computed in pieces.
 
         Returns
         -------
@@ -165,8 +135,8 @@ class Landscape:
                 raise ValueError(f"The {name!r} parameter must be positive. Got {value} instead.")
         i, j = self.bonds[bonds].T
         rest, charge = self.site_energy_eV, self.charge_e
-        # Everything relative to e_i, and the way back from the energy difference alone: what
-        # both directions share must cancel exactly, however large it is.
+        # All energies are relative to e_i, and the reverse rate follows from the energy difference
+        # alone, so that a large common energy cancels exactly.
         step = (rest[j] - rest[i]) + charge * (potential[j] - potential[i])
         climb = (
             np.maximum(rest[j] - rest[i], 0.0)
@@ -197,6 +167,44 @@ class Landscape:
         if not np.isfinite(potential).all():
             raise ValueError("The 'potential_V' parameter must be finite. Got NaN or infinity.")
         return potential
+
+
+def _checked_bonds(bonds: ArrayLike, n_sites: int) -> NDArray[np.int32]:
+    """`bonds` as a contiguous array of shape (m, 2); ValueError if it is not a list of bonds."""
+    array = np.asarray(bonds)
+    if array.size == 0:
+        array = array.reshape(0, 2).astype(np.int32)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(
+            "The 'bonds' parameter must be an array of shape (m, 2). "
+            f"Got shape {array.shape} instead."
+        )
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(
+            f"The 'bonds' parameter must be an array of integers. Got {array.dtype} instead."
+        )
+    outside = np.flatnonzero(((array < 0) | (array >= n_sites)).any(axis=1))
+    if outside.size:
+        raise ValueError(
+            f"The 'bonds' parameter must name sites 0 to {n_sites - 1}. "
+            f"Got {tuple(array[outside[0]].tolist())} as bond {outside[0]} instead."
+        )
+    loops = np.flatnonzero(array[:, 0] == array[:, 1])
+    if loops.size:
+        raise ValueError(
+            "The 'bonds' parameter must join two different sites. "
+            f"Got {tuple(array[loops[0]].tolist())} as bond {loops[0]} instead."
+        )
+    return np.ascontiguousarray(array, dtype=np.int32)
+
+
+def _require_finite(name: str, values: NDArray[np.float64]) -> None:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raise ValueError(
+            f"The {name!r} parameter must be finite. "
+            f"Got {values[bad[0]]} at index {bad[0]} instead."
+        )
 
 
 def gaussian_barriers(

@@ -63,15 +63,17 @@ class Lattice:
 
     @property
     def n_layers(self) -> int:
+        """Number of layers of both materials."""
         return self.organic_layers + self.oxide_layers
 
     @property
     def n_columns(self) -> int:
-        """Number of lateral positions (columns of sites along z)."""
+        """Number of columns of sites along z."""
         return self.nx * self.ny
 
     @property
     def n_sites(self) -> int:
+        """Number of sites of the patch."""
         return self.n_columns * self.n_layers
 
     @property
@@ -86,7 +88,7 @@ class Lattice:
 
     @cached_property
     def layer_z_m(self) -> NDArray[np.float64]:
-        """Height of each layer's centre above LSMO, shape (n_layers,), m."""
+        """Height of the centre of each layer above LSMO, shape (n_layers,), m."""
         height = np.empty(self.n_layers)
         organic, oxide = height[: self.organic_layers], height[self.organic_layers :]
         organic[:] = np.arange(organic.size) + 0.5
@@ -138,7 +140,7 @@ class Lattice:
             pairs.append(np.column_stack([first.ravel(), second.ravel()]))
             axes.append(np.full(first.size, axis, dtype=np.int8))
         bonds, axis_of = np.concatenate(pairs), np.concatenate(axes)
-        # Ordered by first site, so that a site's bonds lie together in memory.
+        # Ordered by first site, so that the bonds of a site are contiguous in memory.
         order = np.argsort(bonds[:, 0].astype(np.int64) * 3 + axis_of, kind="stable")
         return np.ascontiguousarray(bonds[order]), axis_of[order]
 
@@ -154,5 +156,5 @@ class Lattice:
 
     @property
     def bond_layer(self) -> NDArray[np.int32]:
-        """Layer of each bond's first site, shape (m,)."""
+        """Layer of the first site of each bond, shape (m,)."""
         return self.layer[self.bonds[:, 0]]

@@ -1,4 +1,4 @@
-"""Voltages of the lines of an array: to program one cell, and to read."""
+"""Line voltages that program or read one cell of an array."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def programming_voltages(
     Parameters
     ----------
     scheme : {"V/2", "V/3", "grounded", "floating"}
-        "V/2": the neuron of the cell at V/2, its input at -V/2, all else at ground; its row and
-        column mates see V/2, the others nothing. "V/3": the other neurons at -V/6 and the other
-        inputs at V/6; mates see V/3, the others -V/3. "grounded": the neuron at V, all else at
-        ground; row mates see V, column mates and others nothing. "floating": as "V/2", but all
-        else floats.
+        "V/2": the row of the cell at V/2, its column at -V/2, all other lines at ground.
+        Half-selected cells (same row or column) have V/2, the others 0. "V/3": the other rows at
+        -V/6 and the other columns at V/6. Half-selected cells have V/3, the others -V/3.
+        "grounded": the row at V, all other lines at ground. Cells of the same row have V, the
+        others 0. "floating": as "V/2", but all other lines float.
     rows, columns : int
         Size of the array.
     cell : (int, int)
@@ -60,10 +60,10 @@ def programming_voltages(
 def reading_voltages(
     rows: int, columns: int, cell: tuple[int, int], voltage_V: float = -0.1
 ) -> tuple[Array, Array]:
-    """Line voltages that read one cell: its input at -`voltage_V`, every other line at ground.
+    """Line voltages that read one cell: its column at -`voltage_V`, all other lines at ground.
 
-    The neuron of the cell is the virtual ground whose current is measured; its mates in the row
-    see nothing, so that the current is the cell's alone up to the lines' resistance. Parameters,
+    The row of the cell is the virtual ground whose current is measured. The other cells of the row
+    have no voltage, so that this is the current of the cell, up to line resistance. Parameters,
     returns and errors as in `programming_voltages`.
     """
     _, j = _cell(rows, columns, cell)

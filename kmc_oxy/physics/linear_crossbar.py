@@ -1,4 +1,4 @@
-r"""A crossbar of linear cells: currents through lines that share their resistance.
+r"""The circuit of a crossbar of linear cells with resistive lines.
 
 Rows and columns are driven from one end. With :math:`I_{ij}` the current from row i to column j
 and R the resistance of a segment, the first one included,
@@ -7,9 +7,10 @@ and R the resistance of a segment, the first one included,
 
     V_{ij} = u_i - w_j - R \sum_k \min(j+1, k+1) I_{ik} - R \sum_k \min(i+1, k+1) I_{kj},
 
-where :math:`u_i` and :math:`w_j` are the potentials of the sources, or those that floating lines
-take so that their currents add up to zero. Written (1 + A G) V - E u = b with E^T G V = 0, this
-keeps its precision as R goes to zero, unlike a nodal matrix of segment conductances 1/R.
+where :math:`u_i` and :math:`w_j` are the potentials of the sources. The potential of a floating
+line is unknown; the currents of its cells add up to zero. In the form (1 + A G) V - E u = b with
+E^T G V = 0 the equations keep their precision as R goes to zero, unlike a nodal matrix of segment
+conductances 1/R.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
-import scipy  # its submodules are loaded at their first use: most runs have none
+import scipy  # loads its submodules at their first use: most runs use none
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -26,16 +27,16 @@ Array = NDArray[np.float64]
 DENSE_CELLS = 64
 """Arrays of at most this many cells are solved by one dense factorisation."""
 GRADIENT_STEPS = 100
-"""Conjugate-gradient steps that cost about as much as the sparse factorisation instead of them."""
+"""Number of conjugate-gradient steps that costs about as much as the sparse factorisation."""
 REFINEMENTS = 4
 
 
 class LinearCrossbar:
-    """One geometry, solved again and again for different conductances and drives.
+    """Solver of one geometry, for many conductances and drives.
 
-    What depends on the geometry alone (resistances shared by two cells, the sparsity pattern and
-    its order of elimination) is kept; answers depend on the arguments of `solve` only, never on
-    what was solved before.
+    It keeps what depends on the geometry alone: resistances shared by two cells, the sparsity
+    pattern and its order of elimination. A solution depends on the arguments of `solve` only, not
+    on earlier solutions.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class LinearCrossbar:
 
     @cached_property
     def _cell_ohm(self) -> Array:
-        """A: resistance that two cells share on their way to the sources, ohm."""
+        """A: line resistance that two cells share, shape (cells, cells), ohm."""
         rows, columns = self.shape
         along_row = np.minimum.outer(np.arange(columns), np.arange(columns)) + 1.0
         along_column = np.minimum.outer(np.arange(rows), np.arange(rows)) + 1.0
@@ -61,10 +62,10 @@ class LinearCrossbar:
         )
 
     def drop(self, current: Array) -> Array:
-        """Voltage that each cell loses on its two lines, A I, shape (rows, columns), V."""
+        """Voltage drop along the two lines of each cell, A I, shape (rows, columns), V."""
         if self._small:
             return (self._cell_ohm @ current.ravel()).reshape(self.shape)
-        # Running sums: from the far end the current in each segment, from the source the voltage.
+        # Cumulated sums: from the far end the segment currents, from the source the voltages.
         along_row = _from_source(current)
         along_column = _from_source(np.ascontiguousarray(current.T))
         along_row += along_column.T
@@ -81,8 +82,8 @@ class LinearCrossbar:
         conductance : ndarray, shape (rows, columns)
             Finite and not negative, S.
         drive : ndarray, shape (rows, columns)
-            b: driven row potential minus driven column potential, zero for what floats, plus any
-            source in series with the cell, V.
+            b: driven row potential minus driven column potential (zero for a floating line), plus
+            any source in series with the cell, V.
         floating : FloatingLines
 
         Returns
@@ -115,10 +116,10 @@ class LinearCrossbar:
             incidence = floating.incidence
             weighted = incidence * g
             matrix[:cells, cells:] = -incidence.T
-            # Each balance divided by its line's conductance, so that no row is tiny.
+            # Each balance is divided by the conductance of its line: equations of equal scale.
             matrix[cells:, :cells] = weighted / np.abs(weighted).sum(axis=1, keepdims=True)
             matrix[cells:, cells:] = 0.0
-        # Straight to LAPACK: on the smallest arrays numpy's checks take longer than the solution.
+        # LAPACK directly: on the smallest arrays the checks of numpy take longer than the solution.
         _, _, solution, singular = scipy.linalg.lapack.dgesv(matrix, right)
         if singular:
             raise np.linalg.LinAlgError("The matrix of the crossbar is singular.")
@@ -127,11 +128,11 @@ class LinearCrossbar:
     def _gradient(
         self, conductance: Array, drive: Array, floating: FloatingLines
     ) -> tuple[Array, Array] | None:
-        """Conjugate gradients on (1 + S A S) y = S b with S^2 = G; None if they take too long.
+        """Conjugate gradients on (1 + S A S) y = S b with S^2 = G; None after too many steps.
 
-        The matrix is never formed, its eigenvalues are at least 1, and most stay close to 1 while
-        lines conduct better than cells: a dozen steps are the rule. Balance on floating lines is
-        kept by projecting onto E^T S y = 0.
+        The matrix is never formed. Its eigenvalues are at least 1, and most are close to 1 if
+        lines conduct better than cells: a dozen steps are usual. A projection onto E^T S y = 0
+        keeps the current balance of floating lines.
         """
         root = np.sqrt(conductance)
         balance = floating.balance(conductance)
@@ -156,7 +157,7 @@ class LinearCrossbar:
         current = root * solution
         rest = drive - self.drop(current)
         potential = balance(conductance * rest)
-        # One Jacobi step: y has lost digits where a cell hardly conducts, and this restores them.
+        # One Jacobi step restores digits that y has lost where a cell hardly conducts.
         draw = conductance * (rest + floating.spread(potential))
         rows, columns = self.shape
         own_ohm = self.line_resistance_ohm * np.add.outer(
@@ -166,10 +167,10 @@ class LinearCrossbar:
 
     @cached_property
     def _pattern(self) -> tuple[NDArray[np.intp], scipy.sparse.csc_array]:
-        """Order of elimination of the 2 rows*columns nodes, and where each entry goes in it.
+        """Order of elimination of the 2 rows*columns nodes, and the sparsity pattern in that order.
 
-        The matrix holds, in place of its values, the position of each in the list that
-        `_sparse` fills: diagonal, row segments, column segments, cells.
+        In place of values the matrix holds indices into the list of entries of `_sparse`:
+        diagonal, row segments, column segments, cells.
         """
         rows, columns = self.shape
         row_node = np.arange(rows * columns).reshape(self.shape)
@@ -189,13 +190,10 @@ class LinearCrossbar:
         j = place[np.concatenate([np.arange(order.size), second, first])]
         return order, scipy.sparse.coo_array((entry, (i, j))).tocsc()
 
-    def _sparse(
-        self, conductance: Array, drive: Array, floating: FloatingLines
-    ) -> tuple[Array, Array]:
-        """Nodal analysis by sparse LU, refined with the residual of the well-scaled form."""
-        order, pattern = self._pattern
-        cells = conductance.size
-        relative = self.line_resistance_ohm * conductance
+    def _factorised(self, relative: Array, floating: FloatingLines) -> scipy.sparse.linalg.SuperLU:
+        """LU factorisation of the nodal matrix times R; `relative` is R G."""
+        _, pattern = self._pattern
+        cells = relative.size
         row_diagonal = relative + 2.0
         row_diagonal[:, -1] -= 1.0
         row_diagonal[floating.row, 0] -= 1.0
@@ -214,9 +212,17 @@ class LinearCrossbar:
         matrix = scipy.sparse.csc_array(
             (entries[pattern.data], pattern.indices, pattern.indptr), pattern.shape
         )
-        factor = scipy.sparse.linalg.splu(
+        return scipy.sparse.linalg.splu(
             matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
         )
+
+    def _sparse(
+        self, conductance: Array, drive: Array, floating: FloatingLines
+    ) -> tuple[Array, Array]:
+        """Nodal analysis by sparse LU, refined by the residual of the well-scaled equations."""
+        order, _ = self._pattern
+        relative = self.line_resistance_ohm * conductance
+        factor = self._factorised(relative, floating)
         node = np.empty(order.size)
         voltage = np.zeros(self.shape)
         potential = np.zeros(floating.count)
@@ -229,8 +235,8 @@ class LinearCrossbar:
                 and np.abs(imbalance).max(initial=0.0) <= 1e-15 * np.abs(current).max()
             ):
                 break
-            # The mismatch is a voltage in series with each cell, the imbalance of a floating line
-            # a current into its open end.
+            # The mismatch acts as a voltage source in series with each cell, the imbalance of a
+            # floating line as a current into its open end.
             injected = np.stack([-relative * mismatch, relative * mismatch])
             missing = -self.line_resistance_ohm * imbalance
             injected[0, floating.row, 0] += missing[: floating.rows]
@@ -245,10 +251,10 @@ class LinearCrossbar:
 
 
 class FloatingLines:
-    """The lines that are driven from nowhere: their potentials are unknowns.
+    """The lines without a source, whose potentials are unknown.
 
-    Vectors over them hold the rows first. With E the incidence of the floating lines on the
-    cells (1 for a row, -1 for a column), `spread` is E u and `sums` is E^T I.
+    Vectors hold the floating rows first, then the floating columns. With E the incidence matrix of
+    floating lines and cells (1 for a row, -1 for a column), `spread` is E u and `sums` is E^T I.
     """
 
     def __init__(self, row: NDArray[np.bool_], column: NDArray[np.bool_]) -> None:
@@ -258,7 +264,7 @@ class FloatingLines:
         self.count = self.rows + int(np.count_nonzero(column))
 
     def check_connected(self, conductance: Array) -> None:
-        """Refuse a floating line whose potential nothing decides."""
+        """Raise ValueError for a floating line without a path to a driven one."""
         if conductance.all():
             return
         rows, columns = conductance.shape
@@ -277,14 +283,14 @@ class FloatingLines:
             )
 
     def spread(self, potential: Array) -> Array:
-        """Voltage that the floating lines' potentials add to each cell."""
+        """Contribution of the potentials of floating lines to the voltage of each cell, E u."""
         row, column = np.zeros(self.row.size), np.zeros(self.column.size)
         row[self.row] = potential[: self.rows]
         column[self.column] = potential[self.rows :]
         return row[:, None] - column
 
     def sums(self, current: Array) -> Array:
-        """Current that the cells draw from each floating line."""
+        """Current that the cells draw from each floating line, E^T I."""
         return np.concatenate([current.sum(axis=1)[self.row], -current.sum(axis=0)[self.column]])
 
     @cached_property
@@ -296,7 +302,7 @@ class FloatingLines:
         return incidence.reshape(self.count, -1)
 
     def balance(self, conductance: Array) -> Callable[[Array], Array]:
-        """Potentials of the floating lines that cancel the imbalance of given cell currents."""
+        """Function of cell currents: potentials of floating lines that cancel their imbalance."""
         if not self.count:
             return lambda current: np.zeros(0)
         between = -conductance[np.ix_(self.row, self.column)]
@@ -315,10 +321,10 @@ class FloatingLines:
 def _dissection(
     row_node: NDArray[np.intp], column_node: NDArray[np.intp]
 ) -> Iterator[NDArray[np.intp]]:
-    """Nested dissection: nodes in an order of elimination that fills in little.
+    """Nested dissection: an order of elimination with little fill.
 
-    Only row lines cross from one column of cells to the next, so the row nodes of one column
-    separate the two halves; and likewise the column nodes of one row.
+    Only row lines connect one column of cells to the next, so the row nodes of one column separate
+    the two halves. Likewise the column nodes of one row.
     """
     rows, columns = row_node.shape
     if rows * columns <= 4:
@@ -335,6 +341,6 @@ def _dissection(
 
 
 def _from_source(current: Array) -> Array:
-    """Voltage lost along each row of `current`, the source being at its start, for R = 1."""
+    """Voltage drop along each row of `current` from the source at its start, for R = 1."""
     segment = np.cumsum(current[:, ::-1], axis=1)[:, ::-1]
     return np.cumsum(segment, axis=1)

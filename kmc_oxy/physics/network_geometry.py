@@ -1,4 +1,4 @@
-"""The periodic lattice as the conduction network sees it: displacements, and lateral smoothing."""
+"""Displacements between sites of the periodic lattice, and lateral smoothing."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ from numpy.typing import NDArray
 
 from kmc_oxy.physics.lattice import Lattice
 
-#: The smoothing's Gaussian is cut off at this many standard deviations and normalised.
+#: The Gaussian of the smoothing is cut off at this many standard deviations and normalised.
 SMOOTHING_REACH = 4.0
 
 
 def stencil(lattice: Lattice, cutoff_m: float) -> NDArray[np.int32]:
     """Displacements (dz, dy, dx), dz <= 0, to every site within the cut-off.
 
-    Laterally each residue of the periodic lattice occurs once, by its nearest image, so that two
-    sites are linked at most once however small the patch is.
+    Each pair of sites is counted once, by its nearest periodic image, even on a small patch.
+
+    Parameters
+    ----------
+    lattice : Lattice
+    cutoff_m : float
+
+    Returns
+    -------
+    ndarray of int, shape (n_displacements, 3)
+        In sites.
     """
     axes = [np.arange(1 - lattice.organic_layers, 1)]
     axes += [np.arange(extent) - (extent - 1) // 2 for extent in (lattice.ny, lattice.nx)]
@@ -24,24 +33,29 @@ def stencil(lattice: Lattice, cutoff_m: float) -> NDArray[np.int32]:
     return every[(length <= cutoff_m) & (length > 0)].astype(np.int32)
 
 
-def lengths_m(displacement: NDArray, lattice: Lattice) -> NDArray[np.float64]:
+def lengths_m(
+    displacement: NDArray[np.int_] | NDArray[np.int32], lattice: Lattice
+) -> NDArray[np.float64]:
     """Lengths (m) of displacements (dz, dy, dx) counted in sites."""
     step = lattice.organic_thickness_m / lattice.organic_layers
     steps_m = np.array([step, lattice.spacing_m, lattice.spacing_m])
-    return np.sqrt(((displacement * steps_m) ** 2).sum(axis=-1))
+    length: NDArray[np.float64] = np.sqrt(((displacement * steps_m) ** 2).sum(axis=-1))
+    return length
 
 
 def smoothing_taps(extent: int, spacing_m: float, sigma_m: float) -> NDArray[np.float64]:
-    """Normalised weights of a cut-off Gaussian wound round `extent` periodic sites."""
+    """Normalised weights of a truncated Gaussian on `extent` periodic sites, shape (extent,)."""
     weight = np.zeros(extent)
     reach = round(SMOOTHING_REACH * sigma_m / spacing_m)
     shift = np.arange(-reach, reach + 1)
     gauss = np.ones(1) if reach == 0 else np.exp(-0.5 * (shift * spacing_m / sigma_m) ** 2)
     np.add.at(weight, shift % extent, gauss)
-    return weight / weight.sum()
+    normalised: NDArray[np.float64] = weight / weight.sum()
+    return normalised
 
 
 def circulant(taps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The matrix that winds `taps` round as many periodic sites."""
+    """Circulant matrix of `taps`: periodic convolution, shape (n, n)."""
     place = np.arange(taps.size)
-    return taps[place[:, None] - place]
+    matrix: NDArray[np.float64] = taps[place[:, None] - place]
+    return matrix

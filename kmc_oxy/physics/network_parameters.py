@@ -1,4 +1,4 @@
-"""The numbers of the conduction network, which kmc_oxy.conductance documents and uses."""
+"""Parameters of the conduction network (see `kmc_oxy.physics.conductance`)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 
 from kmc_oxy.units import CONDUCTANCE_QUANTUM_S
 
-#: Largest V/V0 of non-linear links: what exponentials of it leave to a double.
-MOST_RATIO = 500.0
+#: Largest V/V0 of non-linear links: exponentials of it must fit into a double.
+MAX_RATIO = 500.0
 
 
 @dataclass(frozen=True)
 class NetworkParameters:
-    """The free numbers of the network; the defaults are those of the first set, found by hand.
+    """Free parameters of the conduction network; the defaults were found by hand.
 
     Parameters
     ----------
     conductance_scale_S : float
         G0, the unit of all links.
     electrode_prefactor : float
-        Factor of every link to LSMO.
+        Factor of all links to LSMO.
     decay_length_m : float
         xi, decay length of the impurity states.
     cutoff_m : float
@@ -35,27 +35,27 @@ class NetworkParameters:
     effective_mass : float
         Tunnelling mass in electron masses.
     relative_permittivity : float
-        Of Gaq3, for the depletion width.
+        Permittivity of Gaq3, for the depletion width.
     slab_m : float
         Depth at LSMO in which oxygens are counted.
     smoothing_m : float
         Standard deviation of the lateral smoothing of that count; 0 for none.
     density_floor_per_site : float
-        Density added everywhere, in units of one per cubic lattice spacing.
+        Density added to every column, in units of one per cubic lattice spacing.
     oxide_decay_per_m : float
-        kappa, decay of the electron's wave in the oxide's excess thickness.
+        kappa, decay constant of the wave function in the excess thickness of the oxide.
     weak_points_m : float
-        Standard deviation of the oxide's thickness, of which the absolute value is taken.
+        Standard deviation of the normal variable whose absolute value is the excess thickness
+        of the oxide.
     leak_per_column : float
-        Conductance past the network, in G0 for each column of sites.
+        Conductance in parallel to the network, in G0 for each column of sites.
     multistep_per_column : float
-        Conductance of the multi-step path through the depletion region where that has no width,
-        in G0 for each column of sites; 0 for none.
+        Conductance of the multi-step path at zero depletion width, in G0 for each column of
+        sites; 0: no such path.
     multistep_steps : float
-        R, number of equal steps in which that path crosses the depletion region; not below 1.
+        R, number of equal steps of that path; at least 1.
     oxide_growth_m : float
-        Thickness of oxide that each oxygen in it stands for; 0 for an oxide that keeps its
-        thickness.
+        Increase of the oxide thickness for each oxygen in the oxide; 0: constant thickness.
     patches : float
         Number of simulated patches in the junction.
     tolerance : float
@@ -84,7 +84,7 @@ class NetworkParameters:
     tolerance: float = 1e-6
 
     def __post_init__(self) -> None:
-        may_vanish = (
+        may_be_zero = (
             "background_share", "smoothing_m", "weak_points_m", "leak_per_column",
             "multistep_per_column", "oxide_growth_m",
         )  # fmt: skip
@@ -92,8 +92,8 @@ class NetworkParameters:
             value = getattr(self, name)
             self._require(
                 name,
-                np.isfinite(value) and (value > 0 or (value == 0 and name in may_vanish)),
-                f"a {'non-negative' if name in may_vanish else 'positive'} number",
+                np.isfinite(value) and (value > 0 or (value == 0 and name in may_be_zero)),
+                f"a {'non-negative' if name in may_be_zero else 'positive'} number",
             )
         self._require("background_share", self.background_share <= 1, "at most 1")
         self._require("multistep_steps", self.multistep_steps >= 1, "at least 1")

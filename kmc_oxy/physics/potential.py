@@ -1,12 +1,12 @@
-"""How the applied voltage is shared along the stack (paper, sections 2 and 5; figure 5a).
+"""Potential along the stack, from the applied voltage and from charge in the layers.
 
-And the screened potential of a charge that is spread over the layers.
+Paper, sections 2 and 5, and figure 5a.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import scipy  # its submodules are loaded at their first use: most runs have none
+import scipy  # loads its submodules at their first use: most runs use none
 from numpy.typing import NDArray
 
 from kmc_oxy.units import VACUUM_PERMITTIVITY_F_PER_M
@@ -21,10 +21,11 @@ def interfacial_profile(
     oxide_share: float,
     oxide_margin_m: float,
 ) -> NDArray[np.float64]:
-    """Potential per volt at heights z: the resistance, and so the voltage, sits at the interfaces.
+    """Potential per volt if a given share of the voltage drops at each interface.
 
-    A share of V drops over `lsmo_width_m` at LSMO, another over the oxide and the organic within
-    `oxide_margin_m` of it, what is left in between; linear in each.
+    `lsmo_share` of V drops over `lsmo_width_m` at LSMO, `oxide_share` over the oxide and the
+    `oxide_margin_m` of Gaq3 next to it, and the rest in between. The potential is linear in each
+    of the three parts.
 
     Returns
     -------
@@ -42,7 +43,7 @@ def dielectric_profile(
     permittivity_organic: float,
     permittivity_oxide: float,
 ) -> NDArray[np.float64]:
-    """Potential per volt of two perfect dielectrics in series: fields go as 1/permittivity."""
+    """Potential per volt of two perfect dielectrics in series: the field is ~ 1/permittivity."""
     organic = organic_thickness_m / permittivity_organic
     oxide = (stack_m - organic_thickness_m) / permittivity_oxide
     at_interface = oxide / (organic + oxide)
@@ -62,7 +63,7 @@ def screened_potential_V(
     charge_C_per_m3: NDArray[np.float64],
     screening_length_m: float,
 ) -> NDArray[np.float64]:
-    r"""Potential at the centres of charged layers between two earthed electrodes.
+    r"""Potential at the centres of charged layers between two grounded electrodes.
 
     Solves Poisson's equation with linear (Debye) screening,
 
@@ -85,7 +86,7 @@ def screened_potential_V(
     """
     epsilon = permittivity * VACUUM_PERMITTIVITY_F_PER_M
     reach = thickness_m / screening_length_m
-    # 1/sinh(reach), and what is lost to the screening on either side of a layer.
+    # Flux through a layer ~ 1/sinh(reach), and flux lost to screening on either side of it.
     through = epsilon / screening_length_m * 2 * np.exp(-reach) / -np.expm1(-2 * reach)
     lost = epsilon / screening_length_m * np.tanh(reach / 2)
     source = charge_C_per_m3 * screening_length_m * np.tanh(reach / 2)
@@ -99,5 +100,6 @@ def screened_potential_V(
     with np.errstate(over="ignore"):
         halfway = (face[:-1] + face[1:]) / (2 * np.cosh(reach / 2))
     own = charge_C_per_m3 * screening_length_m**2 / epsilon
-    # 1 - 1/cosh(x) = tanh(x) tanh(x/2), without its cancellation.
-    return halfway + own * np.tanh(reach / 2) * np.tanh(reach / 4)
+    # 1 - 1/cosh(x) = tanh(x) tanh(x/2) without cancellation.
+    potential: NDArray[np.float64] = halfway + own * np.tanh(reach / 2) * np.tanh(reach / 4)
+    return potential

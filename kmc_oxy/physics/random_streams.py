@@ -1,8 +1,7 @@
-"""Every purpose that draws random numbers, in one place.
+"""Random streams: one for every purpose that draws random numbers.
 
-A stream is named by (seed, purpose, key). Two streams that differ in any part are
-statistically independent, so a member, a cell or a purpose can be added without
-changing a single number that another one draws.
+A stream is named by (seed, purpose, key). Streams that differ in any part are statistically
+independent. A further member, cell or purpose therefore changes no number of any other stream.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """What a random stream is for. Numbers are part of the file format: never reuse one."""
+    """Purpose of a random stream. The numbers are part of the file format: never reuse one."""
 
     HOPS = 1  #: residence-time engine: waiting times and hops
     BARRIERS = 2  #: quenched barriers of the bonds

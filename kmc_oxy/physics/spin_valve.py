@@ -1,28 +1,27 @@
-"""Magnetoresistance of one cross-point, and its loop in a magnetic field.
+"""Magnetoresistance of one cross-point, and its conductance in a magnetic field.
 
-Spin crosses Gaq3 along the same impurities as charge. Hopping carries it over the links
-``c_ij``, exchange between neighbouring impurity spins adds a share of them (the impurity band of
-Yu, Nat. Commun. 5, 4842 (2014), here on a network), and every impurity relaxes it, a leak to
-ground ``g ~ 1/tau_s``. With ``l_i`` the links to LSMO and its spin accumulation as the unit, the
-accumulation ``s`` obeys
+Spin crosses Gaq3 along the same impurities as charge. Hopping carries it over the links ``c_ij``,
+and exchange between neighbouring impurity spins adds to their spin conductance (the impurity band
+of Yu, Nat. Commun. 5, 4842 (2014), here on a network). Every impurity relaxes spin, which acts as
+a conductance to ground ``g ~ 1/tau_s``. With ``l_i`` the links to LSMO and the spin accumulation
+of LSMO as the unit, the accumulation ``s`` obeys
 
     (1 + exchange) sum_j c_ij (s_i - s_j) + (l_i + g) s_i = l_i
 
     eta = sum j_i s_i / sum j_i,    j_i the charge current from node i to Co
 
-so ``eta`` is the accumulation that arrives at the oxide, where the current samples it. Without
-relaxation it is 1. It goes to 0 when spin relaxes in Gaq3 faster than LSMO supplies it through
-its barrier (``sum l_i`` far below ``g`` times the nodes: little oxygen at LSMO, the depressed
-state) or when a sparse bulk lets too little through. Current past the network (the leak) counts
-as unpolarised. With parallel and antiparallel electrodes the conductance is
+``eta`` is the accumulation at the oxide, averaged over the current. Without relaxation it is 1. It
+goes to 0 when spin relaxes in Gaq3 faster than LSMO supplies it through its barrier (``sum l_i``
+far below ``g`` times the number of nodes: little oxygen at LSMO, the depressed state), or when the
+network in the bulk is too sparse. Current through the leak counts as unpolarised. With parallel and
+antiparallel electrodes the conductance is
 ``G (1 +- P1 P2 eta)``, after Julliere; P1 P2 < 0 here, since the antiparallel state conducts
 better (paper, section 1).
 
-Co is a detector behind a tunnel barrier: what it drains from the accumulation is left out. With
-the drain of the links to Co counted (a two-current model of this network, in which the oxide's
-mean transmission is part of the unit G0) the same contrast of on and off remains, but
-conductance mismatch leaves some per cent of it in the on state. The picture is contested, which
-is why the model can be switched.
+Co is a detector behind a tunnel barrier: the spin current into it is neglected. A two-current model
+of this network that includes it (with the mean transmission of the oxide in the unit G0) keeps the
+contrast between on and off, but conductance mismatch reduces the magnetoresistance of the on state
+to some per cent. The mechanism is contested, so the model can be chosen.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ Model = Literal["impurity_exchange", "julliere", "none"]
 
 @dataclass(frozen=True)
 class SpinParameters:
-    """Free numbers of the spin valve.
+    """Free parameters of the spin valve.
 
     Parameters
     ----------
@@ -49,13 +48,13 @@ class SpinParameters:
     polarisation_lsmo, polarisation_co : float
         P1 and P2, from -1 to 1.
     relaxation : float
-        Leak of spin at every node, in units of the conductance scale G0.
+        g, spin relaxation at every node, in units of the conductance scale G0.
     exchange : float
-        What exchange adds to a node-to-node link, relative to hopping.
+        Spin conductance that exchange adds to a node-to-node link, relative to hopping.
     coercive_lsmo_T, coercive_co_T : float
         Coercive fields.
     switching_width_T : float
-        Field over which a magnetisation turns round.
+        Width in field of the reversal of a magnetisation.
 
     Raises
     ------
@@ -102,7 +101,7 @@ class SpinParameters:
 class SpinValve:
     """Spin-dependent conductance of a cross-point's network.
 
-    Readings are functions of the occupation alone; nothing is kept between them.
+    Readings are functions of the occupation alone.
 
     Parameters
     ----------
@@ -115,7 +114,7 @@ class SpinValve:
         self.parameters = SpinParameters() if parameters is None else parameters
 
     def transmission(self, occupied: ArrayLike) -> float:
-        """eta, the share of LSMO's spin accumulation that arrives at the oxide (0 to 1).
+        """eta, spin accumulation at the oxide relative to that in LSMO (0 to 1).
 
         Parameters
         ----------
@@ -159,7 +158,7 @@ class SpinValve:
         -------
         conductance_S : ndarray, shape (k,)
         magnetisation : tuple of float
-            After the last field; a later sweep goes on from it.
+            After the last field, to start a later sweep from.
         """
         p = self.parameters
         lsmo = magnetisation_path(field_T, p.coercive_lsmo_T, p.switching_width_T, magnetisation[0])
@@ -182,15 +181,15 @@ def magnetisation_path(
 ) -> NDArray[np.float64]:
     """Reduced magnetisation of a macrospin electrode along a path of fields.
 
-    It stays as it is between two branches and is carried along by either when the field pushes
-    it there: ``tanh((H - Hc)/width)`` from below, ``tanh((H + Hc)/width)`` from above (a play
-    operator, so minor loops close and the rate of the sweep does not matter).
+    The magnetisation is constant between two branches, ``tanh((H - Hc)/width)`` below and
+    ``tanh((H + Hc)/width)`` above, and follows a branch once it meets it. This is a play operator:
+    minor loops close, and the rate of the sweep does not matter.
 
     Parameters
     ----------
     field_T : array_like, shape (k,)
     coercive_T, width_T : float
-        Hc and the width of the switching.
+        Hc, and the width of the reversal in field.
     start : float
         Magnetisation before the first field, from -1 to 1.
 

@@ -45,7 +45,7 @@ from kmc_oxy.inputs.schema.steps import (
     largest_voltage_V,
     size_of,
 )
-from kmc_oxy.physics import MOST_RATIO
+from kmc_oxy.physics import MAX_RATIO
 from kmc_oxy.units import CONDUCTANCE_QUANTUM_S
 
 __all__ = [
@@ -314,8 +314,8 @@ class Input(Section):
         """Currents that would be beyond what a number can hold."""
         feedback = self.device.feedback
         largest_V = max(largest_voltage_V(self.protocol), abs(self.crossbar.read_voltage))
-        limit = f"must be at least 1/{MOST_RATIO:.0f} of the {largest_V:g} V applied"
-        least_V = largest_V / MOST_RATIO
+        limit = f"must be at least 1/{MAX_RATIO:.0f} of the {largest_V:g} V applied"
+        least_V = largest_V / MAX_RATIO
         uses = (("device", "feedback"), ("protocol",), ("crossbar",))
         if feedback.potential == "network" and feedback.link_nonlinearity < least_V:
             yield Problem(("device", "feedback", "link_nonlinearity"), limit, uses)

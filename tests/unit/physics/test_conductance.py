@@ -257,7 +257,7 @@ def test_a_solve_that_does_not_converge_is_an_error(monkeypatch):
     cells = lattice(nx=10, ny=10, organic_layers=6)
     occupied = np.random.default_rng(8).random(cells.n_sites) < 0.2
     net = network(cells, NetworkParameters(leak_per_column=0.0, tolerance=1e-12))
-    monkeypatch.setattr(net, "_most", lambda: 2)
+    monkeypatch.setattr(net, "_max_iterations", lambda: 2)
     with pytest.raises(RuntimeError, match="did not converge in 2 steps"):
         net.conductance(occupied)
     monkeypatch.undo()

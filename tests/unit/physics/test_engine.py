@@ -39,7 +39,7 @@ def test_bad_calls_are_named():
     with pytest.raises(ValueError, match="'potential_V'"):
         engine.set_potential(np.zeros(2))
     engine.begin(1e-9)
-    with pytest.raises(RuntimeError, match="stepped to its end"):
+    with pytest.raises(RuntimeError, match="duration of the last begin\\(\\) is not reached"):
         engine.begin(1e-9)
 
 

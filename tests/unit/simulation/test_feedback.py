@@ -11,7 +11,7 @@ from kmc_oxy.inputs import InputError
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.inputs.schema.steps import largest_voltage_V
 from kmc_oxy.physics import (
-    MOST_RATIO,
+    MAX_RATIO,
     Engine,
     FilamentNetwork,
     Landscape,
@@ -185,7 +185,7 @@ def test_a_reading_does_not_notice_that_the_network_was_divided():
 
 def test_a_ratio_beyond_numbers_is_refused():
     network, occupied = patch("off")
-    for link_V in (0.0, -1.0, 4 / (1.01 * MOST_RATIO)):
+    for link_V in (0.0, -1.0, 4 / (1.01 * MAX_RATIO)):
         with pytest.raises(ValueError, match=r"'link_nonlinearity_V' .* 4 V applied"):
             network.node_potentials_V(occupied, 4.0, link_V)
 
@@ -516,7 +516,7 @@ def test_the_largest_voltage_of_every_kind_of_step(step, largest_V):
 
 def test_the_limit_of_the_input_is_that_of_the_solver():
     network, occupied = column_network(3, [1])
-    for ratio, refused in ((0.99 * MOST_RATIO, False), (1.01 * MOST_RATIO, True)):
+    for ratio, refused in ((0.99 * MAX_RATIO, False), (1.01 * MAX_RATIO, True)):
         feedback = {"potential": "network", "link_nonlinearity": 4 / ratio}
         for taken in (
             lambda feedback=feedback: inputs(feedback),
