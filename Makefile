@@ -21,6 +21,7 @@ paper: $(READY)
 lint: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[lint]"
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint cython_ext
 	$(BIN)/mypy
 	$(BIN)/lint-imports
