@@ -12,6 +12,7 @@ from kmc_oxy.analysis.soft_bound import SoftBound, compare_laws, fit_soft_bound
 from kmc_oxy.analysis.statistics import EnsembleMean, Estimate, ensemble_mean
 from kmc_oxy.analysis.stored_snapshots import lattice_of, snapshots
 from kmc_oxy.analysis.update_curves import (
+    Scatter,
     Trains,
     UpdateCurve,
     both_polarities,
@@ -27,6 +28,7 @@ __all__ = [
     "EnsembleMean",
     "Estimate",
     "Leg",
+    "Scatter",
     "SoftBound",
     "Trains",
     "UpdateCurve",

@@ -1,10 +1,13 @@
-"""What the command line prints: the result of a run, the content of an output, the cost."""
+"""Tables of the command line: result of a run, content of an output, cost of an input."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from kmc_oxy.analysis import (
     Leg,
@@ -19,12 +22,12 @@ from kmc_oxy.execution import Cost, Plan
 from kmc_oxy.storage import OutputFile, StoreError, open_output, progress_of
 from kmc_oxy.units import count_text, duration_text
 
-#: Rows of a table, and points of a scan that are looked at for it.
+#: Largest number of rows of a table, and of scan points that it covers.
 ROWS = 20
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text, the first row underlined."""
+    """Text in columns, with a line under the head."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -34,7 +37,9 @@ def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def run_table(output: Path) -> str:
-    """Conductance of each leg of a finished run, the mean over members.
+    """Conductance of each leg of a finished run, as the mean over members.
+
+    A leg is one execution of one protocol step.
 
     Raises
     ------
@@ -73,7 +78,7 @@ def run_table(output: Path) -> str:
         return "\n".join([f"Conductance{several}:", text + more, *notes, footer])
 
 
-def _leg_row(file: OutputFile, leg: Leg, scan: dict) -> list[str]:
+def _leg_row(file: OutputFile, leg: Leg, scan: dict[str, NDArray[Any]]) -> list[str]:
     values = leg.values(file, "conductance", *(leg.cell or (0, 0)))
     ranges = ensemble_mean(values.max(axis=1) / values.min(axis=1) - 1)
     spread = ""
@@ -97,7 +102,7 @@ def _shown(value: object) -> str:
 
 
 def cost_table(plan: Plan, cost: Cost) -> str:
-    """A resolved run in a few lines."""
+    """Size and cost of a run, a line a quantity."""
     identity = plan.identity
     seed = "drawn at the start" if identity.seed is None else str(identity.seed)
     settings = plan.base.engine
@@ -131,7 +136,7 @@ def _aligned(lines: dict[str, str]) -> str:
 
 
 def info_table(output: Path) -> str:
-    """What is in an output, finished or not.
+    """Content of an output, finished or not.
 
     Raises
     ------

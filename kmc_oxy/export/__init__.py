@@ -3,7 +3,7 @@
 May import `analysis` and what lies below it.
 """
 
-from kmc_oxy.export.formats import export
+from kmc_oxy.export.formats import FORMATS, export
 from kmc_oxy.export.selection import Selection
 
-__all__ = ["Selection", "export"]
+__all__ = ["FORMATS", "Selection", "export"]

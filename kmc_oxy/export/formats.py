@@ -1,34 +1,52 @@
-"""Runs handed on to other programs: tables, pictures of the oxygens, neural-network simulators.
-
-======== ==================================================== ===============================
-name     what is written                                      opens in
-======== ==================================================== ===============================
-csv      every reading as one row                             anything
-xyz      oxygens at the stored snapshots, extended XYZ, in Å  OVITO, ASE
-vtkhdf   occupied sites at the snapshots, ImageData with time ParaView
-aihwkit  mean up and down train as two columns, and beside it aihwkit: its fit tool,
-         ready parameters of two devices (JSON)               PiecewiseStepDevice, PowStepDevice
-crosssim dG_increasing.txt and dG_decreasing.txt in a folder  CrossSim 2, lookup-table model
-======== ==================================================== ===============================
-
-Everything is written whole or not at all.
-"""
+"""The formats of `kmc-oxy export`, in one table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from kmc_oxy.export.aihwkit import write_aihwkit
+from kmc_oxy.export.crosssim import write_crosssim
 from kmc_oxy.export.oxygen_files import write_vtkhdf, write_xyz
 from kmc_oxy.export.readings_table import write_csv
 from kmc_oxy.export.selection import Selection
-from kmc_oxy.export.simulators import write_aihwkit, write_crosssim
-from kmc_oxy.storage import (
-    OutputFile,
-    StoreError,
-    explained,
-    open_output,
-)
+from kmc_oxy.storage import OutputFile, StoreError, explained, open_output
+
+Writer = Callable[[OutputFile, Path, Selection], list[Path]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of another program.
+
+    Parameters
+    ----------
+    write : callable
+        Writes an open output to a path, whole or not at all, and returns the files written.
+    summary : str
+        What is written and what opens it: its part of ``kmc-oxy export --help``.
+    """
+
+    write: Writer
+    summary: str
+
+
+FORMATS: Mapping[str, Format] = {
+    "csv": Format(write_csv, "every reading as one row"),
+    "xyz": Format(write_xyz, "oxygens at the snapshots, extended XYZ in angstrom (OVITO, ASE)"),
+    "vtkhdf": Format(write_vtkhdf, "occupied sites at the snapshots (ParaView)"),
+    "aihwkit": Format(
+        write_aihwkit,
+        "update curve as CSV for aihwkit's fit tool, and beside it a JSON with parameters of "
+        "PiecewiseStepDevice and PowStepDevice",
+    ),
+    "crosssim": Format(
+        write_crosssim,
+        "update curve for the lookup-table model of CrossSim 2: a folder with dG_increasing.txt "
+        "and dG_decreasing.txt",
+    ),
+}
 
 
 def export(source: Path, to: str, out: Path, selection: Selection | None = None) -> list[Path]:
@@ -43,6 +61,7 @@ def export(source: Path, to: str, out: Path, selection: Selection | None = None)
     out : Path
         File to be written; a folder for crosssim. The JSON of aihwkit lies beside it.
     selection : Selection, optional
+        Part of the run to export.
 
     Returns
     -------
@@ -67,15 +86,4 @@ def export(source: Path, to: str, out: Path, selection: Selection | None = None)
             raise StoreError(f"{out} is the run itself: choose another place")
         chosen.check(file)
         with explained(f"write {out}"):
-            return FORMATS[to](file, out, chosen)
-
-
-Writer = Callable[[OutputFile, Path, Selection], list[Path]]
-
-FORMATS: Mapping[str, Writer] = {
-    "csv": write_csv,
-    "xyz": write_xyz,
-    "vtkhdf": write_vtkhdf,
-    "aihwkit": write_aihwkit,
-    "crosssim": write_crosssim,
-}
+            return FORMATS[to].write(file, out, chosen)

@@ -19,7 +19,7 @@ from kmc_oxy.storage import (
 
 
 def write_xyz(file: OutputFile, out: Path, selection: Selection) -> list[Path]:
-    """A frame a snapshot. Oxygens carry no identity: their order means nothing."""
+    """Extended XYZ, a frame a snapshot. Oxygens are indistinguishable: their order is arbitrary."""
     stored = snapshots(file, selection.one)
     lattice = lattice_of(file, selection.one[0])
     point, member, row, column = selection.one
@@ -53,9 +53,9 @@ def write_xyz(file: OutputFile, out: Path, selection: Selection) -> list[Path]:
 
 
 def write_vtkhdf(file: OutputFile, out: Path, selection: Selection) -> list[Path]:
-    """Sites are the points of a regular grid in nm, x fastest; time in s.
+    """VTKHDF image data: occupied sites on a regular grid in nm, x fastest; time in s.
 
-    A grid has one layer spacing, that of Gaq3. The true heights are the array ``height_nm``.
+    The grid has one layer spacing, that of Gaq3. The array ``height_nm`` has the true heights.
     """
     stored = snapshots(file, selection.one)
     lattice = lattice_of(file, selection.one[0])
@@ -92,7 +92,7 @@ def write_vtkhdf(file: OutputFile, out: Path, selection: Selection) -> list[Path
         times.attrs["NSteps"] = np.int64(steps)
         readings = [snapshot.reading for snapshot in stored]
         times["Values"] = file["time"][selection.one[0]][readings]
-        # What does not change is stored once: every step begins at 0.
+        # Constant arrays are stored once: the offset of every step is 0.
         for name, offsets in {
             "occupied": np.arange(steps),
             "organic": np.zeros(steps),
@@ -104,7 +104,7 @@ def write_vtkhdf(file: OutputFile, out: Path, selection: Selection) -> list[Path
 
 @contextlib.contextmanager
 def _hdf5(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file that takes its place at the end, or not at all."""
+    """An HDF5 file that appears under its name when it is complete, or not at all."""
     with taking_place(path) as temporary:
         disk = PatientFile(temporary)
         with h5py.File(disk, "w") as target:

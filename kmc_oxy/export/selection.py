@@ -1,4 +1,4 @@
-"""What of a run is exported, and files of text that are written whole or not at all."""
+"""The part of a run that is exported; text files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TextIO
 
 from kmc_oxy.storage import OutputFile, StoreError, replacing
 
-#: Dimensions of an observable of every reading.
+#: Dimensions of a quantity that is recorded at every reading.
 READING = ("point", "member", "row", "column", "reading")
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is exported; None leaves it to the format: everything in a table, else the first.
+    """The part of a run that is exported. None: all in a table, the first in other formats.
 
     Parameters
     ----------
@@ -31,11 +31,12 @@ class Selection:
     cell: tuple[int, int] | None = None
 
     def check(self, file: OutputFile) -> None:
-        """Refuse what is not in the file.
+        """Check the indices against a file.
 
         Raises
         ------
         StoreError
+            If the file has no such point, member or cell.
         """
         shape = file.shape()
         row, column = self.cell or (None, None)
@@ -49,7 +50,7 @@ class Selection:
         return (self.point or 0, self.member or 0, *(self.cell or (0, 0)))
 
     def some(self, name: str, length: int) -> Iterator[int]:
-        """The indices chosen of a dimension."""
+        """Selected indices of a dimension."""
         row, column = self.cell or (None, None)
         chosen = {"point": self.point, "member": self.member, "row": row, "column": column}[name]
         return iter(range(length) if chosen is None else (chosen,))
@@ -57,7 +58,7 @@ class Selection:
 
 @contextlib.contextmanager
 def text_file(path: Path) -> Iterator[TextIO]:
-    """A text file that takes its place at the end, or not at all."""
+    """A text file that appears under its name when it is complete, or not at all."""
     with replacing(path) as binary:
         text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
         yield text

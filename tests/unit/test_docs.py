@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kmc_oxy import inputs
-from kmc_oxy.cli.entry_point import build_parser
+from kmc_oxy.cli.parser import parse
 from kmc_oxy.execution.assembly import COORDINATES, WALL_TIME
 from kmc_oxy.inputs.reference_page import reference_markdown
 from kmc_oxy.protocol.recorded_quantities import OBSERVABLES
@@ -94,7 +94,7 @@ def command_lines():
 @pytest.mark.parametrize("line", list(command_lines()))
 def test_commands_are_accepted(line):
     """By the parser of the command line: no command or option that there is not."""
-    build_parser().parse_args(shlex.split(line, comments=True))
+    parse(shlex.split(line, comments=True))
 
 
 def test_there_are_commands_to_check():

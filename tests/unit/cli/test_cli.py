@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import h5py
 import numpy as np
@@ -12,6 +13,8 @@ from jobs import datasets
 from matplotlib.image import imread
 
 from kmc_oxy import cli
+from kmc_oxy.cli import parser
+from kmc_oxy.cli.parser import COMMANDS
 
 TEXT = """
 name: a test
@@ -218,13 +221,27 @@ def test_a_closed_log_does_not_stop_a_run(here):
 
 def test_help_is_quick_and_imports_nothing_heavy():
     code = (
-        "import sys; from kmc_oxy.cli.entry_point import build_parser;"
-        "build_parser().format_help();"
-        "print([m for m in ('numpy', 'h5py', 'matplotlib', 'pydantic', 'mpi4py') "
-        "if m in sys.modules])"
+        "import atexit, sys; from kmc_oxy.cli import main;"
+        "atexit.register(lambda: print([m for m in "
+        "('numpy', 'h5py', 'matplotlib', 'pydantic', 'mpi4py') if m in sys.modules]));"
+        "main(['--help'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert done.stdout.startswith("usage: kmc-oxy") and done.stdout.endswith("[]\n")
+    assert all(name in done.stdout and line in done.stdout for name, line in COMMANDS.items())
+
+
+def test_a_command_is_a_module_and_a_line(monkeypatch, capsys):
+    """One module with two functions, and its line in the table: the parser needs no more."""
+    command = types.ModuleType("kmc_oxy.cli.count")
+    command.add_arguments = lambda parser: parser.add_argument("number", type=int)
+    command.execute = lambda arguments: arguments.number
+    monkeypatch.setitem(sys.modules, "kmc_oxy.cli.count", command)
+    monkeypatch.setattr(parser, "COMMANDS", {**COMMANDS, "count": "return a number"})
+    assert cli.main(["count", "3"]) == 3
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert "return a number" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])

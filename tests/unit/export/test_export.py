@@ -7,8 +7,7 @@ import pytest
 
 from kmc_oxy import cli
 from kmc_oxy.analysis import read_trains
-from kmc_oxy.cli.entry_point import EXPORT_FORMATS
-from kmc_oxy.export import export
+from kmc_oxy.export import export, formats
 from kmc_oxy.export.formats import FORMATS
 from kmc_oxy.export.selection import Selection
 from kmc_oxy.physics import Lattice
@@ -252,9 +251,7 @@ def test_aihwkit_columns_and_parameters(trained, tmp_path):
         values = file["conductance"][0, :, 0, 0].mean(axis=0)
         first, second = values[2:14], values[28:40]
         np.testing.assert_allclose(columns[:, 0], (first + second) / 2, rtol=1e-12)
-        np.testing.assert_allclose(
-            columns[:, 1], (values[15:27] + values[41:53]) / 2, rtol=1e-12
-        )
+        np.testing.assert_allclose(columns[:, 1], (values[15:27] + values[41:53]) / 2, rtol=1e-12)
     found = json.loads(written[1].read_text())
     assert found["PiecewiseStepDevice"]["w_min"] == -1
     assert found["conductance"]["at_weight_minus_1_S"] < found["conductance"]["at_weight_plus_1_S"]
@@ -386,9 +383,30 @@ def test_unknown_formats_are_refused(source, tmp_path):
         export(source, "png", tmp_path / "t.png")
 
 
+def test_a_format_is_a_writer_and_an_entry(source, tmp_path, monkeypatch, capsys):
+    """The table is all that the command line knows of formats."""
+
+    def write_names(file, out, selection):
+        out.write_text(" ".join(file.file))
+        return [out]
+
+    entry = formats.Format(write_names, "names of the datasets")
+    monkeypatch.setitem(formats.FORMATS, "names", entry)
+    out = tmp_path / "names.txt"
+    assert cli.main(["export", str(source), "--to", "names", "-o", str(out)]) == 0
+    assert "conductance" in out.read_text().split()
+    with pytest.raises(SystemExit):
+        cli.main(["export", "--help"])
+    assert "names: names of the datasets" in " ".join(capsys.readouterr().out.split())
+
+
 def test_command_line(source, tmp_path, capsys):
-    """Every format that the parser offers is there, and its options arrive."""
-    assert tuple(FORMATS) == EXPORT_FORMATS
+    """The parser offers every format, and passes the options on."""
+    with pytest.raises(SystemExit):
+        cli.main(["export", "--help"])
+    page = " ".join(capsys.readouterr().out.split())
+    for name, entry in FORMATS.items():
+        assert f"{name}: {entry.summary}" in page
     line = ["export", str(source), "--to", "csv", "-o", str(tmp_path / "t.csv")]
     assert cli.main([*line, "--point", "1", "--member", "2", "--cell", "0", "0"]) == 0
     assert f"written: {tmp_path / 't.csv'}" in capsys.readouterr().err

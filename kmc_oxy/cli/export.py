@@ -1,0 +1,39 @@
+"""``kmc-oxy export``: a run in the format of another program."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from kmc_oxy.cli.exit_codes import EXIT_DONE
+from kmc_oxy.export import FORMATS, Selection, export
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write a finished run in another program's format. Unless told otherwise, csv "
+        "has everything, xyz and vtkhdf the first member, aihwkit and crosssim all members, and "
+        "all but csv the first point of the scan and cell (0, 0)."
+    )
+    parser.add_argument("input", metavar="OUT.h5", type=Path)
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=tuple(FORMATS),
+        help="; ".join(f"{name}: {entry.summary}" for name, entry in FORMATS.items()),
+    )
+    parser.add_argument("-o", "--output", metavar="PATH", type=Path, required=True)
+    parser.add_argument("--point", metavar="N", type=int, help="point of the scan")
+    parser.add_argument("--member", metavar="N", type=int, help="device (csv, xyz, vtkhdf)")
+    parser.add_argument("--cell", metavar=("ROW", "COLUMN"), type=int, nargs=2, help="of an array")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    cell = None if arguments.cell is None else (arguments.cell[0], arguments.cell[1])
+    selection = Selection(arguments.point, arguments.member, cell)
+    written = export(arguments.input, arguments.to, arguments.output, selection)
+    log.info("written: %s", ", ".join(map(str, written)))
+    return EXIT_DONE

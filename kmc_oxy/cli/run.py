@@ -1,0 +1,123 @@
+"""``kmc-oxy run``: compute a run, or what is left of it, in one process or under MPI.
+
+Heavy rooms are imported inside functions, so that a signal during their import is handled as one
+that asks the run to stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kmc_oxy.cli.exit_codes import EXIT_DONE, report_error
+from kmc_oxy.cli.input_arguments import add_input_arguments
+from kmc_oxy.process import Interrupted, StopRequest, launcher
+
+if TYPE_CHECKING:
+    from kmc_oxy.execution import Plan
+    from kmc_oxy.storage import WorkFolder
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Run a simulation. The same line again goes on with what is unfinished, and "
+        "returns at once when all is complete."
+    )
+    add_input_arguments(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="OUT.h5", type=Path, help="default: the input's name with .h5"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin again, whatever was computed before"
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    output = arguments.output or Path(Path(arguments.input).with_suffix(".h5").name)
+    with StopRequest().active() as stop:
+        world = launcher.communicator()
+        if world is not None:
+            code = _compute_in_parallel(world, arguments, output, stop)
+            if code != EXIT_DONE or world.rank > 0:
+                return code
+        else:
+            try:
+                _compute(arguments, output, stop)
+            except Interrupted:
+                stop.raise_if_received()
+                raise
+    if not arguments.quiet:
+        from kmc_oxy.cli.tables import run_table
+
+        print(run_table(output))
+    return EXIT_DONE
+
+
+def _begin(
+    arguments: argparse.Namespace, output: Path, stop: StopRequest
+) -> tuple[Plan, WorkFolder] | None:
+    """Read the input and lock the work folder; None if the run is complete."""
+    from kmc_oxy.execution import Plan
+    from kmc_oxy.inputs import load
+    from kmc_oxy.storage import begin_or_resume
+
+    plan = Plan(load(arguments.input, arguments.set))
+    plan.check()
+    stop.raise_if_received()
+    work = begin_or_resume(output, plan.identity, fresh=arguments.fresh)
+    if work is None:
+        log.info("%s is complete already (--fresh computes it again)", output)
+        return None
+    log.info(
+        "%d tasks, %d of them finished before; seed %d; results in %s",
+        plan.n_tasks,
+        len(work.finished()),
+        work.manifest().seed,
+        output,
+    )
+    return plan, work
+
+
+def _compute(arguments: argparse.Namespace, output: Path, stop: StopRequest) -> None:
+    """Compute what is left of a run in this process."""
+    from kmc_oxy.execution import ProgressDisplay, assemble, run_serial
+
+    begun = _begin(arguments, output, stop)
+    if begun is None:
+        return
+    plan, work = begun
+    display = ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet)
+    try:
+        run_serial(plan, work, stop=stop, report=display)
+        display.close()
+        assemble(plan, work, stop=stop)
+    finally:
+        display.close()
+        work.release()
+
+
+def _compute_in_parallel(
+    world: Any, arguments: argparse.Namespace, output: Path, stop: StopRequest
+) -> int:
+    """Compute what is left of a run as one of several ranks; the same exit code on all."""
+    from kmc_oxy.execution import ProgressDisplay
+    from kmc_oxy.execution.mpi import Ended, run_parallel
+
+    if world.rank == 0:
+        log.info("%d ranks", world.size)
+    try:
+        run_parallel(
+            world,
+            lambda: _begin(arguments, output, stop),
+            stop=stop,
+            report=ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet),
+            complain=lambda error: report_error(error, arguments.debug),
+        )
+    except Ended as ended:
+        return ended.code
+    return EXIT_DONE
