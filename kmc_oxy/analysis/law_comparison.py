@@ -101,4 +101,5 @@ def range_averages(pulses: int) -> Array:
     edges = np.geomspace(1.0, pulses + 1.0, RANGES + 1)[1:-1]
     index = np.searchsorted(edges, np.arange(1, pulses + 1), side="right")
     matrix = (index == np.arange(RANGES)[:, None]).astype(np.float64)
-    return matrix / matrix.sum(axis=1, keepdims=True)
+    averages: Array = matrix / matrix.sum(axis=1, keepdims=True)
+    return averages

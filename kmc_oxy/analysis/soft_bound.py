@@ -129,7 +129,8 @@ def fit_soft_bound(trains: Trains) -> SoftBound:
     target = trains.sign * (mean_S - mean_S[0]) / excursion_S
 
     def model(free: Array) -> Array:
-        return np.exp(free[0]) * (1 - _recursion(pulses, free[1], free[2]))
+        found: Array = np.exp(free[0]) * (1 - _recursion(pulses, free[1], free[2]))
+        return found
 
     # The bound never lies inside the excursion by more than the noise, allowed a half of it here.
     lower, upper = [np.log(0.5), 1e-6, 0.0], [np.log(FARTHEST_BOUND), 1.0, LARGEST_GAMMA]

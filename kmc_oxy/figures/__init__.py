@@ -10,8 +10,10 @@ from kmc_oxy.figures.lattice import (
     draw_profiles,
     shown_of,
 )
-from kmc_oxy.figures.style import Panel, thin
-from kmc_oxy.figures.trains_and_sweeps import panels, plot, scanned_texts, short_name, siemens_text
+from kmc_oxy.figures.panel import Panel
+from kmc_oxy.figures.run_figure import panels, plot
+from kmc_oxy.figures.scan_labels import scanned_texts, short_name, siemens_text
+from kmc_oxy.figures.style import evenly_spaced
 
 __all__ = [
     "Panel",
@@ -19,11 +21,11 @@ __all__ = [
     "draw_box",
     "draw_from_above",
     "draw_profiles",
+    "evenly_spaced",
     "panels",
     "plot",
     "scanned_texts",
     "short_name",
     "shown_of",
     "siemens_text",
-    "thin",
 ]

@@ -13,15 +13,15 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis import PUBLISHED, Leg, crosstalk, ensemble_mean
+from kmc_oxy.figures.panel import Panel, RunData
 from kmc_oxy.figures.style import (
     COLOURS,
     LINES,
-    Panel,
     draw_curve,
+    evenly_spaced,
     members_text,
-    scale_of,
+    set_y_scale,
     style,
-    thin,
 )
 from kmc_oxy.storage import OutputFile
 
@@ -37,75 +37,73 @@ MAX_LABELLED_CELLS = 64
 SIEMENS = EngFormatter(unit="S", places=None, sep=" ")
 
 
-def array_panels(file: OutputFile, found: Sequence[Leg]) -> list[Panel]:
-    """The panels that a run of an array, or one with magnetic sweeps, calls for.
-
-    Of a scan, its first point.
-
-    Parameters
-    ----------
-    file : OutputFile
-    found : sequence of Leg
-        All legs of the run in order.
-    """
-    legs = [leg for leg in found if leg.point == found[0].point]
+def conductance_maps(data: RunData) -> Panel | None:
+    """Maps of an array, of the first point of a scan."""
+    legs = data.first_point
     maps = [number for number, leg in enumerate(legs) if leg.kind == "map"]
+    rows, columns = data.file["conductance"].shape[2:4]
+    if not maps or rows * columns == 1:
+        return None
+    chosen = evenly_spaced(maps, MAX_MAPS)
+    return Panel(
+        len(chosen),
+        lambda axes: _draw_maps(axes, data.file, legs, chosen),
+        "conductance maps",
+        "Conductance (S) of every cell as the instrument reads it, on one logarithmic "
+        "scale of colours; mean over members. The frame is the cell programmed.",
+        f"{len(chosen)} of {len(maps)} maps of the conductances of an array of {rows} "
+        f"neurons and {columns} inputs.",
+    )
+
+
+def programmed_cells(data: RunData) -> Panel | None:
+    """Programmed cells against the pulses of their steps, of the first point of a scan."""
+    programs = [leg for leg in data.first_point if leg.kind == "program"]
+    if not any(leg.pulse[-1] > 1 for leg in programs):
+        return None
+    return Panel(
+        1,
+        lambda axes: _draw_programs(axes[0], data.file, programs),
+        "programming",
+        "Conductance (S) of the programmed cell against the number of pulses of its "
+        f"step. {members_text(data.members)} Dotted: targets of a write-verify.",
+        f"Chart of the conductance of programmed cells in {len(programs)} program steps.",
+    )
+
+
+def half_selected_cells(data: RunData) -> Panel | None:
+    """Disturb of half-selected cells, of the first point of a scan."""
+    programs = [leg for leg in data.first_point if leg.kind == "program"]
+    disturb = crosstalk(data.file, programs).half_selected if len(programs) > 1 else None
+    if disturb is None:
+        return None
+    return Panel(
+        1,
+        lambda axes: _draw_crosstalk(axes[0], data.file, programs),
+        "half-selected cells",
+        "Mean absolute relative change (%) of the cells that share a line with the "
+        "programmed one, in each program step; bars and band: 95 % interval over members.",
+        f"Chart of the change of half-selected cells in {len(programs)} program steps: "
+        f"{100 * float(disturb.mean):.2g} % on average; paper: {100 * PUBLISHED:g} %.",
+    )
+
+
+def magnetoresistance_loops(data: RunData) -> Panel | None:
+    """Loops G(H), of the first point of a scan."""
+    legs = data.first_point
     fields = [number for number, leg in enumerate(legs) if leg.kind == "field"]
-    programs = [leg for leg in legs if leg.kind == "program"]
-    panels = []
-    rows, columns = file["conductance"].shape[2:4]
-    members = members_text(file.shape()["member"])
-    if maps and rows * columns > 1:
-        chosen = thin(maps, MAX_MAPS)
-        panels.append(
-            Panel(
-                len(chosen),
-                lambda axes: _draw_maps(axes, file, legs, chosen),
-                "conductance maps",
-                "Conductance (S) of every cell as the instrument reads it, on one logarithmic "
-                "scale of colours; mean over members. The frame is the cell programmed.",
-                f"{len(chosen)} of {len(maps)} maps of the conductances of an array of {rows} "
-                f"neurons and {columns} inputs.",
-            )
-        )
-    if any(leg.pulse[-1] > 1 for leg in programs):
-        panels.append(
-            Panel(
-                1,
-                lambda axes: _draw_programs(axes[0], file, programs),
-                "programming",
-                "Conductance (S) of the programmed cell against the number of pulses of its "
-                f"step. {members} Dotted: targets of a write-verify.",
-                f"Chart of the conductance of programmed cells in {len(programs)} program steps.",
-            )
-        )
-    disturb = crosstalk(file, programs).half_selected if len(programs) > 1 else None
-    if disturb is not None:
-        panels.append(
-            Panel(
-                1,
-                lambda axes: _draw_crosstalk(axes[0], file, programs),
-                "half-selected cells",
-                "Mean absolute relative change (%) of the cells that share a line with the "
-                "programmed one, in each program step; bars and band: 95 % interval over members.",
-                f"Chart of the change of half-selected cells in {len(programs)} program steps: "
-                f"{100 * float(disturb.mean):.2g} % on average; paper: {100 * PUBLISHED:g} %.",
-            )
-        )
-    if fields:
-        panels.append(
-            Panel(
-                1,
-                lambda axes: _draw_fields(axes[0], file, legs, thin(fields)),
-                "magnetoresistance",
-                "Change of the conductance (%) from its value in the largest field, against the "
-                f"magnetic field (mT): full lines with the field falling, broken ones with it "
-                f"rising. {members}",
-                f"Chart of conductance against magnetic field: {len(thin(fields))} of "
-                f"{len(fields)} loops.",
-            )
-        )
-    return panels
+    if not fields:
+        return None
+    chosen = evenly_spaced(fields)
+    return Panel(
+        1,
+        lambda axes: _draw_fields(axes[0], data.file, legs, chosen),
+        "magnetoresistance",
+        "Change of the conductance (%) from its value in the largest field, against the "
+        "magnetic field (mT): full lines with the field falling, broken ones with it "
+        f"rising. {members_text(data.members)}",
+        f"Chart of conductance against magnetic field: {len(chosen)} of {len(fields)} loops.",
+    )
 
 
 def _name(cell: tuple[int, int]) -> str:
@@ -188,7 +186,7 @@ def _write_values(axes: Axes, values_S: NDArray[np.float64], norm: LogNorm | Non
 
 def _draw_programs(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> None:
     """Conductance of each programmed cell against its pulses, mean over members."""
-    drawn = thin(programs)
+    drawn = evenly_spaced(programs)
     everything: list[Iterable[float]] = []
     for number, leg in enumerate(drawn):
         values = leg.values(file, "conductance", *(leg.cell or (0, 0)))
@@ -201,7 +199,7 @@ def _draw_programs(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> Non
             axes.axhline(leg.target_S, color=look["color"], linestyle=":", linewidth=1)
             everything.append([leg.target_S])
         everything.append(values.ravel())
-    scale_of(axes, itertools.chain.from_iterable(everything))
+    set_y_scale(axes, itertools.chain.from_iterable(everything))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("pulse number")
     axes.set_ylabel("conductance of the programmed cell")

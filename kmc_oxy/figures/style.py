@@ -1,9 +1,8 @@
-"""What a panel is, how its series are told apart, and how a mean over members is drawn."""
+"""Style of the figures: colours and marks of series, mean and spread over members."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,43 +10,20 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 Item = TypeVar("Item")
+Values = NDArray[np.float64] | NDArray[np.int64]
 
-#: More series than this in a panel cannot be told apart: evenly spaced ones are drawn.
+#: Largest number of series of a panel; of more, evenly spaced ones are drawn.
 MAX_SERIES = 8
-#: A panel's axis is logarithmic if its values span more than this ratio.
+#: An axis is logarithmic if its values span more than this ratio.
 LOG_ABOVE_RATIO = 10.0
 
-# Told apart by lightness, line and marker, so that they survive a grey print.
+# Series differ in lightness, line and marker, so that a grey print is readable.
 COLOURS = ("#000000", "#b2182b", "#2166ac", "#1b7837", "#e08214", "#6a51a3", "#777777", "#35978f")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 LINES = ("-", "--", "-.", ":")
 
 
-@dataclass(frozen=True)
-class Panel:
-    """Something to draw on one or more axes, and what it shows in words.
-
-    Parameters
-    ----------
-    width : int
-        Number of axes.
-    draw : callable
-        Takes a list of that many axes.
-    title : str
-    caption : str
-        What is drawn against what, in which units, and what marks, lines and bands are.
-    alt : str
-        What it shows, for those who cannot see it.
-    """
-
-    width: int
-    draw: Callable[[list[Axes]], None]
-    title: str
-    caption: str
-    alt: str
-
-
-def thin(found: Sequence[Item], most: int = MAX_SERIES) -> list[Item]:
+def evenly_spaced(found: Sequence[Item], most: int = MAX_SERIES) -> list[Item]:
     """At most `most` items, evenly spaced, the first and last among them."""
     if len(found) <= most:
         return list(found)
@@ -67,7 +43,7 @@ def style(number: int) -> dict[str, Any]:
 
 
 def draw_curve(
-    axes: Axes, x: NDArray, values: NDArray, style: dict[str, Any], label: str | None
+    axes: Axes, x: Values, values: Values, style: dict[str, Any], label: str | None
 ) -> None:
     """Mean over members, and a band of one standard deviation over members."""
     mean = values.mean(axis=0)
@@ -78,15 +54,15 @@ def draw_curve(
         axes.fill_between(x, low, mean + spread, color=style["color"], alpha=0.15, linewidth=0)
 
 
-def scale_of(axes: Axes, values: Iterator[float]) -> None:
-    """A logarithmic axis if the values call for one."""
+def set_y_scale(axes: Axes, values: Iterator[float]) -> None:
+    """Make the y axis logarithmic if the values span more than `LOG_ABOVE_RATIO`."""
     positive = np.array([value for value in values if np.isfinite(value) and value > 0])
     if positive.size and positive.max() > LOG_ABOVE_RATIO * positive.min():
         axes.set_yscale("log")
 
 
 def members_text(members: int) -> str:
-    """What `draw_curve` shows, for a caption."""
+    """Meaning of the marks and bands of `draw_curve`, for a caption."""
     if members < 2:
         return "One device."
     return f"Marks and lines: mean over {members} members; bands: one standard deviation over them."

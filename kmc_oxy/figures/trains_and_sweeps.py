@@ -1,50 +1,40 @@
-"""The natural figure of a run: trains, relaxations and sweeps as panels, series told apart in grey.
-
-matplotlib is used through its objects only: no window, no global state.
-"""
+"""Panels of pulse trains, relaxations and voltage sweeps: one curve a leg."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import Leg, fit, legs
-from kmc_oxy.figures.arrays import array_panels
+from kmc_oxy.analysis import Leg, fit
+from kmc_oxy.figures.panel import Panel, RunData
+from kmc_oxy.figures.scan_labels import scanned_texts, short_name, siemens_text
 from kmc_oxy.figures.style import (
     LINES,
     MAX_SERIES,
-    Panel,
     draw_curve,
+    evenly_spaced,
     members_text,
-    scale_of,
+    set_y_scale,
     style,
-    thin,
 )
 from kmc_oxy.inputs import at_point
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.physics import current
-from kmc_oxy.storage import OutputFile, StoreError, explained, open_output
+from kmc_oxy.storage import OutputFile
 
-#: Panels side by side.
-MAX_COLUMNS = 3
-#: Fewest pulses for which the logarithm is drawn.
+#: Smallest number of pulses for which the logarithm is fitted and drawn.
 SHORTEST_FITTED = 8
-#: A longer text of a scanned key is a section of the input: it has a number instead.
-LONGEST_VALUE = 24
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """What one curve shows.
+    """One curve: the readings of one leg.
 
     Parameters
     ----------
@@ -61,108 +51,87 @@ class Series:
     before_S: float | None = None
 
 
-def plot(path: Path, out: Path) -> None:
-    """Draw the figure of a finished run.
-
-    Parameters
-    ----------
-    path : Path
-        Output of a run.
-    out : Path
-        Image; the ending (png, pdf, svg) decides the format.
-
-    Raises
-    ------
-    StoreError
-        If there is no finished run, or the image cannot be written.
-    """
-    with open_output(path) as file:
-        figure = draw(file)
-    FigureCanvasAgg(figure)
-    kind = out.suffix.lstrip(".").lower() or "png"
-    known = figure.canvas.get_supported_filetypes()
-    if kind not in known:
-        raise StoreError(f"cannot draw a {kind!r} file: the name may end in {', '.join(known)}")
-    with explained(f"write {out}"):
-        figure.savefig(out, format=kind, dpi=150)
+SeriesDrawing = Callable[[Axes, list[Series], Input], None]
 
 
-def draw(file: OutputFile) -> Figure:
-    """The figure of an open output: its `panels` side by side."""
-    drawn = panels(file)
-    count = sum(panel.width for panel in drawn)
-    columns = min(count, MAX_COLUMNS)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(6.4 * columns, 4.8 * rows), layout="constrained")
-    place = 1
-    for panel in drawn:
-        axes = [figure.add_subplot(rows, columns, place + shift) for shift in range(panel.width)]
-        panel.draw(axes)
-        if count > 1 and not axes[0].get_title():
-            axes[0].set_title(panel.title, fontsize="medium")
-        place += panel.width
-    if file.resolved["name"]:
-        figure.suptitle(file.resolved["name"])
-    return figure
+def pulse_trains(data: RunData) -> Panel | None:
+    """Conductance against the number of pulses."""
+    return _series_panel(
+        data,
+        data.of_kind("train"),
+        "pulse trains",
+        _draw_trains,
+        "Conductance (S) after each pulse against the number N of the pulse. Lines through the "
+        "marks: a + b ln N fitted to the mean; tick at the left: before the first pulse.",
+    )
 
 
-def panels(file: OutputFile) -> list[Panel]:
-    """What there is to draw of an open output: a panel for every kind of leg that it has."""
-    inputs = Input.model_validate(file.resolved)
-    found = [leg for point in range(file.shape()["point"]) for leg in legs(file, point)]
-    kinds = [kind for kind in KINDS if any(leg.kind == kind for leg in found)]
-    listed = [
-        _series_panel(file, inputs, kind, [leg for leg in found if leg.kind == kind])
-        for kind in kinds
-    ]
-    listed += array_panels(file, found)
-    return listed or [_readings_panel(file)]
+def relaxations(data: RunData) -> Panel | None:
+    """Conductance against the time under a constant voltage."""
+    return _series_panel(
+        data,
+        data.of_kind("relax"),
+        "relaxation",
+        _draw_relaxations,
+        "Conductance (S) against the time since the reading before the step (s).",
+    )
 
 
-def _series_panel(file: OutputFile, inputs: Input, kind: str, among: list[Leg]) -> Panel:
-    looks = KINDS[kind]
-    chosen = thin(among)
-    series = list(_series(file, chosen))
+def sweeps(data: RunData) -> Panel | None:
+    """I-V loops."""
+    return _series_panel(
+        data,
+        data.of_kind("sweep"),
+        "voltage sweep",
+        _draw_sweeps,
+        "Magnitude of the current (A) on each stair against the voltage V(LSMO) - V(Co) (V), from "
+        "the low-bias conductance and I = G V0 sinh(V/V0). Arrows: direction of the sweep.",
+    )
+
+
+def all_readings(data: RunData) -> Panel:
+    """Every reading against time, for protocols of single pulses and reads."""
+    return Panel(
+        1,
+        lambda axes: _draw_readings(axes[0], data.file),
+        "readings",
+        "Conductance (S) of every reading against the time since the protocol began (s). "
+        + members_text(data.members),
+        f"Chart of {data.file.shape()['reading']} readings of the conductance against time.",
+    )
+
+
+def _series_panel(
+    data: RunData, among: list[Leg], title: str, draw: SeriesDrawing, caption: str
+) -> Panel | None:
+    """A panel of one curve a leg; None without legs."""
+    if not among:
+        return None
+    chosen = evenly_spaced(among)
+    series = list(_series(data.file, chosen))
     note = f" ({len(chosen)} of {len(among)})" if len(among) > len(chosen) else ""
 
     def draw_on(axes: list[Axes]) -> None:
-        looks.draw(axes[0], series, at_point(inputs, chosen[0].point))
+        draw(axes[0], series, at_point(data.inputs, chosen[0].point))
         if note:
-            axes[0].set_title(looks.title + note, fontsize="medium")
+            axes[0].set_title(title + note, fontsize="medium")
         if len(series) > 1:
             axes[0].legend(fontsize="small", frameon=False)
 
-    shown = "; ".join(f"{item.label}: {_course(item.conductance_S)}" for item in series)
+    ends = "; ".join(f"{item.label}: {_ends_text(item.conductance_S)}" for item in series)
     return Panel(
         1,
         draw_on,
-        looks.title,
-        f"{looks.caption} {members_text(len(series[0].conductance_S))}",
-        f"Chart of {looks.title}{note}. Mean conductance of {shown}.",
+        title,
+        f"{caption} {members_text(data.members)}",
+        f"Chart of {title}{note}. Mean conductance of {ends}.",
     )
 
 
-def _course(conductance_S: NDArray[np.float64]) -> str:
-    """The ends of a curve, in words."""
+def _ends_text(conductance_S: NDArray[np.float64]) -> str:
+    """First and last conductance of a curve."""
     first, last = (siemens_text(value) for value in conductance_S.mean(axis=0)[[0, -1]])
     return f"from {first} to {last}"
-
-
-def siemens_text(conductance_S: float) -> str:
-    """A conductance to three digits, with a prefix: ``4.35 nS``."""
-    return str(EngFormatter(unit="S")(float(f"{conductance_S:.3g}")))
-
-
-def _readings_panel(file: OutputFile) -> Panel:
-    shape = file.shape()
-    return Panel(
-        1,
-        lambda axes: _draw_readings(axes[0], file),
-        "readings",
-        "Conductance (S) of every reading against the time since the protocol began (s). "
-        + members_text(shape["member"]),
-        f"Chart of {shape['reading']} readings of the conductance against time.",
-    )
 
 
 def _series(file: OutputFile, chosen: list[Leg]) -> Iterator[Series]:
@@ -183,31 +152,13 @@ def _series(file: OutputFile, chosen: list[Leg]) -> Iterator[Series]:
 
 
 def _leg_label(leg: Leg, among: list[Leg]) -> str:
-    """What tells a leg of one point apart: its voltage, and its number if others share that."""
+    """Label of a leg among those of one point: its voltage, and its number if others share it."""
     voltage = leg.voltage_V[-1]
     if leg.kind == "sweep":
         return f"sweep {leg.number}"
     same = [other for other in among if other.voltage_V[-1] == voltage]
     text = f"{voltage:+g} V" if leg.kind == "train" else f"after {voltage:+g} V"
     return text if len(same) < 2 else f"{text} (leg {leg.number})"
-
-
-def short_name(key: str) -> str:
-    """The end of a dotted key that names it: ``train.duration`` of a step, else the last part."""
-    parts = key.split(".")
-    return ".".join(parts[-2:]) if parts[0] == "protocol" else parts[-1]
-
-
-def scanned_texts(file: OutputFile, key: str) -> list[str]:
-    """Value of a scanned key at each point, with its unit; sections of the input by number."""
-    values, unit = file.scan()[key], str(file[f"scan:{key}"].attrs["units"])
-    if values.dtype.kind == "f":
-        written = EngFormatter(unit=unit, places=None)
-        return [f"{value:g}" if unit == "1" else written(value) for value in values]
-    variants = {text: number for number, text in enumerate(dict.fromkeys(values), start=1)}
-    if max(map(len, variants)) > LONGEST_VALUE:
-        return [f"variant {variants[text]}" for text in values]
-    return [str(text) for text in values]
 
 
 def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
@@ -262,7 +213,7 @@ def _draw_sweeps(axes: Axes, series: list[Series], inputs: Input) -> None:
         np.abs(current(item.conductance_S, item.leg.voltage_V, nonlinearity_V)) for item in series
     ]
     for number, (item, current_A) in enumerate(zip(series, currents_A, strict=True)):
-        # At zero volts there is no current to show on a logarithmic axis.
+        # The current at zero voltage cannot be shown on a logarithmic axis.
         shown = np.where(item.leg.voltage_V == 0, np.nan, current_A)
         look = style(number) | {"linestyle": LINES[number % len(LINES)]}
         draw_curve(axes, item.leg.voltage_V, shown, look, item.label)
@@ -273,8 +224,10 @@ def _draw_sweeps(axes: Axes, series: list[Series], inputs: Input) -> None:
     axes.yaxis.set_major_formatter(EngFormatter(unit="A"))
 
 
-def _mark_direction(axes: Axes, x: NDArray, y: NDArray, colour: str) -> None:
-    """Arrows along the loop."""
+def _mark_direction(
+    axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], colour: str
+) -> None:
+    """Draw arrows along the loop."""
     for start in range(len(x) // 8, len(x) - 1, max(1, len(x) // 4)):
         if np.isfinite(y[start : start + 2]).all():
             axes.annotate(
@@ -297,7 +250,7 @@ def _draw_readings(axes: Axes, file: OutputFile) -> None:
         label = ", ".join(f"{short_name(key)} {texts[key][point]}" for key in texts)
         look = style(number) | {"linestyle": LINES[number % len(LINES)]}
         draw_curve(axes, time_s[chosen], values, look, label)
-        scale_of(axes, itertools.chain(values.ravel()))
+        set_y_scale(axes, itertools.chain(values.ravel()))
     axes.set_xlabel("time (s)")
     axes.set_ylabel("conductance")
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
@@ -306,40 +259,9 @@ def _draw_readings(axes: Axes, file: OutputFile) -> None:
 
 
 def _conductance_axis(axes: Axes, series: list[Series]) -> None:
-    scale_of(axes, itertools.chain.from_iterable(s.conductance_S.ravel() for s in series))
+    set_y_scale(axes, itertools.chain.from_iterable(s.conductance_S.ravel() for s in series))
     members = len(series[0].conductance_S)
     axes.set_ylabel(
         "conductance" + (f" (mean and spread of {members} members)" if members > 1 else "")
     )
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
-
-
-@dataclass(frozen=True)
-class Look:
-    """How legs of one kind are drawn."""
-
-    title: str
-    draw: Callable[[Axes, list[Series], Input], None]
-    caption: str
-
-
-#: Kinds of legs that have a panel, in the order of the figure.
-KINDS: Mapping[str, Look] = {
-    "train": Look(
-        "pulse trains",
-        _draw_trains,
-        "Conductance (S) after each pulse against the number N of the pulse. Lines through the "
-        "marks: a + b ln N fitted to the mean; tick at the left: before the first pulse.",
-    ),
-    "relax": Look(
-        "relaxation",
-        _draw_relaxations,
-        "Conductance (S) against the time since the reading before the step (s).",
-    ),
-    "sweep": Look(
-        "voltage sweep",
-        _draw_sweeps,
-        "Magnitude of the current (A) on each stair against the voltage V(LSMO) - V(Co) (V), from "
-        "the low-bias conductance and I = G V0 sinh(V/V0). Arrows: direction of the sweep.",
-    ),
-}

@@ -150,6 +150,7 @@ def _all_keys() -> dict[str, str]:
     visit(Input, ())
     return {name: keys[0] for name, keys in found.items() if len(keys) == 1}
 
+
 _SHOWN_FAULTS = 100
 
 

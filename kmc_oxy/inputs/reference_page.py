@@ -9,11 +9,9 @@ from typing import Any
 from annotated_types import MinLen
 
 from kmc_oxy.inputs.schema import (
+    DISTRIBUTIONS,
+    BarrierDistribution,
     Barriers,
-    ConstantBarrier,
-    ExponentialBarrier,
-    FlatBarrier,
-    GaussianBarrier,
     Input,
     Rest,
     Section,
@@ -29,7 +27,6 @@ if typing.TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 
-_SHAPES = (FlatBarrier, GaussianBarrier, ExponentialBarrier, ConstantBarrier)
 _INTRODUCTION = """\
 # The input file
 
@@ -60,7 +57,7 @@ def _chapters() -> Iterator[tuple[str, type[Section], str]]:
     """Heading, model and closing remark of each table, in the order of the page."""
     yield "Top level", Input, ""
     yield from _sections(Input, ())
-    for shape in _SHAPES:
+    for shape in DISTRIBUTIONS:
         yield f"A barrier: `{shape.model_fields['distribution'].default}`", shape, ""
     yield "A step of `protocol`", Step, ""
     for name, field in Step.model_fields.items():
@@ -131,9 +128,9 @@ def _default(field: FieldInfo, dimension: str | None) -> str:
     if isinstance(value, Rest):
         voltage, duration = value.voltage, value.duration
         return f"{format_quantity(voltage, 'voltage')}, {format_quantity(duration, 'duration')}"
-    if isinstance(value, FlatBarrier):
-        low, high = (format_quantity(bound, "energy") for bound in (value.low, value.high))
-        return f"`flat`, {low} to {high}"
+    if isinstance(value, BarrierDistribution):
+        name = type(value).model_fields["distribution"].default
+        return f"`{name}`, {value.text()}"
     if isinstance(value, Section):
         return "as below"
     if value is None:

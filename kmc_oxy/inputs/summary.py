@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from kmc_oxy.inputs.scan import n_points
-from kmc_oxy.inputs.schema import Input, dimension_of, dotted, steps
+from kmc_oxy.inputs.schema import Input, dimension_of, dotted
 from kmc_oxy.units import format_quantity
 
 #: A protocol of more steps than this is summed up by their kinds, and a scan of more values by
@@ -90,7 +90,7 @@ def sentence(inputs: Input) -> str:
 def _protocol(inputs: Input) -> str:
     protocol = inputs.protocol
     if len(protocol) <= MOST_LISTED:
-        listed = [step_text(step) for step in protocol]
+        listed = [step.body.text() for step in protocol]
         return "; then ".join(listed)
     kinds = Counter(step.kind.replace("_", " ") for step in protocol)
     counted = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
@@ -112,58 +112,3 @@ def _listed(values: Sequence[Any]) -> str:
     if len(texts) > MOST_LISTED:
         texts = [*texts[:2], "...", texts[-1]]
     return ", ".join(texts)
-
-
-def step_text(step: steps.Step) -> str:
-    """One step of a protocol in words; what a `repeat` repeats, in brackets."""
-    match step.body:
-        case steps.Pulse() as body:
-            return f"a pulse of {_volts(body.voltage)} for {_time(body.duration)}{_after(body)}"
-        case steps.Train() as body:
-            return (
-                f"a train of {body.count:,} pulses of {_volts(body.voltage)}, "
-                f"{_time(body.duration)} each{_after(body)}"
-            )
-        case steps.Read() as body:
-            return f"a reading after {_time(body.duration)} at {_volts(body.voltage)}"
-        case steps.Relax() as body:
-            return f"a relaxation at {_volts(body.voltage)} for {_time(body.duration)}"
-        case steps.Sweep() as body:
-            stops = ", ".join(_volts(voltage) for voltage in (0.0, *body.turning_voltages))
-            return f"a voltage sweep {stops} in stairs of {body.step:g} V, {_time(body.dwell)} each"
-        case steps.FieldSweep() as body:
-            return f"a magnetic sweep to ±{format_quantity(body.amplitude, 'magnetic field')}"
-        case steps.Program() as body:
-            return _program(body)
-        case steps.Map():
-            return "a map of all cells"
-        case steps.VectorMatrix():
-            return "a vector-matrix product"
-        case steps.Repeat() as body:
-            inner = ", ".join(step_text(inside) for inside in body.steps[:MOST_LISTED])
-            more = len(body.steps) - MOST_LISTED
-            inner += f" and {more} more steps" if more > 0 else ""
-            return f"{body.count:,} × ({inner})" if body.count > 1 else inner
-
-
-def _program(body: steps.Program) -> str:
-    cell = f"cell ({body.cell[0]}, {body.cell[1]})"
-    pulse = f"{_volts(body.voltage)}, {_time(body.duration)}"
-    if body.target is not None:
-        target = format_quantity(body.target, "conductance")
-        return f"programming {cell} to {target} by at most {body.max_pulses:,} pulses of {pulse}"
-    count = f"{body.count:,} pulses" if body.count > 1 else "one pulse"
-    return f"programming {cell} by {count} of {pulse}"
-
-
-def _volts(voltage_V: float) -> str:
-    return f"{voltage_V:+g} V".replace("-", "\N{MINUS SIGN}") if voltage_V else "0 V"
-
-
-def _time(duration_s: float) -> str:
-    return format_quantity(float(f"{duration_s:.4g}"), "duration")
-
-
-def _after(body: steps.Pulse | steps.Train) -> str:
-    rest = body.rest
-    return f" (then {_time(rest.duration)} at {_volts(rest.voltage)})" if rest else ""

@@ -11,6 +11,7 @@ have to meet one criterion the worst is shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,8 +229,8 @@ def endurance(file: OutputFile) -> list[Verdict]:
 
 def cycle_numbers(file: OutputFile) -> Array:
     """Number of the cycle that each on reading belongs to: two pulses, and so two legs, each."""
-    legs_before: NDArray = file["leg"][0, 0::2] - file["leg"][0, 0]
-    return 1.0 + legs_before // 2
+    legs_before: NDArray[np.int64] = file["leg"][0, 0::2] - file["leg"][0, 0]
+    return 1.0 + (legs_before // 2).astype(np.float64)
 
 
 def spin_valve(file: OutputFile) -> list[Verdict]:
@@ -288,7 +289,7 @@ def crosstalk(file: OutputFile) -> list[Verdict]:
     return found
 
 
-def scanned(file: OutputFile, ending: str) -> NDArray:
+def scanned(file: OutputFile, ending: str) -> NDArray[Any]:
     """Values, a point each, of the scanned key that ends in `ending`."""
     (found,) = (values for key, values in file.scan().items() if key.endswith(f".{ending}"))
     return found
@@ -298,7 +299,7 @@ def _of_kind(file: OutputFile, point: int, kind: str = "train") -> Sequence[Leg]
     return [leg for leg in legs(file, point) if leg.kind == kind]
 
 
-def _slope(x: NDArray, y: Array) -> Array:
+def _slope(x: Array | NDArray[np.int64], y: Array) -> Array:
     """Slope of least squares along the last axis of `y`."""
     centred = x - x.mean()
     found: Array = (y * centred).sum(axis=-1) / (centred**2).sum()

@@ -1,13 +1,14 @@
-"""Protocol steps -> a flat schedule of constant-voltage holds and readings.
+"""Protocol steps become a flat schedule of holds of constant voltage and readings.
 
-The schedule does not depend on the device or on chance, so the time, the pulse number and the
-nominal voltage of every reading are known before anything runs.
+The schedule depends neither on the device nor on random numbers: time, pulse number and nominal
+voltage of every reading are known before the run. `add_operations` has a rule for each step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -21,23 +22,24 @@ from kmc_oxy.inputs.schema import (
     Relax,
     Repeat,
     Step,
+    StepBody,
     Sweep,
     Train,
     VectorMatrix,
 )
 from kmc_oxy.protocol.schedule import Drive, Hold, Operation, Reading, Schedule, Target
 
-#: A relaxation is resolved from this share of its first reading time on.
+#: Earliest time that a relaxation resolves, relative to its first reading time.
 RELAX_RESOLUTION_SHARE = 0.1
 
 
 class ProtocolError(ValueError):
-    """A protocol that is well formed but cannot be carried out."""
+    """A protocol of valid steps that cannot be run."""
 
 
 @dataclass
-class _Writer:
-    """Appends operations and keeps track of time, voltage and pulse number."""
+class _ScheduleBuilder:
+    """Collects operations and keeps the present time, voltage and pulse number."""
 
     operations: list[Operation] = field(default_factory=list)
     time_s: float = 0.0
@@ -54,7 +56,7 @@ class _Writer:
         self._hold(drive, duration_s, resolution_s)
 
     def apply(self, drive: Drive | float, duration_s: float, target: Target | None = None) -> None:
-        """A hold that readings after it refer to as the pulse."""
+        """A hold that is the pulse of the readings after it."""
         self.pulse_drive = drive if isinstance(drive, Drive) else Drive(drive)
         self._hold(drive, duration_s, None, is_pulse=True, target=target)
 
@@ -69,7 +71,7 @@ class _Writer:
         if duration_s == 0:
             return
         drive = drive if isinstance(drive, Drive) else Drive(drive)
-        # Where the voltage does not change there is no edge: fast degrees of freedom stay relaxed.
+        # Without a change of the voltage there is no edge: fast degrees of freedom stay relaxed.
         self.operations.append(
             Hold(
                 drive,
@@ -125,58 +127,77 @@ def flatten(steps: Sequence[Step]) -> Schedule:
     Raises
     ------
     ProtocolError
-        If nothing is ever read.
+        If no step reads.
     """
-    writer = _Writer()
+    builder = _ScheduleBuilder()
     for index, step in enumerate(steps):
-        writer.step = index
-        _carry_out(writer, step)
-    schedule = Schedule(tuple(writer.operations))
+        builder.step = index
+        _add_step(builder, step)
+    schedule = Schedule(tuple(builder.operations))
     if not schedule.readings:
         raise ProtocolError("protocol: must contain a reading (none of its steps reads)")
     return schedule
 
 
-def _carry_out(writer: _Writer, step: Step) -> None:
+def _add_step(builder: _ScheduleBuilder, step: Step) -> None:
     body = step.body
     if isinstance(body, Repeat):
         for _ in range(body.count):
             for inner in body.steps:
-                _carry_out(writer, inner)
+                _add_step(builder, inner)
         return
-    writer.leg += 1
-    writer.kind = step.kind
-    match body:
-        case Pulse():
-            writer.pulses(body, 1)
-        case Train():
-            writer.pulse = 0
-            if body.read:
-                writer.read()
-            writer.pulses(body, body.count)
-        case Read():
-            writer.hold(body.voltage, body.duration)
-            writer.read()
-        case Relax():
-            _relax(writer, body)
-        case Sweep():
-            _sweep(writer, body)
-        case FieldSweep():
-            writer.hold(body.voltage, body.duration)
-            for field_T in field_path(body.amplitude, body.step):
-                writer.read(field_T=field_T)
-        case Program():
-            _program(writer, body)
-        case Map():
-            writer.hold(Drive(None), body.duration)
-            writer.read()
-        case VectorMatrix():
-            writer.hold(Drive(None, "product", inputs_V=body.inputs), body.duration)
-            writer.read(inputs_V=body.inputs)
+    builder.leg += 1
+    builder.kind = step.kind
+    add_operations(body, builder)
 
 
-def _program(writer: _Writer, body: Program) -> None:
-    """Pulses on one cell, or slots for as many as a write-verify may need."""
+@singledispatch
+def add_operations(body: StepBody, builder: _ScheduleBuilder) -> None:
+    """Append the holds and readings of one step; a rule for each type of step."""
+    raise NotImplementedError(f"kmc_oxy.protocol.flattening has no rule for {type(body).__name__}")
+
+
+@add_operations.register
+def _pulse(body: Pulse, builder: _ScheduleBuilder) -> None:
+    builder.pulses(body, 1)
+
+
+@add_operations.register
+def _train(body: Train, builder: _ScheduleBuilder) -> None:
+    builder.pulse = 0
+    if body.read:
+        builder.read()
+    builder.pulses(body, body.count)
+
+
+@add_operations.register
+def _read(body: Read, builder: _ScheduleBuilder) -> None:
+    builder.hold(body.voltage, body.duration)
+    builder.read()
+
+
+@add_operations.register
+def _field_sweep(body: FieldSweep, builder: _ScheduleBuilder) -> None:
+    builder.hold(body.voltage, body.duration)
+    for field_T in field_path(body.amplitude, body.step):
+        builder.read(field_T=field_T)
+
+
+@add_operations.register
+def _map(body: Map, builder: _ScheduleBuilder) -> None:
+    builder.hold(Drive(None), body.duration)
+    builder.read()
+
+
+@add_operations.register
+def _vector_matrix(body: VectorMatrix, builder: _ScheduleBuilder) -> None:
+    builder.hold(Drive(None, "product", inputs_V=body.inputs), body.duration)
+    builder.read(inputs_V=body.inputs)
+
+
+@add_operations.register
+def _program(body: Program, builder: _ScheduleBuilder) -> None:
+    """Pulses on one cell, or time slots for the largest number of pulses of a write-verify."""
     forward = Drive(body.voltage, "program", body.cell)
     waiting = Drive(0.0 if body.rest is None else body.rest.voltage, "read", body.cell)
     target, count = None, body.count
@@ -191,21 +212,22 @@ def _program(writer: _Writer, body: Program) -> None:
             waiting,
         )
         count = body.max_pulses
-    writer.pulse = 0
-    writer.read(cell=body.cell, target=target)
+    builder.pulse = 0
+    builder.read(cell=body.cell, target=target)
     for number in range(1, count + 1):
-        writer.pulse = number
-        writer.apply(forward, body.duration, target)
+        builder.pulse = number
+        builder.apply(forward, body.duration, target)
         if body.rest is not None:
-            writer.hold(waiting, body.rest.duration)
-        writer.read(cell=body.cell, target=target)
+            builder.hold(waiting, body.rest.duration)
+        builder.read(cell=body.cell, target=target)
 
 
-def _relax(writer: _Writer, body: Relax) -> None:
+@add_operations.register
+def _relax(body: Relax, builder: _ScheduleBuilder) -> None:
     elapsed = 0.0
     for time in relax_times(body):
-        writer.hold(body.voltage, time - elapsed, body.first * RELAX_RESOLUTION_SHARE)
-        writer.read()
+        builder.hold(body.voltage, time - elapsed, body.first * RELAX_RESOLUTION_SHARE)
+        builder.read()
         elapsed = time
 
 
@@ -218,11 +240,12 @@ def relax_times(body: Relax) -> list[float]:
     return [float(time) for time in times]
 
 
-def _sweep(writer: _Writer, body: Sweep) -> None:
-    writer.pulse = 0
+@add_operations.register
+def _sweep(body: Sweep, builder: _ScheduleBuilder) -> None:
+    builder.pulse = 0
     for voltage in staircase(body.turning_voltages, body.step):
-        writer.apply(voltage, body.dwell)
-        writer.read()
+        builder.apply(voltage, body.dwell)
+        builder.read()
 
 
 def staircase(corners_V: Iterable[float], step_V: float) -> Iterator[float]:
@@ -242,13 +265,13 @@ def staircase(corners_V: Iterable[float], step_V: float) -> Iterator[float]:
     """
     level = 0.0
     for corner in corners_V:
-        # A quotient that is whole but for rounding must not get one step more.
+        # A quotient that is a whole number up to rounding must not give a further step.
         count = max(1, int(np.ceil(abs(corner - level) / step_V - 1e-9)))
         start = level
         if corner == start:
             continue
         for number in range(1, count):
-            # Rounded so that a level that should be 0.3 V is 0.3 V.
+            # Rounded, so that 0.1 V * 3 is 0.3 V.
             yield round(start + (corner - start) * number / count, 12)
         yield corner
         level = corner

@@ -103,7 +103,7 @@ def page(file: OutputFile) -> str:
         notes=_notes(file),
         oxygens_intro=oxygens.introduction,
         oxygens=[picture(*drawing) for drawing in oxygens.drawings],
-        protocol=[summary.step_text(step) for step in inputs.protocol],
+        protocol=[step.body.text() for step in inputs.protocol],
         scan={key: [_written(value) for value in values] for key, values in inputs.scan.items()},
         changed=_key_table("Keys that differ from the defaults", [k for k in keys if k.differs]),
         every_key=_key_table("Every key but protocol and scan, as resolved", keys),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis import Leg, ensemble_mean, legs, step_name, voltage_text
-from kmc_oxy.figures import scanned_texts, short_name, siemens_text, thin
+from kmc_oxy.figures import evenly_spaced, scanned_texts, short_name, siemens_text
 from kmc_oxy.storage import OutputFile
 
 #: More legs than this are thinned.
@@ -35,7 +35,7 @@ def leg_table(file: OutputFile) -> Table:
     """Conductance, magnetoresistance and oxygens of each leg, mean over members."""
     shape = file.shape()
     found = [leg for point in range(shape["point"]) for leg in legs(file, point)]
-    shown = thin(found, MOST_LEGS)
+    shown = evenly_spaced(found, MOST_LEGS)
     caption = "Each leg of the protocol (a step carried out once)"
     if shape["member"] > 1:
         caption += f": mean over {shape['member']:,} members, and in small its 95 % interval"

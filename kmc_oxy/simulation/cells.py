@@ -321,8 +321,8 @@ def interval_end_s(age_s: float, resolution_s: float) -> float:
     """
     start_s = max(age_s, resolution_s)
     window = math.floor(WINDOWS_PER_DECADE * math.log10(start_s)) + 1
-    end_s = 10.0 ** (window / WINDOWS_PER_DECADE)
-    # An interval of rounding errors would be none.
+    end_s = float(10.0 ** (window / WINDOWS_PER_DECADE))
+    # An interval no longer than a rounding error would not advance.
     if end_s <= start_s * (1 + 1e-9):
-        end_s = 10.0 ** ((window + 1) / WINDOWS_PER_DECADE)
+        end_s = float(10.0 ** ((window + 1) / WINDOWS_PER_DECADE))
     return end_s

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.inputs.schema import Input
+from kmc_oxy.inputs.schema import BARRIER_CLASSES, Input
 from kmc_oxy.inputs.schema import device as schema_device
 from kmc_oxy.physics import (
     Engine,
@@ -21,7 +21,6 @@ from kmc_oxy.physics import (
     Purpose,
     SpinParameters,
     SpinValve,
-    gaussian_barriers,
     generator,
     potential,
 )
@@ -136,9 +135,9 @@ def barriers(
     given = device.barriers
     classes = bond_classes(device, lattice, rng)
     drawn = np.empty(len(classes))
-    for number, name in enumerate(schema_device.BARRIER_CLASSES):
+    for number, name in enumerate(BARRIER_CLASSES):
         members = np.flatnonzero(classes == number)
-        drawn[members] = _draw(given.effective(name), rng, members.size)
+        drawn[members] = given.effective(name).draw(rng, members.size)
     return drawn
 
 
@@ -149,7 +148,7 @@ def bond_classes(
 
     A site's +x, +y and +z bonds take their class from that site's layer.
     """
-    number = {name: index for index, name in enumerate(schema_device.BARRIER_CLASSES)}
+    number = {name: index for index, name in enumerate(BARRIER_CLASSES)}
     layer, vertical = lattice.bond_layer, lattice.bond_axis == 2
     slow = (layer >= 1) & (layer <= device.barriers.slow_layers)
     slow &= rng.random(layer.size) < device.barriers.slow_share
@@ -159,20 +158,6 @@ def bond_classes(
     classes[layer >= lattice.organic_layers] = number["oxide"]
     classes[(layer == lattice.organic_layers - 1) & vertical] = number["interface"]
     return classes
-
-
-def _draw(
-    shape: schema_device.Barrier, rng: np.random.Generator, count: int
-) -> NDArray[np.float64]:
-    match shape:
-        case schema_device.FlatBarrier():
-            return rng.uniform(shape.low, shape.high, count)
-        case schema_device.GaussianBarrier():
-            return gaussian_barriers(rng, shape.mean, shape.sigma, count)
-        case schema_device.ExponentialBarrier():
-            return rng.exponential(shape.scale, count)
-        case schema_device.ConstantBarrier():
-            return np.full(count, shape.value)
 
 
 def potential_per_volt(device: schema_device.Device, lattice: Lattice) -> NDArray[np.float64]:

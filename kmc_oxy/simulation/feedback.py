@@ -187,11 +187,12 @@ def network_profile_V(
     sign = math.copysign(1.0, voltage_V)
     total = sign * np.bincount(layer, node_V, lattice.n_layers)
     mean_V = sign * _falling(total[there] / nodes[there], nodes[there])
-    return np.interp(
+    profile_V: Array = np.interp(
         lattice.layer_z_m,
         [0.0, *lattice.layer_z_m[there], lattice.stack_m],
         [voltage_V, *mean_V, 0.0],
     )
+    return profile_V
 
 
 def _falling(values: Array, weights: NDArray[np.intp]) -> Array:

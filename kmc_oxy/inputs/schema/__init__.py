@@ -3,14 +3,15 @@
 Each field has its unit, range, default and meaning. May import `physics` and `units`.
 """
 
-from kmc_oxy.inputs.schema.device import (
-    MAX_TEMPERATURE_K,
+from kmc_oxy.inputs.schema.barriers import (
+    BARRIER_CLASSES,
+    DISTRIBUTIONS,
+    BarrierDistribution,
     Barriers,
-    ConstantBarrier,
-    ExponentialBarrier,
     FlatBarrier,
     GaussianBarrier,
 )
+from kmc_oxy.inputs.schema.device import MAX_TEMPERATURE_K
 from kmc_oxy.inputs.schema.fields import Location, Section, dimension_of, dotted, parts, sections_in
 from kmc_oxy.inputs.schema.input import Crossbar, Input
 from kmc_oxy.inputs.schema.steps import (
@@ -24,18 +25,20 @@ from kmc_oxy.inputs.schema.steps import (
     Repeat,
     Rest,
     Step,
+    StepBody,
     Sweep,
     Train,
     VectorMatrix,
 )
 
 __all__ = [
+    "BARRIER_CLASSES",
+    "DISTRIBUTIONS",
     "MAX_TEMPERATURE_K",
     "READ_VOLTAGE_V",
+    "BarrierDistribution",
     "Barriers",
-    "ConstantBarrier",
     "Crossbar",
-    "ExponentialBarrier",
     "FieldSweep",
     "FlatBarrier",
     "GaussianBarrier",
@@ -50,6 +53,7 @@ __all__ = [
     "Rest",
     "Section",
     "Step",
+    "StepBody",
     "Sweep",
     "Train",
     "VectorMatrix",

@@ -1,16 +1,16 @@
-"""The `device` section of the input: the lattice, its oxygen and the landscape it moves in.
+"""The `device` section of the input: lattice, oxygen, site energies, potential, feedback.
 
-Defaults are the parameter set found by hand for the paper's device; `free` marks a number
+Defaults are the parameter set found by hand for the device of the paper. `free` marks a number
 that was fitted, not measured.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
+from kmc_oxy.inputs.schema.barriers import Barriers
 from kmc_oxy.inputs.schema.fields import (
     Energy,
     Fraction,
@@ -76,145 +76,6 @@ class Oxygen(Section):
     start: Literal["random", "oxide"] = Field(
         default="random", description="where the oxygens start: anywhere, or all in the oxide"
     )
-
-
-class FlatBarrier(Section):
-    """Barriers spread evenly between two energies."""
-
-    distribution: Literal["flat"] = Field(default="flat", description="shape")
-    low: Energy = Field(default=0.0, ge=0, description="lowest barrier")
-    high: Energy = Field(default=1.0, ge=0, description="highest barrier")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> FlatBarrier:
-        if self.low > self.high:
-            raise ValueError(f"must not have low ({self.low:g} eV) above high ({self.high:g} eV)")
-        return self
-
-    @property
-    def mean_and_width(self) -> tuple[float, float]:
-        """Mean and standard deviation, eV."""
-        return (self.low + self.high) / 2, (self.high - self.low) / math.sqrt(12)
-
-
-class GaussianBarrier(Section):
-    """Normally distributed barriers, truncated at zero."""
-
-    distribution: Literal["gaussian"] = Field(default="gaussian", description="shape")
-    mean: Energy = Field(ge=0, description="mean before truncation")
-    sigma: Energy = Field(ge=0, description="standard deviation before truncation")
-
-    @property
-    def mean_and_width(self) -> tuple[float, float]:
-        """Mean and standard deviation before truncation, eV."""
-        return self.mean, self.sigma
-
-
-class ExponentialBarrier(Section):
-    """Exponentially distributed barriers."""
-
-    distribution: Literal["exponential"] = Field(default="exponential", description="shape")
-    scale: Energy = Field(gt=0, description="mean barrier")
-
-    @property
-    def mean_and_width(self) -> tuple[float, float]:
-        """Mean and standard deviation, eV: the same number."""
-        return self.scale, self.scale
-
-
-class ConstantBarrier(Section):
-    """One barrier for all bonds of the class."""
-
-    distribution: Literal["constant"] = Field(default="constant", description="shape")
-    value: Energy = Field(ge=0, description="the barrier")
-
-    @property
-    def mean_and_width(self) -> tuple[float, float]:
-        """The barrier and zero, eV."""
-        return self.value, 0.0
-
-
-def _shape(value: Any) -> str:
-    """Name of the distribution that a barrier's mapping, or model, asks for."""
-    if isinstance(value, dict):
-        return str(value.get("distribution", "flat"))
-    return str(getattr(value, "distribution", "flat"))
-
-
-BarrierShape: TypeAlias = Literal["flat", "gaussian", "exponential", "constant"]
-Barrier: TypeAlias = FlatBarrier | GaussianBarrier | ExponentialBarrier | ConstantBarrier
-BarrierField = Annotated[
-    Annotated[FlatBarrier, Tag("flat")]
-    | Annotated[GaussianBarrier, Tag("gaussian")]
-    | Annotated[ExponentialBarrier, Tag("exponential")]
-    | Annotated[ConstantBarrier, Tag("constant")],
-    Discriminator(_shape),
-]
-BARRIER_CLASSES = (
-    "bulk", "first_layer_exit", "first_layer_lateral", "oxide", "interface", "slow",
-)  # fmt: skip
-
-
-def _flat(high: float, description: str) -> Any:
-    return Field(default=FlatBarrier(low=0.0, high=high), description=description)
-
-
-class Barriers(Section):
-    """Quenched barriers of the bonds, drawn once per device, by class of bond (all free)."""
-
-    distribution: BarrierShape | None = Field(
-        default=None,
-        description="shape imposed on every class below, keeping each one's mean and, where "
-        "the shape has one, width; for testing the flat hypothesis. null keeps their own shapes",
-    )
-    bulk: BarrierField = _flat(0.2, "bonds of Gaq3 that are in no other class")
-    first_layer_exit: BarrierField = _flat(0.38, "bonds out of the first layer at LSMO")
-    first_layer_lateral: BarrierField = _flat(1.0, "bonds inside the first layer at LSMO")
-    oxide: BarrierField = _flat(1.0, "bonds inside AlOx")
-    interface: BarrierField = _flat(0.25, "bonds from Gaq3 to AlOx")
-    slow: BarrierField = _flat(1.0, "slow bonds of the layers next to the first")
-    slow_share: Fraction = Field(
-        default=0.6, ge=0, le=1, description="share of slow bonds among those of the slow layers"
-    )
-    slow_layers: Whole = Field(
-        default=2, ge=0, description="number of layers, after the first, that have slow bonds"
-    )
-    tunnel_floor: Frequency = Field(
-        default=0.0,
-        ge=0,
-        description="rate added to both directions of every bond, in their ratio: "
-        "tunnelling of the ion, independent of temperature",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _complete_from_default(cls, data: Any) -> Any:
-        """Take what a flat class leaves out from that class's default."""
-        if not isinstance(data, dict):
-            return data
-        data = dict(data)
-        for name in BARRIER_CLASSES:
-            given = data.get(name)
-            if name in data and given is None:
-                data[name] = given = {}
-            if isinstance(given, dict) and _shape(given) == "flat":
-                data[name] = {**cls.model_fields[name].default.model_dump(), **given}
-        return data
-
-    def effective(self, name: str) -> Barrier:
-        """The barriers of class `name` (one of `BARRIER_CLASSES`) in the shape to be drawn."""
-        own: Barrier = getattr(self, name)
-        if self.distribution is None or self.distribution == own.distribution:
-            return own
-        mean, width = own.mean_and_width
-        if self.distribution == "gaussian":
-            return GaussianBarrier(mean=mean, sigma=width)
-        if self.distribution == "constant":
-            return ConstantBarrier(value=mean)
-        if self.distribution == "exponential":
-            return ExponentialBarrier(scale=mean) if mean > 0 else ConstantBarrier(value=0.0)
-        half = min(math.sqrt(3) * width, mean)
-        return FlatBarrier(low=mean - half, high=mean + half)
 
 
 class SiteEnergy(Section):

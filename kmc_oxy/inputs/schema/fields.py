@@ -101,7 +101,7 @@ def refuse(problems: list[Problem]) -> None:
     if problems:
         text = "; ".join(f"{dotted(p.location)} {p.message}" for p in problems)
         text = text.replace("{", "{{").replace("}", "}}")
-        raise PydanticCustomError("problems", text, {"problems": problems})  # type: ignore[arg-type]
+        raise PydanticCustomError("problems", text, {"problems": problems})
 
 
 def dotted(location: Location) -> str:

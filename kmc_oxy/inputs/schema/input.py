@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from kmc_oxy.inputs.schema.barriers import Barriers
 from kmc_oxy.inputs.schema.device import (
-    Barriers,
     Device,
     Feedback,
     FieldProfile,
@@ -38,12 +38,10 @@ from kmc_oxy.inputs.schema.fields import (
 )
 from kmc_oxy.inputs.schema.steps import (
     READ_VOLTAGE_V,
-    Program,
     Repeat,
     Step,
-    VectorMatrix,
     largest_voltage_V,
-    size_of,
+    protocol_size,
 )
 from kmc_oxy.physics import MAX_RATIO
 from kmc_oxy.units import CONDUCTANCE_QUANTUM_S
@@ -288,7 +286,7 @@ class Input(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Input:
         problems = list(self._cell_problems(self.protocol, ("protocol",)))
-        size = size_of(self.protocol)
+        size = protocol_size(self.protocol)
         if size > MAX_PROTOCOL_SIZE:
             problems.append(
                 Problem(
@@ -335,18 +333,5 @@ class Input(Section):
             body = step.body
             if isinstance(body, Repeat):
                 yield from self._cell_problems(body.steps, (*here, "steps"))
-            elif isinstance(body, Program):
-                row, column = body.cell
-                if not (0 <= row < rows and 0 <= column < columns):
-                    yield Problem(
-                        (*here, "cell"),
-                        f"must lie in the array of {rows} rows and {columns} columns, counted "
-                        "from 0 (see crossbar)",
-                        uses,
-                    )
-            elif isinstance(body, VectorMatrix) and len(body.inputs) != columns:
-                yield Problem(
-                    (*here, "inputs"),
-                    f"must be one voltage for each of the {columns} columns",
-                    uses,
-                )
+            for key, message in body.array_faults(rows, columns):
+                yield Problem((*here, key), message, uses)

@@ -1,12 +1,16 @@
 """The `protocol` section of the input: steps, each a mapping with one key that names it.
 
 V = V(LSMO) - V(Co). Positive pulses potentiate, negative ones depress.
+
+A step is a subclass of `StepBody` here, its field of `Step`, and its rule in
+`kmc_oxy.protocol.flattening`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Annotated, Any, TypeAlias, cast
+from typing import Annotated, Any, cast
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -20,11 +24,34 @@ from kmc_oxy.inputs.schema.fields import (
     Voltage,
     Whole,
 )
+from kmc_oxy.units import format_quantity
 
 READ_VOLTAGE_V = -0.1  #: 0.1 V on the input line, the neuron line at virtual ground (paper)
 MAX_COUNT = 10_000_000
+#: A text of more steps than this is cut.
+MAX_LISTED_STEPS = 6
 
 Cell = Annotated[tuple[Whole, Whole], Field(description="[row, column], both counted from 0")]
+
+
+class StepBody(Section):
+    """What one step does: base of all steps."""
+
+    def size(self) -> float:
+        """Rough number of pulses, stairs and readings."""
+        return 1.0
+
+    def voltages_V(self) -> Iterator[float]:
+        """Voltages that the step puts on a cell, V."""
+        yield from ()
+
+    def text(self) -> str:
+        """The step as a noun phrase, for reports."""
+        raise NotImplementedError
+
+    def array_faults(self, rows: int, columns: int) -> Iterator[tuple[str, str]]:
+        """Key and message of each fault in an array of this size."""
+        yield from ()
 
 
 class Rest(Section):
@@ -33,6 +60,10 @@ class Rest(Section):
     voltage: Voltage = Field(default=READ_VOLTAGE_V, description="voltage held")
     duration: Duration = Field(default=50e-3, gt=0, description="for how long")
 
+    def text(self) -> str:
+        """The rest in parentheses, to follow its pulse."""
+        return f" (then {_time(self.duration)} at {_volts(self.voltage)})"
+
 
 def _rest() -> Any:
     return Field(
@@ -40,7 +71,7 @@ def _rest() -> Any:
     )
 
 
-class Pulse(Section):
+class Pulse(StepBody):
     """One pulse on the cross-point."""
 
     voltage: Voltage = Field(description="voltage of the pulse")
@@ -48,8 +79,17 @@ class Pulse(Section):
     rest: Rest | None = _rest()
     read: Flag = Field(default=True, description="whether a reading follows")
 
+    def voltages_V(self) -> Iterator[float]:
+        yield self.voltage
+        if self.rest:
+            yield self.rest.voltage
 
-class Train(Section):
+    def text(self) -> str:
+        rest = self.rest.text() if self.rest else ""
+        return f"a pulse of {_volts(self.voltage)} for {_time(self.duration)}{rest}"
+
+
+class Train(StepBody):
     """Identical pulses on the cross-point, each followed by its rest and its reading."""
 
     voltage: Voltage = Field(description="voltage of the pulses")
@@ -58,15 +98,36 @@ class Train(Section):
     rest: Rest | None = _rest()
     read: Flag = Field(default=True, description="whether a reading follows each pulse")
 
+    def size(self) -> float:
+        return self.count + 1.0
 
-class Read(Section):
+    def voltages_V(self) -> Iterator[float]:
+        yield self.voltage
+        if self.rest:
+            yield self.rest.voltage
+
+    def text(self) -> str:
+        rest = self.rest.text() if self.rest else ""
+        return (
+            f"a train of {self.count:,} pulses of {_volts(self.voltage)}, "
+            f"{_time(self.duration)} each{rest}"
+        )
+
+
+class Read(StepBody):
     """One reading after a time at the reading voltage."""
 
     voltage: Voltage = Field(default=READ_VOLTAGE_V, description="voltage held")
     duration: Duration = Field(default=50e-3, gt=0, description="for how long before the reading")
 
+    def voltages_V(self) -> Iterator[float]:
+        yield self.voltage
 
-class Relax(Section):
+    def text(self) -> str:
+        return f"a reading after {_time(self.duration)} at {_volts(self.voltage)}"
+
+
+class Relax(StepBody):
     """A voltage held for long, with readings evenly spaced in the logarithm of time."""
 
     voltage: Voltage = Field(default=READ_VOLTAGE_V, description="voltage held")
@@ -87,8 +148,17 @@ class Relax(Section):
             )
         return self
 
+    def size(self) -> float:
+        return self.points_per_decade * 20 + 1.0
 
-class Sweep(Section):
+    def voltages_V(self) -> Iterator[float]:
+        yield self.voltage
+
+    def text(self) -> str:
+        return f"a relaxation at {_volts(self.voltage)} for {_time(self.duration)}"
+
+
+class Sweep(StepBody):
     """A staircase of voltages from 0 through turning points, read on every stair."""
 
     amplitude: Voltage | None = Field(
@@ -117,8 +187,19 @@ class Sweep(Section):
         amplitude = cast(float, self.amplitude)
         return (amplitude, -amplitude, 0.0)
 
+    def size(self) -> float:
+        stops = (0.0, *self.turning_voltages)
+        return sum(abs(b - a) for a, b in pairwise(stops)) / self.step + 1
 
-class FieldSweep(Section):
+    def voltages_V(self) -> Iterator[float]:
+        yield from self.turning_voltages
+
+    def text(self) -> str:
+        stops = ", ".join(_volts(voltage) for voltage in (0.0, *self.turning_voltages))
+        return f"a voltage sweep {stops} in stairs of {self.step:g} V, {_time(self.dwell)} each"
+
+
+class FieldSweep(StepBody):
     """A magnetic sweep +amplitude, -amplitude, +amplitude, read on every stair."""
 
     amplitude: MagneticField = Field(default=0.1, gt=0, description="largest field")
@@ -130,8 +211,17 @@ class FieldSweep(Section):
         description="for how long before the sweep; the oxygens stay where they are during it",
     )
 
+    def size(self) -> float:
+        return 4 * self.amplitude / self.step + 1
 
-class Program(Section):
+    def voltages_V(self) -> Iterator[float]:
+        yield self.voltage
+
+    def text(self) -> str:
+        return f"a magnetic sweep to ±{format_quantity(self.amplitude, 'magnetic field')}"
+
+
+class Program(StepBody):
     """Pulses on one cell of the array by `crossbar.scheme`; with `target`, write and verify.
 
     The cell is read before the first pulse and after each. With a target there is room for
@@ -181,8 +271,37 @@ class Program(Section):
             raise ValueError("must have voltage and reverse of opposite signs to reach a target")
         return self
 
+    def size(self) -> float:
+        return (self.count if self.target is None else self.max_pulses) + 1.0
 
-class Map(Section):
+    def voltages_V(self) -> Iterator[float]:
+        yield self.voltage
+        if self.reverse is not None:
+            yield self.reverse
+        if self.rest:
+            yield self.rest.voltage
+
+    def text(self) -> str:
+        cell = f"cell ({self.cell[0]}, {self.cell[1]})"
+        pulse = f"{_volts(self.voltage)}, {_time(self.duration)}"
+        if self.target is not None:
+            target = format_quantity(self.target, "conductance")
+            most = f"{self.max_pulses:,}"
+            return f"programming {cell} to {target} by at most {most} pulses of {pulse}"
+        count = f"{self.count:,} pulses" if self.count > 1 else "one pulse"
+        return f"programming {cell} by {count} of {pulse}"
+
+    def array_faults(self, rows: int, columns: int) -> Iterator[tuple[str, str]]:
+        row, column = self.cell
+        if not (0 <= row < rows and 0 <= column < columns):
+            yield (
+                "cell",
+                f"must lie in the array of {rows} rows and {columns} columns, counted from 0 "
+                "(see crossbar)",
+            )
+
+
+class Map(StepBody):
     """Every cell of the array read once, at `crossbar.read_voltage`."""
 
     duration: Duration = Field(
@@ -191,8 +310,11 @@ class Map(Section):
         description="for how long every cell has the reading voltage before it is read",
     )
 
+    def text(self) -> str:
+        return "a map of all cells"
 
-class VectorMatrix(Section):
+
+class VectorMatrix(StepBody):
     """One product of a voltage on every column with the matrix of conductances."""
 
     inputs: tuple[Voltage, ...] = Field(
@@ -200,17 +322,35 @@ class VectorMatrix(Section):
     )
     duration: Duration = Field(default=50e-3, gt=0, description="for how long they are applied")
 
+    def voltages_V(self) -> Iterator[float]:
+        yield from self.inputs
 
-class Repeat(Section):
+    def text(self) -> str:
+        return "a vector-matrix product"
+
+    def array_faults(self, rows: int, columns: int) -> Iterator[tuple[str, str]]:
+        if len(self.inputs) != columns:
+            yield "inputs", f"must be one voltage for each of the {columns} columns"
+
+
+class Repeat(StepBody):
     """Steps done over and over."""
 
     count: Whole = Field(ge=1, le=MAX_COUNT, description="number of times")
     steps: tuple[Step, ...] = Field(min_length=1, description="the steps, in order")
 
+    def size(self) -> float:
+        return self.count * sum(step.body.size() for step in self.steps) + 1
 
-Body: TypeAlias = (
-    Pulse | Train | Read | Relax | Sweep | FieldSweep | Program | Map | VectorMatrix | Repeat
-)
+    def voltages_V(self) -> Iterator[float]:
+        for step in self.steps:
+            yield from step.body.voltages_V()
+
+    def text(self) -> str:
+        inner = ", ".join(step.body.text() for step in self.steps[:MAX_LISTED_STEPS])
+        more = len(self.steps) - MAX_LISTED_STEPS
+        inner += f" and {more} more steps" if more > 0 else ""
+        return f"{self.count:,} × ({inner})" if self.count > 1 else inner
 
 
 class Step(Section):
@@ -252,51 +392,27 @@ class Step(Section):
         return next(name for name in type(self).model_fields if getattr(self, name) is not None)
 
     @property
-    def body(self) -> Body:
+    def body(self) -> StepBody:
         """What the step does: the model under its name."""
-        return cast(Body, getattr(self, self.kind))
+        return cast(StepBody, getattr(self, self.kind))
 
 
 Repeat.model_rebuild()
 
 
-def size_of(steps: tuple[Step, ...]) -> float:
+def protocol_size(steps: tuple[Step, ...]) -> float:
     """Rough number of pulses, stairs and readings of `steps`, repeats included."""
-    total = 0.0
-    for step in steps:
-        body = step.body
-        if isinstance(body, Repeat):
-            total += body.count * size_of(body.steps)
-        elif isinstance(body, Train):
-            total += body.count
-        elif isinstance(body, Program):
-            total += body.count if body.target is None else body.max_pulses
-        elif isinstance(body, Relax):
-            total += body.points_per_decade * 20
-        elif isinstance(body, Sweep):
-            stops = (0.0, *body.turning_voltages)
-            total += sum(abs(b - a) for a, b in pairwise(stops)) / body.step
-        elif isinstance(body, FieldSweep):
-            total += 4 * body.amplitude / body.step
-        total += 1
-    return total
+    return sum(step.body.size() for step in steps)
 
 
 def largest_voltage_V(steps: tuple[Step, ...]) -> float:
     """The largest voltage, of either sign, that `steps` put on a cell."""
-    largest = 0.0
-    for step in steps:
-        body = step.body
-        if isinstance(body, Repeat):
-            found: tuple[float | None, ...] = (largest_voltage_V(body.steps),)
-        elif isinstance(body, Sweep):
-            found = body.turning_voltages
-        elif isinstance(body, VectorMatrix):
-            found = body.inputs
-        elif isinstance(body, Map):
-            found = ()
-        else:
-            rest = getattr(body, "rest", None)
-            found = (body.voltage, getattr(body, "reverse", None), rest and rest.voltage)
-        largest = max([largest, *(abs(volts) for volts in found if volts is not None)])
-    return largest
+    return max((abs(volts) for step in steps for volts in step.body.voltages_V()), default=0.0)
+
+
+def _volts(voltage_V: float) -> str:
+    return f"{voltage_V:+g} V".replace("-", "\N{MINUS SIGN}") if voltage_V else "0 V"
+
+
+def _time(duration_s: float) -> str:
+    return format_quantity(float(f"{duration_s:.4g}"), "duration")

@@ -8,7 +8,7 @@ from whole_runs import compute
 from kmc_oxy.analysis import crosstalk, ensemble_mean, legs
 from kmc_oxy.cli.tables import info_table, run_table
 from kmc_oxy.figures import plot
-from kmc_oxy.figures.trains_and_sweeps import draw
+from kmc_oxy.figures.run_figure import draw
 from kmc_oxy.storage import open_output
 
 TEXT = """

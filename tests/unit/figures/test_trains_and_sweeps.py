@@ -4,9 +4,10 @@ import whole_runs
 from matplotlib.image import imread
 
 from kmc_oxy.analysis import legs
-from kmc_oxy.figures import plot
+from kmc_oxy.figures import Panel, panels, plot, run_figure
+from kmc_oxy.figures.run_figure import draw
 from kmc_oxy.figures.style import MAX_SERIES
-from kmc_oxy.figures.trains_and_sweeps import draw
+from kmc_oxy.report.page import page
 from kmc_oxy.storage import StoreError, open_output
 
 DEVICE = "device: {lattice: {nx: 5, ny: 5}}\nengine: {tolerance: 0.2}\n"
@@ -46,6 +47,24 @@ def test_legs_know_what_they_are(many):
         stops = [leg.readings.stop for leg in found]
         assert [leg.readings.start for leg in found] == [0, *stops[:-1]]
         assert stops[-1] == file["time"].shape[1]
+
+
+def test_a_panel_is_a_function_and_an_entry(many, monkeypatch):
+    """Figure and report take all panels from one table; those without data are left out."""
+
+    def pulses(data):
+        trains = data.of_kind("train")
+        text = f"{len(trains)} trains"
+        return Panel(1, lambda axes: axes[0].plot([1, 2]), "count", text, text)
+
+    def nothing(data):
+        return None
+
+    monkeypatch.setattr(run_figure, "PANELS", (nothing, pulses))
+    with open_output(many) as file:
+        assert [panel.caption for panel in panels(file)] == ["2 trains"]
+        assert [axes.get_title() for axes in draw(file).axes] == [""]
+        assert "2 trains" in page(file)
 
 
 def test_every_kind_has_its_panel(many):

@@ -253,9 +253,9 @@ def test_every_section_refuses_unknown_keys():
     def visit(model):
         assert model.model_config["extra"] == "forbid"
         assert model.model_config["frozen"]
-        return [visit(inner) for inner in model.__subclasses__()]
+        return 1 + sum(visit(inner) for inner in model.__subclasses__())
 
-    assert len(visit(Section)) > 20
+    assert visit(Section) > 30
 
 
 def test_a_long_input_is_read_in_bounded_time():

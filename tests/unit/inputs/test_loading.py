@@ -9,15 +9,8 @@ from kmc_oxy.inputs import InputError, at_point, load, n_points
 from kmc_oxy.inputs.loading import loads
 from kmc_oxy.inputs.reference_page import reference_markdown
 from kmc_oxy.inputs.scan import point_values
-from kmc_oxy.inputs.schema import (
-    ConstantBarrier,
-    ExponentialBarrier,
-    FlatBarrier,
-    GaussianBarrier,
-    Input,
-    Step,
-    sections_in,
-)
+from kmc_oxy.inputs.schema import FlatBarrier, GaussianBarrier, Input, Step, sections_in
+from kmc_oxy.inputs.schema.barriers import ConstantBarrier, ExponentialBarrier
 
 INPUTS = Path(__file__).parents[3] / "inputs"
 MINIMAL = "protocol:\n  - read: {}\n"

@@ -3,13 +3,27 @@ import math
 import numpy as np
 import pytest
 
-from kmc_oxy.inputs.schema import Input
+from kmc_oxy.inputs.schema import Input, Step, StepBody, sections_in
 from kmc_oxy.protocol import Drive, Hold, ProtocolError, Reading, flatten
-from kmc_oxy.protocol.flattening import RELAX_RESOLUTION_SHARE, staircase
+from kmc_oxy.protocol.flattening import RELAX_RESOLUTION_SHARE, add_operations, staircase
 
 
 def schedule(*steps):
     return flatten(Input.model_validate({"protocol": list(steps)}).protocol)
+
+
+@pytest.mark.parametrize("name", [name for name in Step.model_fields if name != "repeat"])
+def test_every_step_has_a_rule_and_a_text(name):
+    """A step is its model and its rule; a model without one of them fails here."""
+    (model,) = sections_in(Step.model_fields[name].annotation)
+    assert issubclass(model, StepBody)
+    assert add_operations.dispatch(model) is not add_operations.dispatch(StepBody)
+    assert model.text is not StepBody.text
+
+
+def test_a_step_without_a_rule_is_named():
+    with pytest.raises(NotImplementedError, match="no rule for StepBody"):
+        add_operations(StepBody(), None)
 
 
 def test_a_train_reads_before_its_first_pulse_and_after_each():

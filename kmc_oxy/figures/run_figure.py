@@ -1,0 +1,105 @@
+"""The figure of a run: the panels that its data call for, side by side.
+
+`PANELS` lists all panels. matplotlib is used through its objects only: no window, no global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from kmc_oxy.analysis import legs
+from kmc_oxy.figures.arrays import (
+    conductance_maps,
+    half_selected_cells,
+    magnetoresistance_loops,
+    programmed_cells,
+)
+from kmc_oxy.figures.panel import Panel, RunData
+from kmc_oxy.figures.trains_and_sweeps import all_readings, pulse_trains, relaxations, sweeps
+from kmc_oxy.inputs.schema import Input
+from kmc_oxy.storage import OutputFile, StoreError, explained, open_output
+
+#: Largest number of panels in a row.
+MAX_COLUMNS = 3
+
+#: Every panel, in the order of the figure: a function that gives None if the run has no such data.
+PANELS: tuple[Callable[[RunData], Panel | None], ...] = (
+    pulse_trains,
+    relaxations,
+    sweeps,
+    conductance_maps,
+    programmed_cells,
+    half_selected_cells,
+    magnetoresistance_loops,
+)
+
+
+def plot(path: Path, out: Path) -> None:
+    """Draw the figure of a finished run.
+
+    Parameters
+    ----------
+    path : Path
+        Output of a run.
+    out : Path
+        Image; the ending (png, pdf, svg) decides the format.
+
+    Raises
+    ------
+    StoreError
+        If there is no finished run, or the image cannot be written.
+    """
+    with open_output(path) as file:
+        figure = draw(file)
+    FigureCanvasAgg(figure)
+    kind = out.suffix.lstrip(".").lower() or "png"
+    known = figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise StoreError(f"cannot draw a {kind!r} file: the name may end in {', '.join(known)}")
+    with explained(f"write {out}"):
+        figure.savefig(out, format=kind, dpi=150)
+
+
+def draw(file: OutputFile) -> Figure:
+    """The figure of an open output: its `panels` side by side."""
+    drawn = panels(file)
+    count = sum(panel.width for panel in drawn)
+    columns = min(count, MAX_COLUMNS)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(6.4 * columns, 4.8 * rows), layout="constrained")
+    place = 1
+    for panel in drawn:
+        axes = [figure.add_subplot(rows, columns, place + shift) for shift in range(panel.width)]
+        panel.draw(axes)
+        if count > 1 and not axes[0].get_title():
+            axes[0].set_title(panel.title, fontsize="medium")
+        place += panel.width
+    if file.resolved["name"]:
+        figure.suptitle(file.resolved["name"])
+    return figure
+
+
+def panels(file: OutputFile) -> list[Panel]:
+    """The panels of an open output; all readings against time if no panel of `PANELS` applies.
+
+    Parameters
+    ----------
+    file : OutputFile
+
+    Returns
+    -------
+    list of Panel
+        In the order of `PANELS`.
+    """
+    points = range(file.shape()["point"])
+    data = RunData(
+        file,
+        Input.model_validate(file.resolved),
+        tuple(leg for point in points for leg in legs(file, point)),
+    )
+    built = [build(data) for build in PANELS]
+    return [panel for panel in built if panel is not None] or [all_readings(data)]

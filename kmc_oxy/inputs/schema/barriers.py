@@ -1,0 +1,222 @@
+"""Quenched barriers of the bonds: their distributions, and the classes of bonds.
+
+A distribution is a subclass of `BarrierDistribution` and its place in `DISTRIBUTIONS`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from kmc_oxy.inputs.schema.fields import Energy, Fraction, Frequency, Section, Whole
+from kmc_oxy.physics import gaussian_barriers
+from kmc_oxy.units import format_quantity
+
+
+class BarrierDistribution(Section):
+    """Distribution of the barriers of one class of bonds: base of all distributions.
+
+    A subclass has a key `distribution` whose default is its name.
+    """
+
+    @property
+    def mean_and_width(self) -> tuple[float, float]:
+        """Mean and standard deviation, eV."""
+        raise NotImplementedError
+
+    @classmethod
+    def of(cls, mean: float, width: float) -> BarrierDistribution:
+        """The distribution of this shape with a mean and, where it has one, a width (eV)."""
+        raise NotImplementedError
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+        """Random barriers, shape (count,), eV."""
+        raise NotImplementedError
+
+    def text(self) -> str:
+        """Parameters as a user would write them."""
+        return ", ".join(
+            format_quantity(getattr(self, name), "energy")
+            for name in type(self).model_fields
+            if name != "distribution"
+        )
+
+
+class FlatBarrier(BarrierDistribution):
+    """Barriers spread evenly between two energies."""
+
+    distribution: Literal["flat"] = Field(default="flat", description="shape")
+    low: Energy = Field(default=0.0, ge=0, description="lowest barrier")
+    high: Energy = Field(default=1.0, ge=0, description="highest barrier")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> FlatBarrier:
+        if self.low > self.high:
+            raise ValueError(f"must not have low ({self.low:g} eV) above high ({self.high:g} eV)")
+        return self
+
+    @property
+    def mean_and_width(self) -> tuple[float, float]:
+        """Mean and standard deviation, eV."""
+        return (self.low + self.high) / 2, (self.high - self.low) / math.sqrt(12)
+
+    @classmethod
+    def of(cls, mean: float, width: float) -> FlatBarrier:
+        half = min(math.sqrt(3) * width, mean)
+        return cls(low=mean - half, high=mean + half)
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+        return rng.uniform(self.low, self.high, count)
+
+    def text(self) -> str:
+        low, high = (format_quantity(bound, "energy") for bound in (self.low, self.high))
+        return f"{low} to {high}"
+
+
+class GaussianBarrier(BarrierDistribution):
+    """Normally distributed barriers, truncated at zero."""
+
+    distribution: Literal["gaussian"] = Field(default="gaussian", description="shape")
+    mean: Energy = Field(ge=0, description="mean before truncation")
+    sigma: Energy = Field(ge=0, description="standard deviation before truncation")
+
+    @property
+    def mean_and_width(self) -> tuple[float, float]:
+        """Mean and standard deviation before truncation, eV."""
+        return self.mean, self.sigma
+
+    @classmethod
+    def of(cls, mean: float, width: float) -> GaussianBarrier:
+        return cls(mean=mean, sigma=width)
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+        return gaussian_barriers(rng, self.mean, self.sigma, count)
+
+
+class ExponentialBarrier(BarrierDistribution):
+    """Exponentially distributed barriers."""
+
+    distribution: Literal["exponential"] = Field(default="exponential", description="shape")
+    scale: Energy = Field(gt=0, description="mean barrier")
+
+    @property
+    def mean_and_width(self) -> tuple[float, float]:
+        """Mean and standard deviation, eV: the same number."""
+        return self.scale, self.scale
+
+    @classmethod
+    def of(cls, mean: float, width: float) -> BarrierDistribution:
+        return cls(scale=mean) if mean > 0 else ConstantBarrier(value=0.0)
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+        return rng.exponential(self.scale, count)
+
+
+class ConstantBarrier(BarrierDistribution):
+    """One barrier for all bonds of the class."""
+
+    distribution: Literal["constant"] = Field(default="constant", description="shape")
+    value: Energy = Field(ge=0, description="the barrier")
+
+    @property
+    def mean_and_width(self) -> tuple[float, float]:
+        """The barrier and zero, eV."""
+        return self.value, 0.0
+
+    @classmethod
+    def of(cls, mean: float, width: float) -> ConstantBarrier:
+        return cls(value=mean)
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+        return np.full(count, self.value)
+
+
+#: All distributions, in the order of the reference page.
+DISTRIBUTIONS: tuple[type[BarrierDistribution], ...] = (
+    FlatBarrier,
+    GaussianBarrier,
+    ExponentialBarrier,
+    ConstantBarrier,
+)
+BY_NAME = {cls.model_fields["distribution"].default: cls for cls in DISTRIBUTIONS}
+
+
+def _name_of(value: Any) -> str:
+    """Name of the distribution that a mapping, or a model, asks for."""
+    if isinstance(value, dict):
+        return str(value.get("distribution", "flat"))
+    return str(getattr(value, "distribution", "flat"))
+
+
+# Made from the table when the module runs; for the type checker their common types.
+if TYPE_CHECKING:
+    DistributionName: TypeAlias = str
+    BarrierField: TypeAlias = BarrierDistribution
+else:
+    DistributionName = Literal[tuple(BY_NAME)]
+    BarrierField = Annotated[
+        Union[tuple(Annotated[cls, Tag(name)] for name, cls in BY_NAME.items())],  # noqa: UP007
+        Discriminator(_name_of),
+    ]
+
+BARRIER_CLASSES = (
+    "bulk", "first_layer_exit", "first_layer_lateral", "oxide", "interface", "slow",
+)  # fmt: skip
+
+
+def _flat(high: float, description: str) -> Any:
+    return Field(default=FlatBarrier(low=0.0, high=high), description=description)
+
+
+class Barriers(Section):
+    """Quenched barriers of the bonds, drawn once per device, by class of bond (all free)."""
+
+    distribution: DistributionName | None = Field(
+        default=None,
+        description="shape imposed on every class below, keeping each one's mean and, where "
+        "the shape has one, width; for testing the flat hypothesis. null keeps their own shapes",
+    )
+    bulk: BarrierField = _flat(0.2, "bonds of Gaq3 that are in no other class")
+    first_layer_exit: BarrierField = _flat(0.38, "bonds out of the first layer at LSMO")
+    first_layer_lateral: BarrierField = _flat(1.0, "bonds inside the first layer at LSMO")
+    oxide: BarrierField = _flat(1.0, "bonds inside AlOx")
+    interface: BarrierField = _flat(0.25, "bonds from Gaq3 to AlOx")
+    slow: BarrierField = _flat(1.0, "slow bonds of the layers next to the first")
+    slow_share: Fraction = Field(
+        default=0.6, ge=0, le=1, description="share of slow bonds among those of the slow layers"
+    )
+    slow_layers: Whole = Field(
+        default=2, ge=0, description="number of layers, after the first, that have slow bonds"
+    )
+    tunnel_floor: Frequency = Field(
+        default=0.0,
+        ge=0,
+        description="rate added to both directions of every bond, in their ratio: "
+        "tunnelling of the ion, independent of temperature",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_from_default(cls, data: Any) -> Any:
+        """Take what a flat class leaves out from that class's default."""
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        for name in BARRIER_CLASSES:
+            given = data.get(name)
+            if name in data and given is None:
+                data[name] = given = {}
+            if isinstance(given, dict) and _name_of(given) == "flat":
+                data[name] = {**cls.model_fields[name].default.model_dump(), **given}
+        return data
+
+    def effective(self, name: str) -> BarrierDistribution:
+        """The distribution of class `name` (one of `BARRIER_CLASSES`) that is drawn from."""
+        own: BarrierDistribution = getattr(self, name)
+        if self.distribution in (None, _name_of(own)):
+            return own
+        return BY_NAME[self.distribution].of(*own.mean_and_width)
