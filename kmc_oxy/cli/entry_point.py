@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = parsed.command(parsed)
         # A reader that has gone is noticed here and not at interpreter exit.
         sys.stdout.flush()
-        launcher.leave()
+        launcher.finalize_mpi()
         return code
     except KeyboardInterrupt:
         return _complain("interrupted: run the same line again", EXIT_INTERRUPTED)
@@ -298,7 +298,7 @@ def _compute(parsed: argparse.Namespace, output: Path, stop: StopRequest) -> Non
     plan, work = begun
     display = ProgressDisplay(sys.stderr, verbose=parsed.verbose, quiet=parsed.quiet)
     try:
-        run_serial(plan, work, stop=stop, report=display)
+        run_serial(plan, work, stop=stop, report_progress=display)
         display.close()
         assemble(plan, work, stop=stop)
     finally:
@@ -311,7 +311,7 @@ def _compute_in_parallel(
 ) -> int:
     """Do what is left to do of a run as one of several ranks; the same exit code on all."""
     from kmc_oxy.execution import ProgressDisplay
-    from kmc_oxy.execution.mpi import Ended, run_parallel
+    from kmc_oxy.execution.mpi import JobTerminated, run_parallel
 
     if world.rank == 0:
         log.info("%d ranks", world.size)
@@ -320,11 +320,13 @@ def _compute_in_parallel(
             world,
             lambda: _begin(parsed, output, stop),
             stop=stop,
-            report=ProgressDisplay(sys.stderr, verbose=parsed.verbose, quiet=parsed.quiet),
-            complain=lambda error: _explain_on_one_rank(parsed, error),
+            report_progress=ProgressDisplay(
+                sys.stderr, verbose=parsed.verbose, quiet=parsed.quiet
+            ),
+            report_error=lambda error: _explain_on_one_rank(parsed, error),
         )
-    except Ended as ended:
-        return ended.code
+    except JobTerminated as ended:
+        return ended.exit_code
     return EXIT_DONE
 
 

@@ -26,8 +26,8 @@ from kmc_oxy.export.simulators import write_aihwkit, write_crosssim
 from kmc_oxy.storage import (
     OutputFile,
     StoreError,
-    explained,
     open_output,
+    wrap_os_errors,
 )
 
 
@@ -66,7 +66,7 @@ def export(source: Path, to: str, out: Path, selection: Selection | None = None)
         if out.exists() and out.resolve() == source.resolve():
             raise StoreError(f"{out} is the run itself: choose another place")
         chosen.check(file)
-        with explained(f"write {out}"):
+        with wrap_os_errors(f"write {out}"):
             return FORMATS[to](file, out, chosen)
 
 

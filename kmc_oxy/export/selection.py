@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from kmc_oxy.storage import OutputFile, StoreError, replacing
+from kmc_oxy.storage import OutputFile, StoreError, atomic_write
 
 #: Dimensions of an observable of every reading.
 READING = ("point", "member", "row", "column", "reading")
@@ -58,7 +58,7 @@ class Selection:
 @contextlib.contextmanager
 def text_file(path: Path) -> Iterator[TextIO]:
     """A text file that takes its place at the end, or not at all."""
-    with replacing(path) as binary:
+    with atomic_write(path) as binary:
         text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
         yield text
         text.flush()

@@ -32,7 +32,7 @@ from kmc_oxy.figures.style import (
 from kmc_oxy.inputs import at_point
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.physics import current
-from kmc_oxy.storage import OutputFile, StoreError, explained, open_output
+from kmc_oxy.storage import OutputFile, StoreError, open_output, wrap_os_errors
 
 #: Panels side by side.
 MAX_COLUMNS = 3
@@ -83,7 +83,7 @@ def plot(path: Path, out: Path) -> None:
     known = figure.canvas.get_supported_filetypes()
     if kind not in known:
         raise StoreError(f"cannot draw a {kind!r} file: the name may end in {', '.join(known)}")
-    with explained(f"write {out}"):
+    with wrap_os_errors(f"write {out}"):
         figure.savefig(out, format=kind, dpi=150)
 
 
