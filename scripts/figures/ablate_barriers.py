@@ -75,9 +75,7 @@ if __name__ == "__main__":
     parser.add_argument("--processes", type=int, help="experiments at a time (default: cores)")
     given = parser.parse_args()
     try:
-        rows = main(
-            given.output, quick=given.quick, settings=given.set, processes=given.processes
-        )
+        rows = main(given.output, quick=given.quick, settings=given.set, processes=given.processes)
     except (InputError, StoreError) as error:
         sys.exit(f"ablate_barriers: {error}")
     for name, verdict in rows:

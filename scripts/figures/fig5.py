@@ -81,9 +81,7 @@ def draw_landscape(axes: Axes, device: CrossPoint, path: NDArray, volts: float) 
     energy = device.landscape.energy_eV(device.potential_per_volt * volts)[path]
     saddle = saddles_eV(device, volts)
     number = {tuple(sorted(bond)): k for k, bond in enumerate(device.landscape.bonds.tolist())}
-    on_path = np.array(
-        [saddle[number[min(a, b), max(a, b)]] for a, b in pairwise(path)]
-    )
+    on_path = np.array([saddle[number[min(a, b), max(a, b)]] for a, b in pairwise(path)])
     barrier = on_path - energy[:-1]
     given = device.inputs.device
     reach_eV = (

@@ -86,8 +86,9 @@ def test_an_exponential_is_the_limit_of_its_generalisations():
 
 
 def test_verdict_says_no_more_than_aicc():
-    log, exponential = (fit(N, CURVES["log"] + 0.01 * np.sin(N), law) for law in
-                        ("log", "exponential"))
+    log, exponential = (
+        fit(N, CURVES["log"] + 0.01 * np.sin(N), law) for law in ("log", "exponential")
+    )
     text = verdict(log, exponential)
     assert text == verdict(exponential, log)
     assert text.startswith("log over exponential by ")

@@ -5,8 +5,7 @@ from kmc_oxy.inputs.schema import Input
 from kmc_oxy.protocol import flatten, observables
 from kmc_oxy.protocol.recorded_quantities import OBSERVABLES
 from kmc_oxy.simulation import Simulation
-from kmc_oxy.storage import read_tree
-from kmc_oxy.storage.atomic_files import write_tree
+from kmc_oxy.storage import read_tree, write_tree
 
 PROTOCOL = [
     {"pulse": {"voltage": 4, "duration": "10 ms"}},
@@ -97,10 +96,14 @@ def test_the_first_reading_comes_before_any_hop():
 @pytest.mark.parametrize("tolerance", [0.1, None])
 @pytest.mark.parametrize("calls", [1, 2, 3, 7, 20, 1000])
 def test_interrupted_anywhere_it_goes_on_bit_for_bit(calls, tolerance, tmp_path):
-    protocol = PROTOCOL if tolerance else [
-        {"pulse": {"voltage": 4, "duration": "1 ns", "rest": None}},
-        {"relax": {"duration": "30 ns", "first": "1 ns", "points_per_decade": 3}},
-    ]
+    protocol = (
+        PROTOCOL
+        if tolerance
+        else [
+            {"pulse": {"voltage": 4, "duration": "1 ns", "rest": None}},
+            {"relax": {"duration": "30 ns", "first": "1 ns", "points_per_decade": 3}},
+        ]
+    )
     given = inputs(protocol=protocol)
     whole = drain(build(given, tolerance=tolerance))
     simulation = build(given, tolerance=tolerance)
