@@ -13,20 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from kmc_oxy.inputs.schema import (
-    FieldSweep,
-    Map,
-    Program,
-    Pulse,
-    Read,
-    Relax,
-    Repeat,
-    Step,
-    StepBody,
-    Sweep,
-    Train,
-    VectorMatrix,
-)
+from kmc_oxy.inputs.schema import Repeat, Step, StepBody
+from kmc_oxy.inputs.schema import steps as schema
 from kmc_oxy.protocol.schedule import Drive, Hold, Operation, Reading, Schedule, Target
 
 #: Earliest time that a relaxation resolves, relative to its first reading time.
@@ -101,7 +89,7 @@ class _ScheduleBuilder:
             )
         )
 
-    def pulses(self, body: Pulse | Train, count: int) -> None:
+    def pulses(self, body: schema.Pulse | schema.Train, count: int) -> None:
         """`count` pulses, each followed by its rest and a reading."""
         for number in range(1, count + 1):
             self.pulse = number
@@ -158,12 +146,12 @@ def add_operations(body: StepBody, builder: _ScheduleBuilder) -> None:
 
 
 @add_operations.register
-def _pulse(body: Pulse, builder: _ScheduleBuilder) -> None:
+def _pulse(body: schema.Pulse, builder: _ScheduleBuilder) -> None:
     builder.pulses(body, 1)
 
 
 @add_operations.register
-def _train(body: Train, builder: _ScheduleBuilder) -> None:
+def _train(body: schema.Train, builder: _ScheduleBuilder) -> None:
     builder.pulse = 0
     if body.read:
         builder.read()
@@ -171,32 +159,32 @@ def _train(body: Train, builder: _ScheduleBuilder) -> None:
 
 
 @add_operations.register
-def _read(body: Read, builder: _ScheduleBuilder) -> None:
+def _read(body: schema.Read, builder: _ScheduleBuilder) -> None:
     builder.hold(body.voltage, body.duration)
     builder.read()
 
 
 @add_operations.register
-def _field_sweep(body: FieldSweep, builder: _ScheduleBuilder) -> None:
+def _field_sweep(body: schema.FieldSweep, builder: _ScheduleBuilder) -> None:
     builder.hold(body.voltage, body.duration)
     for field_T in field_path(body.amplitude, body.step):
         builder.read(field_T=field_T)
 
 
 @add_operations.register
-def _map(body: Map, builder: _ScheduleBuilder) -> None:
+def _map(body: schema.Map, builder: _ScheduleBuilder) -> None:
     builder.hold(Drive(None), body.duration)
     builder.read()
 
 
 @add_operations.register
-def _vector_matrix(body: VectorMatrix, builder: _ScheduleBuilder) -> None:
+def _vector_matrix(body: schema.VectorMatrix, builder: _ScheduleBuilder) -> None:
     builder.hold(Drive(None, "product", inputs_V=body.inputs), body.duration)
     builder.read(inputs_V=body.inputs)
 
 
 @add_operations.register
-def _program(body: Program, builder: _ScheduleBuilder) -> None:
+def _program(body: schema.Program, builder: _ScheduleBuilder) -> None:
     """Pulses on one cell, or time slots for the largest number of pulses of a write-verify."""
     forward = Drive(body.voltage, "program", body.cell)
     waiting = Drive(0.0 if body.rest is None else body.rest.voltage, "read", body.cell)
@@ -223,7 +211,7 @@ def _program(body: Program, builder: _ScheduleBuilder) -> None:
 
 
 @add_operations.register
-def _relax(body: Relax, builder: _ScheduleBuilder) -> None:
+def _relax(body: schema.Relax, builder: _ScheduleBuilder) -> None:
     elapsed = 0.0
     for time in relax_times(body):
         builder.hold(body.voltage, time - elapsed, body.first * RELAX_RESOLUTION_SHARE)
@@ -231,7 +219,7 @@ def _relax(body: Relax, builder: _ScheduleBuilder) -> None:
         elapsed = time
 
 
-def relax_times(body: Relax) -> list[float]:
+def relax_times(body: schema.Relax) -> list[float]:
     """Reading times since the step began (s), even in log time, the last one at its end."""
     decades = np.log10(body.duration / body.first)
     points = 1 + max(1, round(body.points_per_decade * decades))
@@ -241,7 +229,7 @@ def relax_times(body: Relax) -> list[float]:
 
 
 @add_operations.register
-def _sweep(body: Sweep, builder: _ScheduleBuilder) -> None:
+def _sweep(body: schema.Sweep, builder: _ScheduleBuilder) -> None:
     builder.pulse = 0
     for voltage in staircase(body.turning_voltages, body.step):
         builder.apply(voltage, body.dwell)
