@@ -117,6 +117,28 @@ def test_there_are_blocks_to_check():
     assert len(list(blocks("yaml", [DOCS / "tutorial.md"]))) >= 2
 
 
+def diffs():
+    """File and body of each part of the diffs of docs/extending.md."""
+    for found in FENCE.finditer((DOCS / "extending.md").read_text(encoding="utf-8")):
+        if found[1] == "diff":
+            for part in re.split(r"^--- .*\n\+\+\+ b/", found[2], flags=re.M)[1:]:
+                name, _, body = part.partition("\n")
+                yield name, body
+
+
+def test_diffs_of_the_extending_page_fit_the_code():
+    """The unchanged lines of every hunk stand in the file, together and once."""
+    changed = list(diffs())
+    assert len(changed) == 7
+    for name, body in changed:
+        assert not re.search("^-", body, re.M), f"{name}: a line is removed"
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for hunk in body.split("@@\n")[1:]:
+            kept = [line[1:] for line in hunk.splitlines() if not line.startswith("+")]
+            assert not kept or text.count("\n".join(kept)) == 1, f"{name}: {kept}"
+
+
 def test_output_page_names_every_dataset():
     text = (DOCS / "output.md").read_text(encoding="utf-8")
     for item in (*OBSERVABLES, *COORDINATES, WALL_TIME):
