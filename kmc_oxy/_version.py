@@ -1,12 +1,14 @@
-"""What computes: the version, and the source that the compiled kernels were made from."""
+"""Version of the package, and digest of the source of its compiled kernels."""
+
+__all__ = ["KERNEL_SOURCE", "UNKNOWN_SOURCE", "__version__"]
 
 __version__ = "0.1.0"
 
-#: Stands for a source that nothing tells of.
+#: In place of a digest that was not recorded.
 UNKNOWN_SOURCE = "unknown"
 
 try:
-    # Written by setup.py beside the extensions when it has compiled them.
+    # Written by setup.py when it compiles the extensions.
     from kmc_oxy._kernel_source import KERNEL_SOURCE
 except ImportError:
     KERNEL_SOURCE = UNKNOWN_SOURCE

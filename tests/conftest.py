@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-for folder in ("mpi", "physics", "unit", "unit/physics", "unit/storage"):
+for folder in ("mpi", "physics", "unit", "unit/execution", "unit/physics", "unit/storage"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = parsed.execute(parsed)
         # A closed pipe is noticed here and not when the interpreter exits.
         sys.stdout.flush()
-        launcher.leave()
+        launcher.finalize_mpi()
         return code
     except KeyboardInterrupt:
         return print_error("interrupted: run the same line again", EXIT_INTERRUPTED)

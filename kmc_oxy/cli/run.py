@@ -93,7 +93,7 @@ def _compute(arguments: argparse.Namespace, output: Path, stop: StopRequest) -> 
     plan, work = begun
     display = ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet)
     try:
-        run_serial(plan, work, stop=stop, report=display)
+        run_serial(plan, work, stop=stop, report_progress=display)
         display.close()
         assemble(plan, work, stop=stop)
     finally:
@@ -106,7 +106,7 @@ def _compute_in_parallel(
 ) -> int:
     """Compute what is left of a run as one of several ranks; the same exit code on all."""
     from kmc_oxy.execution import ProgressDisplay
-    from kmc_oxy.execution.mpi import Ended, run_parallel
+    from kmc_oxy.execution.mpi import JobTerminated, run_parallel
 
     if world.rank == 0:
         log.info("%d ranks", world.size)
@@ -115,9 +115,11 @@ def _compute_in_parallel(
             world,
             lambda: _begin(arguments, output, stop),
             stop=stop,
-            report=ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet),
-            complain=lambda error: report_error(error, arguments.debug),
+            report_progress=ProgressDisplay(
+                sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet
+            ),
+            report_error=lambda error: report_error(error, arguments.debug),
         )
-    except Ended as ended:
-        return ended.code
+    except JobTerminated as ended:
+        return ended.exit_code
     return EXIT_DONE

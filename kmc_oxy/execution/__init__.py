@@ -1,4 +1,4 @@
-"""The tasks of a run: their list, their cost, running them, and assembly of the output.
+"""The tasks of a run: listing them, estimating their cost, running them, assembling the output.
 
 May import `simulation`, `storage`, `protocol`, `inputs` and `process`.
 """

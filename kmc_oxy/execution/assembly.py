@@ -1,12 +1,13 @@
-"""Finished tasks -> the final file, one task at a time.
+"""Assembly of the output from the files of finished tasks.
 
-Memory stays bounded by one task, however many there are.
+One task is read at a time, so the memory needed does not grow with the number of tasks.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,22 @@ from kmc_oxy.inputs.schema import Input, dimension_of
 from kmc_oxy.process import Interrupted
 from kmc_oxy.protocol import Observable, Schedule, observables, snapshot_readings
 from kmc_oxy.simulation import build_lattice
-from kmc_oxy.storage import Dataset, FinalFile, StoreError, WorkFolder, final_file, string_type
+from kmc_oxy.storage import (
+    DatasetSpec,
+    OutputWriter,
+    StoreError,
+    WorkFolder,
+    create_output,
+    string_type,
+)
 from kmc_oxy.units import HELD_IN
 
-#: Observables that a second run at a coarser tolerance can be compared in.
+#: Observables that are compared with those of a second run at a larger tolerance.
 COMPARED = ("conductance", "magnetoresistance", "oxygen_organic", "profile")
 
 COORDINATES = (
-    Dataset("time", ("point", "reading"), "s", "time since the protocol began", missing=np.nan),
-    Dataset(
+    DatasetSpec("time", ("point", "reading"), "s", "time since the protocol began", missing=np.nan),
+    DatasetSpec(
         "pulse",
         ("point", "reading"),
         "1",
@@ -34,8 +42,8 @@ COORDINATES = (
         np.int64,
         -1,
     ),
-    Dataset("step", ("point", "reading"), "1", "index of the protocol step", np.int64, -1),
-    Dataset(
+    DatasetSpec("step", ("point", "reading"), "1", "index of the protocol step", np.int64, -1),
+    DatasetSpec(
         "leg",
         ("point", "reading"),
         "1",
@@ -43,15 +51,15 @@ COORDINATES = (
         np.int64,
         -1,
     ),
-    Dataset(
+    DatasetSpec(
         "voltage",
         ("point", "row", "column", "reading"),
         "V",
         "voltage of the last pulse as nominally applied, 0 before the first",
         missing=np.nan,
     ),
-    Dataset("layer_z", ("point", "layer"), "m", "height of the layer's centre above LSMO"),
-    Dataset(
+    DatasetSpec("layer_z", ("point", "layer"), "m", "height of the layer's centre above LSMO"),
+    DatasetSpec(
         "snapshot_reading",
         ("point", "snapshot"),
         "1",
@@ -60,7 +68,7 @@ COORDINATES = (
         -1,
     ),
 )
-WALL_TIME = Dataset(
+WALL_TIME = DatasetSpec(
     "wall_time", ("point", "member"), "s", "wall-clock time spent", missing=np.nan
 )
 
@@ -72,35 +80,36 @@ def assemble(
     mpi_size: int = 1,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Write the final file of a run whose tasks are all finished, and remove the work folder.
+    """Write the output of a run whose tasks are all finished, and remove the work folder.
 
     Parameters
     ----------
     plan : Plan
     work : WorkFolder
-        Locked.
+        Locked, of this plan.
     mpi_size : int
-        Number of ranks, for the record.
+        Number of ranks, stored as an attribute.
     stop : callable
-        Whether to stop; asked between tasks.
+        Returns whether to stop; called between tasks.
 
     Raises
     ------
     Interrupted
-        If `stop` says so; the next session assembles from the beginning.
+        If `stop` returned True; the next session begins the assembly again.
     StoreError
-        If a task is missing or damaged, or the file cannot be written. No result is lost.
+        If a task is missing or damaged, or the output cannot be written. The work folder is kept.
     """
     missing = plan.n_tasks - len(work.finished())
     if missing > 0:
         raise StoreError(f"{missing} of {plan.n_tasks} tasks are not finished in {work.path}")
     shape = _shape(plan, work)
     wanted = observables(plan.base)
-    with final_file(work.output, shape) as file:
-        _write_coordinates(file, plan, shape)
+    with create_output(work.output, shape) as output:
+        _write_coordinates(output, plan, shape)
+        _write_scanned_values(output, plan)
         for item in wanted:
-            file.create(_dataset(item))
-        file.create(WALL_TIME)
+            output.create_dataset(_dataset_spec(item))
+        output.create_dataset(WALL_TIME)
         for task in plan.tasks():
             if task.coarse:
                 break
@@ -108,16 +117,16 @@ def assemble(
                 raise Interrupted
             record = work.load_task(task.index)
             for item in wanted:
-                file.put(item.name, (task.point, task.member), _array(record, item, work.path))
-            file.put("wall_time", (task.point, task.member), np.asarray(record["wall_time"]))
+                output.write(item.name, (task.point, task.member), _array(record, item, work.path))
+            output.write("wall_time", (task.point, task.member), np.asarray(record["wall_time"]))
         if plan.checked_members:
-            _write_tolerance_errors(file, plan, work)
-        file.describe(work.manifest(), {"mpi_size": mpi_size, "name": plan.base.name})
+            _write_tolerance_errors(output, plan, work)
+        output.write_attributes(work.manifest(), {"mpi_size": mpi_size, "name": plan.base.name})
     work.remove()
 
 
-def _dataset(item: Observable) -> Dataset:
-    return Dataset(
+def _dataset_spec(item: Observable) -> DatasetSpec:
+    return DatasetSpec(
         name=item.name,
         dimensions=("point", "member", *item.dimensions),
         unit=item.unit,
@@ -127,16 +136,16 @@ def _dataset(item: Observable) -> Dataset:
     )
 
 
-def _array(record: Mapping[str, Any], item: Observable, where: Any) -> NDArray[Any]:
-    """An observable of a record, checked to be what it should be."""
+def _array(record: Mapping[str, Any], item: Observable, folder: Path) -> NDArray[Any]:
+    """An observable of a record; a StoreError if it is missing or has other dimensions."""
     array = record.get(item.name)
     if not isinstance(array, np.ndarray) or array.ndim != len(item.dimensions):
-        raise StoreError(f"a task file in {where} has no {item.name}: begin again with --fresh")
+        raise StoreError(f"a task file in {folder} has no {item.name}: begin again with --fresh")
     return array
 
 
 def _shape(plan: Plan, work: WorkFolder) -> dict[str, int]:
-    """Length of every dimension: the largest of any point."""
+    """Length of every dimension: the largest of all points."""
     shape = {"point": plan.n_points, "member": plan.members}
     wanted = observables(plan.base)
     for point in range(plan.n_points):
@@ -150,20 +159,24 @@ def _shape(plan: Plan, work: WorkFolder) -> dict[str, int]:
     return shape
 
 
-def _write_coordinates(file: FinalFile, plan: Plan, shape: Mapping[str, int]) -> None:
-    """What is known of every reading before anything runs, and the scanned values."""
-    items = [item for item in COORDINATES if set(item.dimensions) <= set(shape)]
-    for item in items:
-        file.create(item)
+def _write_coordinates(output: OutputWriter, plan: Plan, shape: Mapping[str, int]) -> None:
+    """Write the datasets that depend on the schedules alone."""
+    specs = [spec for spec in COORDINATES if set(spec.dimensions) <= set(shape)]
+    for spec in specs:
+        output.create_dataset(spec)
     for point in range(plan.n_points):
-        values = _coordinates(plan.point(point), plan.schedule(point), shape)
-        for item in items:
-            file.put(item.name, (point,), values[item.name])
+        values = _coordinates(plan.point(point), plan.schedule(point))
+        for spec in specs:
+            output.write(spec.name, (point,), values[spec.name])
+
+
+def _write_scanned_values(output: OutputWriter, plan: Plan) -> None:
+    """Write the value of every scanned key at each point."""
     for key in plan.base.scan:
         found = [resolved_value(plan.point(point), key) for point in range(plan.n_points)]
         units = {unit for _, unit in found}
         numeric = all(isinstance(value, (bool, int, float)) for value, _ in found)
-        item = Dataset(
+        spec = DatasetSpec(
             name=f"scan:{key}",
             dimensions=("point",),
             unit=units.pop() if len(units) == 1 else "1",
@@ -172,12 +185,10 @@ def _write_coordinates(file: FinalFile, plan: Plan, shape: Mapping[str, int]) ->
             attributes={"scan_key": key},
         )
         column = [value if numeric else _as_text(value) for value, _ in found]
-        file.create(item, np.array(column, dtype=np.float64 if numeric else object))
+        output.create_dataset(spec, np.array(column, dtype=np.float64 if numeric else object))
 
 
-def _coordinates(
-    inputs: Input, schedule: Schedule, shape: Mapping[str, int]
-) -> dict[str, NDArray[Any]]:
+def _coordinates(inputs: Input, schedule: Schedule) -> dict[str, NDArray[Any]]:
     readings = len(schedule.readings)
     return {
         "time": schedule.per_reading("time_s"),
@@ -191,7 +202,20 @@ def _coordinates(
 
 
 def resolved_value(inputs: Input, key: str) -> tuple[Any, str]:
-    """Value of a dotted key in checked inputs, in the unit the code holds, and that unit."""
+    """Return the value of a dotted key of a checked input, and its unit.
+
+    Parameters
+    ----------
+    inputs : Input
+    key : str
+
+    Returns
+    -------
+    value : object
+        In the unit that the code uses.
+    unit : str
+        "1" for a pure number.
+    """
     node: Any = inputs
     unit = "1"
     for part in key.split("."):
@@ -214,12 +238,12 @@ def _as_text(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
-def _write_tolerance_errors(file: FinalFile, plan: Plan, work: WorkFolder) -> None:
-    """Mean over the checked members of (value at the coarser tolerance - value)."""
+def _write_tolerance_errors(output: OutputWriter, plan: Plan, work: WorkFolder) -> None:
+    """Write the mean over the checked members of (value at the larger tolerance - value)."""
     compared = [item for item in observables(plan.base) if item.name in COMPARED]
     for item in compared:
-        file.create(
-            Dataset(
+        output.create_dataset(
+            DatasetSpec(
                 name=f"tolerance_error_{item.name}",
                 dimensions=("point", *item.dimensions),
                 unit=item.unit,
@@ -234,7 +258,7 @@ def _write_tolerance_errors(file: FinalFile, plan: Plan, work: WorkFolder) -> No
     for point in range(plan.n_points):
         for item in compared:
             difference = _mean_difference(plan, work, point, item)
-            file.put(f"tolerance_error_{item.name}", (point,), difference)
+            output.write(f"tolerance_error_{item.name}", (point,), difference)
 
 
 def _mean_difference(

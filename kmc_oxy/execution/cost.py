@@ -1,10 +1,11 @@
-"""What a run will cost, before it runs: tasks, sites, hops, memory."""
+"""Estimated cost of a run: tasks, sites, hops, memory, and the relative cost of its tasks."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,50 +14,64 @@ from kmc_oxy.execution.tasks import CHECK_FACTOR, Plan, Task
 from kmc_oxy.protocol import Hold
 from kmc_oxy.simulation import CrossPoint
 
-#: Points of a scan that are looked at; the others are taken to be like them.
+#: Number of points of a scan for which hops are estimated; the mean stands for all points.
 SAMPLED_POINTS = 8
 #: Memory of landscape, rate tables and kernel per site, and of the program itself.
 BYTES_PER_SITE = 550
 BASE_BYTES = 85e6
-#: Relative costs of points are taken from a patch of at most this many columns each way.
-SMALL_DEVICE = 8
-#: Trial runs are made on a patch of at most this many: hops are a matter of a few fast bonds, so
-#: that a smaller one scatters by a factor of two.
-TRIAL_RUN_DEVICE = 14
-#: Trials that the trial runs of an estimate may take together: some seconds.
-TRIAL_RUN_TRIALS = 3_000_000
-#: How often a trial run goes through the same spell; further ones are taken to be like the last.
-TRIAL_RUN_REPEATS = 4
+#: Largest nx and ny of the patch for relative costs of points.
+COST_PATCH_COLUMNS = 8
+#: Largest nx and ny of the patch for trial runs. Few fast bonds make most hops, so the hops of a
+#: smaller patch scatter by a factor of two.
+TRIAL_PATCH_COLUMNS = 14
+#: Kernel trials of all trial runs of an estimate together: some seconds.
+MAX_TRIALS = 3_000_000
+#: How often a trial run repeats the same interval; the mean of the repeats stands for later ones.
+MAX_REPEATS = 4
 #: Wall-clock time of a hop, and of a reading for each site; only their ratio matters.
 HOP_S = 3e-7
 READING_S = 1e-6
 
 
-#: Voltage (V), and times since the edge (s) between which it is resolved.
-Spell = tuple[float, float, float]
+class VoltageInterval(NamedTuple):
+    """An interval of constant voltage between two edges.
+
+    Parameters
+    ----------
+    voltage_V : float
+    start_s, stop_s : float
+        Earliest and latest time after the first edge that is resolved. The start matters only with
+        the rate cap: in exact mode an interval is resolved from its edge on.
+    """
+
+    voltage_V: float
+    start_s: float
+    stop_s: float
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Size of a run.
+    """Estimated cost of a run.
 
     Parameters
     ----------
-    tasks, points, members, cells : int
-        Cells are those of one task.
+    tasks, points, members : int
+        Numbers of tasks, points of the scan and members of the ensemble.
+    cells : int
+        Number of cells of one task.
     sites, oxygens : int
-        Of one cell, at the first point.
+        Numbers in one cell, at the first point.
     readings : int
-        Of one task, at the first point.
+        Number of readings of one task, at the first point.
     duration_s : float
         Physical time of one task, at the first point.
     hops : float
-        Expected number, all tasks together: within a factor of about 4 in capped mode, where the
-        scatter is between devices, and each cell of an array is taken to get every pulse. Where a
-        trial run would take too long, above all in exact mode, where the oxygens will be is not
-        known: within a factor of about 30.
+        Expected number of all tasks together, with every cell of an array getting every pulse.
+        Within a factor of about 4 in capped mode, because devices differ. Within a factor of about
+        30 if the trial run would take too long (above all in exact mode), because the later places
+        of the oxygens are then unknown.
     memory_bytes : float
-        Of one process; rough.
+        Memory of one process, roughly.
     """
 
     tasks: int
@@ -72,7 +87,7 @@ class Cost:
 
 
 def estimate(plan: Plan) -> Cost:
-    """Estimate the cost of a plan from trial runs on a small patch of the first device.
+    """Estimate the cost of a run from trial runs of a small patch of the first device.
 
     Parameters
     ----------
@@ -87,8 +102,8 @@ def estimate(plan: Plan) -> Cost:
     sampled = np.unique(
         np.linspace(0, plan.n_points - 1, min(plan.n_points, SAMPLED_POINTS)).astype(int)
     )
-    trials = TRIAL_RUN_TRIALS // len(sampled)
-    hops = float(np.mean([_hops_of_a_trial_run(plan, int(point), trials) for point in sampled]))
+    trials = MAX_TRIALS // len(sampled)
+    hops = float(np.mean([_hops_of_trial_run(plan, int(point), trials) for point in sampled]))
     device = CrossPoint.build(inputs, 0, 0, 0, plan.base.ensemble.seed or 0)
     layers = device.lattice.n_layers
     record_bytes = 8.0 * cells * len(schedule.readings) * (5 + layers)
@@ -107,29 +122,38 @@ def estimate(plan: Plan) -> Cost:
 
 
 def relative_cost(plan: Plan, point: int) -> float:
-    """Rough wall-clock time (s) of a task at a point, good enough to tell long from short.
+    """Estimate the relative cost of a task at a point of the scan, without a trial run.
 
-    Without a trial run, since there may be thousands of points.
+    Parameters
+    ----------
+    plan : Plan
+    point : int
+
+    Returns
+    -------
+    float
+        Rough wall-clock time (s); only ratios between points matter.
     """
     if plan.n_points == 1:
         return 1.0
-    device, share = _small_patch(plan, point, SMALL_DEVICE)
+    device, area_fraction = _small_patch(plan, point, COST_PATCH_COLUMNS)
     tolerance = plan.tolerance(plan.task(point, 0))
-    kinds = Counter(_spells(plan.schedule(point).holds))
+    counts = Counter(_voltage_intervals(plan.schedule(point).holds))
     hops = sum(
-        count * expected_hops(device, device.occupied_at_start, *spell, tolerance)
-        for spell, count in kinds.items()
+        count * expected_hops(device, device.occupied_at_start, interval, tolerance)
+        for interval, count in counts.items()
     )
     inputs = plan.point(point)
     readings = len(plan.schedule(point).readings)
     cells = inputs.crossbar.rows * inputs.crossbar.columns
-    return cells / share * (hops * HOP_S + readings * device.lattice.n_sites * READING_S)
+    patch_s = hops * HOP_S + readings * device.lattice.n_sites * READING_S
+    return cells / area_fraction * patch_s
 
 
 def longest_first(
     plan: Plan, costs: Sequence[float], finished: Set[int], started: Set[int]
 ) -> list[Task]:
-    """Tasks still to do, in the order that leaves no rank idle for long at the end.
+    """Order the unfinished tasks so that few ranks are idle at the end of the run.
 
     Parameters
     ----------
@@ -137,22 +161,38 @@ def longest_first(
     costs : sequence of float
         `relative_cost` of every point.
     finished, started : set of int
-        Indices of tasks that are done, and of those that have a checkpoint; the latter come
-        first, so that checkpoints do not pile up over many sessions.
+        Indices of the tasks that are finished, and of those that have a checkpoint.
+
+    Returns
+    -------
+    list of Task
+        Those with a checkpoint first, so that checkpoints do not accumulate over many sessions;
+        then by decreasing cost.
     """
-    todo = [task for task in plan.tasks() if task.index not in finished]
-    return sorted(todo, key=lambda t: (t.index not in started, -task_cost(costs, t)))
+    unfinished = [task for task in plan.tasks() if task.index not in finished]
+    return sorted(unfinished, key=lambda t: (t.index not in started, -task_cost(costs, t)))
 
 
 def task_cost(costs: Sequence[float], task: Task) -> float:
-    """Cost of a task from the costs of all points."""
+    """Return the relative cost of a task.
+
+    Parameters
+    ----------
+    costs : sequence of float
+        `relative_cost` of every point.
+    task : Task
+
+    Returns
+    -------
+    float
+    """
     return float(costs[task.point]) / (CHECK_FACTOR if task.coarse else 1.0)
 
 
 def _small_patch(plan: Plan, point: int, columns: int) -> tuple[CrossPoint, float]:
-    """The first device at a point, cut down to a small patch, and what share of its area that is.
+    """A small patch of the first device at a point, and its fraction of the area of the device.
 
-    Its disorder is drawn anew: it is a device of the same kind.
+    Its disorder is drawn anew, with the same distribution.
     """
     inputs = plan.point(point)
     lattice = inputs.device.lattice
@@ -166,77 +206,83 @@ def _small_patch(plan: Plan, point: int, columns: int) -> tuple[CrossPoint, floa
     return patch, small.nx * small.ny / (lattice.nx * lattice.ny)
 
 
-def _hops_of_a_trial_run(plan: Plan, point: int, trials: int) -> float:
-    """Hops of one cell at a point, from a run of a small patch through the first of its spells.
+def _hops_of_trial_run(plan: Plan, point: int, trials: int) -> float:
+    """Hops of one cell at a point, from a trial run of a small patch.
 
-    It has to be run: after the first pulses the oxygens sit in the layers at the electrodes, where
-    they hop up to a hundred times less often than at their start. What the budget of trials does
-    not allow is estimated with the oxygens where they have come to.
+    The trial run is needed because after the first pulses the oxygens are in the layers at the
+    electrodes, where they hop up to a hundred times less often than at the start. Intervals beyond
+    the budget of kernel trials are estimated with the oxygens at their last places.
     """
-    device, share = _small_patch(plan, point, TRIAL_RUN_DEVICE)
+    device, area_fraction = _small_patch(plan, point, TRIAL_PATCH_COLUMNS)
     tolerance = plan.tolerance(plan.task(point, 0))
     engine = device.engine(point, tolerance)
-    spells = list(_spells(plan.schedule(point).holds))
-    counts = Counter(spells)
-    made: dict[Spell, list[int]] = {}
-    for spell in spells:
-        runs = made.setdefault(spell, [])
-        if len(runs) == TRIAL_RUN_REPEATS:
+    intervals = list(_voltage_intervals(plan.schedule(point).holds))
+    counts = Counter(intervals)
+    hops_of: dict[VoltageInterval, list[int]] = {}
+    for interval in intervals:
+        repeats = hops_of.setdefault(interval, [])
+        if len(repeats) == MAX_REPEATS:
             continue
-        voltage_V, start_s, stop_s = spell
         before = engine.hops
-        engine.set_potential(device.potential_per_volt * voltage_V)
-        engine.begin(stop_s, start_s or None)
+        engine.set_potential(device.potential_per_volt * interval.voltage_V)
+        engine.begin(interval.stop_s, interval.start_s or None)
         while engine.pending and engine.trials < trials:
             engine.step()
         if engine.pending:
             break
-        runs.append(engine.hops - before)
+        repeats.append(engine.hops - before)
     total = 0.0
-    for spell, count in counts.items():
-        runs = made.get(spell, [])
-        later = runs[1:] or runs
+    for interval, count in counts.items():
+        repeats = hops_of.get(interval, [])
+        later = repeats[1:] or repeats
         mean = (
-            np.mean(later) if later else expected_hops(device, engine.occupied, *spell, tolerance)
+            np.mean(later) if later else expected_hops(device, engine.occupied, interval, tolerance)
         )
-        total += sum(runs) + (count - len(runs)) * float(mean)
-    return total / share
+        total += sum(repeats) + (count - len(repeats)) * float(mean)
+    return total / area_fraction
 
 
-def _spells(holds: Sequence[Hold]) -> Iterator[Spell]:
-    """Voltage, and times since the edge between which it is resolved, of each spell without edge.
-
-    In exact mode a spell is resolved from its edge on; the start only matters to the cap.
-    """
+def _voltage_intervals(holds: Sequence[Hold]) -> Iterator[VoltageInterval]:
+    """Join the holds between two edges."""
     voltage_V = start_s = stop_s = 0.0
     for hold in holds:
         if hold.edge:
             if stop_s > 0:
-                yield voltage_V, start_s, stop_s
+                yield VoltageInterval(voltage_V, start_s, stop_s)
             voltage_V, stop_s = hold.voltage_V, 0.0
             start_s = hold.resolution_s or hold.duration_s / 100
         stop_s += hold.duration_s
-    yield voltage_V, start_s, stop_s
+    yield VoltageInterval(voltage_V, start_s, stop_s)
 
 
 def expected_hops(
     device: CrossPoint,
     occupied: NDArray[np.bool_],
-    voltage_V: float,
-    start_s: float,
-    stop_s: float,
+    interval: VoltageInterval,
     tolerance: float | None,
 ) -> float:
-    """Expected hops of one cell between an edge and `stop_s`, the oxygens staying where they are.
+    """Estimate the hops of one cell during an interval, with the oxygens at fixed places.
 
-    An oxygen that goes to and fro over a bond hops 2 k_ij k_ji / (k_ij + k_ji) times a second.
-    Under the cap, a bond that is faster than Gamma(t) = C/max(t, t0) hops C/max(t, t0) times
-    that over its slower rate: C ln 10, some 2.3 C, hops a decade. Each oxygen is counted with
-    the bond that it hops over most.
+    An oxygen that hops back and forth over a bond makes 2 k_ij k_ji / (k_ij + k_ji) hops a second.
+    The cap Gamma(t) = C/max(t, t0) reduces the slower rate of a faster bond to Gamma(t). Such a
+    bond makes C ln 10, about 2.3 C, slow hops per decade of time. Each oxygen is counted with the
+    bond over which it makes the most hops.
+
+    Parameters
+    ----------
+    device : CrossPoint
+    occupied : ndarray of bool, shape (sites,)
+    interval : VoltageInterval
+    tolerance : float or None
+        1/C of the rate cap; None for exact residence times.
+
+    Returns
+    -------
+    float
     """
     inputs = device.inputs.device
     k_ij, k_ji = device.landscape.rates(
-        device.potential_per_volt * voltage_V,
+        device.potential_per_volt * interval.voltage_V,
         inputs.temperature,
         inputs.oxygen.attempt_frequency,
     )
@@ -245,16 +291,16 @@ def expected_hops(
     oxygen = np.where(occupied[first], first, second)[possible]
     slower = np.minimum(k_ij, k_ji)[possible]
     faster = np.maximum(k_ij, k_ji)[possible]
-    # Rates below any that matter may underflow to zero.
-    share = 2 / (1 + slower / np.maximum(faster, np.finfo(float).tiny))
+    # The smallest rates may underflow to zero.
+    hops_per_slow_hop = 2 / (1 + slower / np.maximum(faster, np.finfo(float).tiny))
     if tolerance is None:
-        hops = share * slower * stop_s
+        hops = hops_per_slow_hop * slower * interval.stop_s
     else:
         with np.errstate(divide="ignore"):
-            capped_from_s = np.maximum(1 / (tolerance * slower), start_s)
-        uncapped = np.minimum(slower * stop_s, 1 / tolerance)
-        periods = np.log(np.maximum(stop_s / capped_from_s, 1.0))
-        hops = share * (uncapped + periods / tolerance)
+            capped_from_s = np.maximum(1 / (tolerance * slower), interval.start_s)
+        uncapped = np.minimum(slower * interval.stop_s, 1 / tolerance)
+        e_folds = np.log(np.maximum(interval.stop_s / capped_from_s, 1.0))
+        hops = hops_per_slow_hop * (uncapped + e_folds / tolerance)
     most = np.zeros(occupied.size)
     np.maximum.at(most, oxygen, hops)
     return float(most.sum())

@@ -1,4 +1,4 @@
-"""Progress of a run for a person to read: a bar on a terminal, log lines elsewhere."""
+"""Progress of a run: counting it, and showing it as a bar on a terminal or as lines of a log."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ from kmc_oxy.execution.tasks import Plan
 from kmc_oxy.simulation import Simulation
 from kmc_oxy.units import count_text, duration_text
 
+#: Seconds between two lines of a log, with and without --verbose, and between updates of the bar.
+LINE_INTERVAL_S = 10.0
+VERBOSE_INTERVAL_S = 1.0
+BAR_INTERVAL_S = 0.2
+BAR_WIDTH = 24
+
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come.
+    """Progress of a run.
 
     Parameters
     ----------
     tasks, done : int
-        All tasks, and those finished (in earlier sessions too).
+        Number of all tasks, and of finished ones (in earlier sessions too).
     fraction : float
-        Share of this session's work that is done, the task in progress included.
+        Fraction of this session's work that is done, including the task in progress.
     hops : int
         Made in this session.
     elapsed_s : float
@@ -41,76 +47,85 @@ class Progress:
 
     @property
     def hops_per_s(self) -> float:
+        """Hops per wall-clock second."""
         return self.hops / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     @property
     def remaining_s(self) -> float | None:
-        """Wall-clock time left at the present pace; None before there is a pace."""
+        """Wall-clock time left at the mean speed so far; None while that is unknown."""
         if not 0 < self.fraction <= 1:
             return None
         return self.elapsed_s * (1 - self.fraction) / self.fraction
 
 
-class Meter:
-    """Counts tasks and hops of one session and passes them on.
+class ProgressCounter:
+    """Counts tasks and hops of a session of one process.
 
     Parameters
     ----------
     plan : Plan
-    todo : int
-        Tasks that this session has to do.
+    tasks : int
+        Number of tasks of this session.
     report : callable
         Called with each new `Progress`.
     """
 
-    def __init__(self, plan: Plan, todo: int, report: Callable[[Progress], None]) -> None:
+    def __init__(self, plan: Plan, tasks: int, report: Callable[[Progress], None]) -> None:
         self._plan = plan
-        self._todo = todo
+        self._tasks = tasks
         self._report = report
-        self._started = time.monotonic()
-        self._done = 0
+        self._began_s = time.monotonic()
+        self._finished = 0
         self._hops = 0
-        self._current: Simulation | None = None
+        self._simulation: Simulation | None = None
         self._hops_before = 0
 
-    def watch(self, simulation: Simulation) -> None:
-        """Take note of a simulation that has begun or gone on."""
-        if simulation is not self._current:
-            self._current = simulation
+    def update(self, simulation: Simulation) -> None:
+        """Report the progress of the task in progress.
+
+        Parameters
+        ----------
+        simulation : Simulation
+        """
+        if simulation is not self._simulation:
+            self._simulation = simulation
             self._hops_before = simulation.hops
-        self._pass_on(simulation.hops - self._hops_before, simulation.fraction)
+        self._report_now(simulation.hops - self._hops_before, simulation.fraction)
 
-    def finish(self) -> None:
-        """Take note that the task in progress is finished."""
-        if self._current is not None:
-            self._hops += self._current.hops - self._hops_before
-        self._done += 1
-        self._pass_on(0, 0.0)
-        self._current = None
+    def finish_task(self) -> None:
+        """Report that the task in progress is finished."""
+        if self._simulation is not None:
+            self._hops += self._simulation.hops - self._hops_before
+        self._finished += 1
+        self._report_now(0, 0.0)
+        self._simulation = None
 
-    def _pass_on(self, hops: int, fraction: float) -> None:
-        current = self._current
+    def _report_now(self, hops: int, fraction: float) -> None:
+        current = self._simulation
         self._report(
             Progress(
                 tasks=self._plan.n_tasks,
-                done=self._plan.n_tasks - self._todo + self._done,
-                fraction=(self._done + fraction) / self._todo,
+                done=self._plan.n_tasks - self._tasks + self._finished,
+                fraction=(self._finished + fraction) / self._tasks,
                 hops=self._hops + hops,
-                elapsed_s=time.monotonic() - self._started,
+                elapsed_s=time.monotonic() - self._began_s,
                 time_s=current.time_s if current else 0.0,
                 duration_s=current.schedule.duration_s if current else 0.0,
             )
         )
 
-#: Seconds between two lines of a log, and between two looks of the bar.
-LINE_CADENCE_S = 10.0
-VERBOSE_CADENCE_S = 1.0
-BAR_CADENCE_S = 0.2
-BAR_WIDTH = 24
 
+def progress_line(progress: Progress) -> str:
+    """Format progress as one line.
 
-def line(progress: Progress) -> str:
-    """One line on where the run stands."""
+    Parameters
+    ----------
+    progress : Progress
+
+    Returns
+    -------
+    str
+    """
     parts = [
         f"{progress.done}/{progress.tasks} tasks",
         f"{100 * progress.fraction:.0f} %",
@@ -124,35 +139,37 @@ def line(progress: Progress) -> str:
 
 
 class ProgressDisplay:
-    """Shows `Progress` on a cadence.
+    """Shows `Progress` at intervals; called with each new one.
 
     Parameters
     ----------
     stream : text file
-        Usually the standard error.
-    verbose, quiet : bool
-        More often; nothing at all.
+        Usually the standard error. On a terminal a bar is shown, elsewhere lines of a log.
+    verbose : bool
+        Show lines, and more often.
+    quiet : bool
+        Show nothing.
     """
 
     def __init__(self, stream: TextIO, *, verbose: bool = False, quiet: bool = False) -> None:
         self._stream = stream
         self._quiet = quiet
         self._bar = stream.isatty() and not verbose
-        self._cadence_s = (
-            BAR_CADENCE_S if self._bar else VERBOSE_CADENCE_S if verbose else LINE_CADENCE_S
+        self._interval_s = (
+            BAR_INTERVAL_S if self._bar else VERBOSE_INTERVAL_S if verbose else LINE_INTERVAL_S
         )
-        # The first line comes soon, so that a reader knows that something happens.
-        self._next_s = time.monotonic() + min(1.0, self._cadence_s)
+        # The first line comes after a second at most, to show that the run has begun.
+        self._next_s = time.monotonic() + min(1.0, self._interval_s)
         self._shown = 0
 
     def __call__(self, progress: Progress) -> None:
-        """Show `progress` if it is time to, or the end."""
-        now = time.monotonic()
+        """Show the progress if it is due, or if the run is finished."""
+        now_s = time.monotonic()
         finished = progress.done == progress.tasks
-        if self._quiet or (now < self._next_s and not finished):
+        if self._quiet or (now_s < self._next_s and not finished):
             return
-        self._next_s = now + self._cadence_s
-        text = line(progress)
+        self._next_s = now_s + self._interval_s
+        text = progress_line(progress)
         if self._bar:
             filled = round(BAR_WIDTH * progress.fraction)
             text = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {text}"
@@ -162,13 +179,13 @@ class ProgressDisplay:
             self._write(f"{text}\n")
 
     def close(self) -> None:
-        """Leave the terminal at the start of a line."""
+        """End the line of the bar."""
         if self._bar and self._shown:
             self._write("\n")
             self._shown = 0
 
     def _write(self, text: str) -> None:
-        # A log that nobody reads any more is no reason to stop computing.
+        # The run continues if the reader of the log has ended.
         with contextlib.suppress(BrokenPipeError):
             self._stream.write(text)
             self._stream.flush()

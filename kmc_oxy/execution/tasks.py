@@ -1,8 +1,4 @@
-"""Scan x members -> independent tasks, and running them so that nothing is ever lost.
-
-The list of tasks and `run_task` are the one seam: whoever distributes the tasks over processes
-needs nothing else, and the results do not depend on who ran them.
-"""
+"""The independent tasks of a run: every member of the ensemble at every point of the scan."""
 
 from __future__ import annotations
 
@@ -15,22 +11,22 @@ from functools import cached_property, lru_cache
 from kmc_oxy.inputs import LoadedInput, at_point, n_points
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.protocol import Schedule, flatten
-from kmc_oxy.storage import Identity
+from kmc_oxy.storage import RunIdentity
 
-#: Members that are run at a coarser tolerance as well when the input asks for the check.
+#: Number of members that `engine.check_tolerance` runs again at a larger tolerance.
 CHECKED_MEMBERS = 4
-#: How much coarser that is.
+#: Factor of that tolerance.
 CHECK_FACTOR = 3.0
 
 
 @dataclass(frozen=True)
 class Task:
-    """One independent piece of work: a member at a point of the scan.
+    """A member of the ensemble at a point of the scan.
 
     Parameters
     ----------
     index : int
-        Place in the list of tasks; names its files.
+        Index in the list of tasks; names the files of the task.
     point, member : int
     coarse : bool
         Whether this is the second run of the member, at `CHECK_FACTOR` times the tolerance.
@@ -44,21 +40,19 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Everything that is to be computed, whoever computes it.
-
-    Compared and hashed by identity.
+    """All tasks of an input. Compared and hashed by identity.
 
     Parameters
     ----------
     loaded : inputs.LoadedInput
-        The checked input, its scan included.
+        The checked input, including its scan.
     """
 
     loaded: LoadedInput
 
     @property
     def base(self) -> Input:
-        """The checked input, its scan not carried out."""
+        """The checked input before its scan is expanded."""
         return self.loaded.model
 
     @property
@@ -67,20 +61,47 @@ class Plan:
         return n_points(self.base)
 
     def point(self, point: int) -> Input:
-        """The input of one point of the scan."""
+        """Return the input of one point of the scan.
+
+        Parameters
+        ----------
+        point : int
+
+        Returns
+        -------
+        Input
+        """
         return _point_and_schedule(self, point)[0]
 
     def schedule(self, point: int) -> Schedule:
-        """The flattened protocol of one point of the scan."""
+        """Return the flattened protocol of one point of the scan.
+
+        Parameters
+        ----------
+        point : int
+
+        Returns
+        -------
+        Schedule
+        """
         return _point_and_schedule(self, point)[1]
 
     def cells(self, point: int) -> int:
-        """Number of cells of a task at a point of the scan."""
+        """Return the number of cells of a task at a point of the scan.
+
+        Parameters
+        ----------
+        point : int
+
+        Returns
+        -------
+        int
+        """
         crossbar = self.point(point).crossbar
         return crossbar.rows * crossbar.columns
 
     def check(self) -> None:
-        """Make sure that every point can be carried out.
+        """Check that every point of the scan can be run.
 
         Raises
         ------
@@ -97,7 +118,7 @@ class Plan:
 
     @property
     def checked_members(self) -> int:
-        """How many members run a second time at a coarser tolerance."""
+        """Number of members that run a second time at a larger tolerance."""
         settings = self.base.engine
         if not settings.check_tolerance or settings.algorithm == "exact":
             return 0
@@ -109,7 +130,18 @@ class Plan:
         return self.n_points * (self.members + self.checked_members)
 
     def task(self, point: int, member: int, coarse: bool = False) -> Task:
-        """The task of a member at a point of the scan."""
+        """Return the task of a member at a point of the scan.
+
+        Parameters
+        ----------
+        point, member : int
+        coarse : bool
+            The second run, at a larger tolerance.
+
+        Returns
+        -------
+        Task
+        """
         if coarse:
             index = self.n_points * self.members + point * self.checked_members + member
         else:
@@ -117,26 +149,41 @@ class Plan:
         return Task(index, point, member, coarse)
 
     def tasks(self) -> Iterator[Task]:
-        """All tasks in the order of their index."""
+        """Iterate over all tasks in the order of their index.
+
+        Yields
+        ------
+        Task
+        """
         for coarse, members in ((False, self.members), (True, self.checked_members)):
             for point in range(self.n_points):
                 for member in range(members):
                     yield self.task(point, member, coarse)
 
     def tolerance(self, task: Task) -> float | None:
-        """1/C of the rate cap in a task; None for exact residence times."""
+        """Return the tolerance 1/C of the rate cap in a task.
+
+        Parameters
+        ----------
+        task : Task
+
+        Returns
+        -------
+        float or None
+            None for exact residence times.
+        """
         settings = self.point(task.point).engine
         if settings.algorithm == "exact":
             return None
         return min(0.99, settings.tolerance * (CHECK_FACTOR if task.coarse else 1.0))
 
     @cached_property
-    def identity(self) -> Identity:
-        """What distinguishes this run from any other, apart from a seed that is still to draw."""
+    def identity(self) -> RunIdentity:
+        """What distinguishes this run from others; its seed is None if it has to be drawn."""
         content = json.loads(self.loaded.resolved)
         seed = content["ensemble"].pop("seed")
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        return Identity(
+        return RunIdentity(
             input_hash=digest,
             seed=seed,
             tasks=self.n_tasks,

@@ -11,7 +11,7 @@ from kmc_oxy.export.crosssim import write_crosssim
 from kmc_oxy.export.oxygen_files import write_vtkhdf, write_xyz
 from kmc_oxy.export.readings_table import write_csv
 from kmc_oxy.export.selection import Selection
-from kmc_oxy.storage import OutputFile, StoreError, explained, open_output
+from kmc_oxy.storage import OutputFile, StoreError, open_output, wrap_os_errors
 
 Writer = Callable[[OutputFile, Path, Selection], list[Path]]
 
@@ -85,5 +85,5 @@ def export(source: Path, to: str, out: Path, selection: Selection | None = None)
         if out.exists() and out.resolve() == source.resolve():
             raise StoreError(f"{out} is the run itself: choose another place")
         chosen.check(file)
-        with explained(f"write {out}"):
+        with wrap_os_errors(f"write {out}"):
             return FORMATS[to].write(file, out, chosen)

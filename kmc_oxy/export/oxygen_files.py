@@ -12,9 +12,9 @@ import numpy as np
 from kmc_oxy.analysis import lattice_of, snapshots
 from kmc_oxy.export.selection import Selection, text_file
 from kmc_oxy.storage import (
+    DeferredErrorFile,
     OutputFile,
-    PatientFile,
-    taking_place,
+    atomic_rename,
 )
 
 
@@ -105,8 +105,8 @@ def write_vtkhdf(file: OutputFile, out: Path, selection: Selection) -> list[Path
 @contextlib.contextmanager
 def _hdf5(path: Path) -> Iterator[h5py.File]:
     """An HDF5 file that appears under its name when it is complete, or not at all."""
-    with taking_place(path) as temporary:
-        disk = PatientFile(temporary)
+    with atomic_rename(path) as temporary:
+        disk = DeferredErrorFile(temporary)
         with h5py.File(disk, "w") as target:
             yield target
         disk.close()

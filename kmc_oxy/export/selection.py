@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from kmc_oxy.storage import OutputFile, StoreError, replacing
+from kmc_oxy.storage import OutputFile, StoreError, atomic_write
 
 #: Dimensions of a quantity that is recorded at every reading.
 READING = ("point", "member", "row", "column", "reading")
@@ -59,7 +59,7 @@ class Selection:
 @contextlib.contextmanager
 def text_file(path: Path) -> Iterator[TextIO]:
     """A text file that appears under its name when it is complete, or not at all."""
-    with replacing(path) as binary:
+    with atomic_write(path) as binary:
         text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
         yield text
         text.flush()

@@ -21,7 +21,7 @@ from kmc_oxy.figures.arrays import (
 from kmc_oxy.figures.panel import Panel, RunData
 from kmc_oxy.figures.trains_and_sweeps import all_readings, pulse_trains, relaxations, sweeps
 from kmc_oxy.inputs.schema import Input
-from kmc_oxy.storage import OutputFile, StoreError, explained, open_output
+from kmc_oxy.storage import OutputFile, StoreError, open_output, wrap_os_errors
 
 #: Largest number of panels in a row.
 MAX_COLUMNS = 3
@@ -60,7 +60,7 @@ def plot(path: Path, out: Path) -> None:
     known = figure.canvas.get_supported_filetypes()
     if kind not in known:
         raise StoreError(f"cannot draw a {kind!r} file: the name may end in {', '.join(known)}")
-    with explained(f"write {out}"):
+    with wrap_os_errors(f"write {out}"):
         figure.savefig(out, format=kind, dpi=150)
 
 

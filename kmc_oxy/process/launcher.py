@@ -1,50 +1,76 @@
-"""Whether this process is one rank of an MPI job, told before MPI is loaded.
+"""Whether this process is one rank of an MPI job, determined before MPI is loaded.
 
-A serial run needs no MPI: it is imported only when the launcher's environment, or
-``python -m mpi4py``, says that there are several ranks.
+A serial run does not need MPI. It is imported only if the environment variables of a launcher, or
+``python -m mpi4py``, indicate several ranks.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 #: Variables that launchers set for each rank: MPICH and Intel, Open MPI, MVAPICH, srun.
-RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK")
-SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK")
+SIZE_VARIABLES = (
+    "PMI_SIZE",
+    "OMPI_COMM_WORLD_SIZE",
+    "MV2_COMM_WORLD_SIZE",
+    "SLURM_STEP_NUM_TASKS",
+)
 
 
 class LaunchError(Exception):
-    """The ranks were started, but cannot work together."""
+    """Several ranks were started, but MPI does not connect them."""
 
 
 def rank() -> int:
-    """Rank of this process by the launcher's word; 0 if it was not launched as one of several."""
-    for name in RANKS:
+    """Return the rank of this process according to the launcher.
+
+    Returns
+    -------
+    int
+        0 if the process was not started as one of several ranks.
+    """
+    for name in RANK_VARIABLES:
         if name in os.environ:
-            return _number(name)
-    # Slurm sets SLURM_PROCID in a batch script as well, where only srun makes ranks.
-    return _number("SLURM_PROCID") if _number("SLURM_STEP_NUM_TASKS") > 1 else 0
+            return _integer_variable(name)
+    # Slurm sets SLURM_PROCID in batch scripts too; only a step of srun has several ranks.
+    return _integer_variable("SLURM_PROCID") if _integer_variable("SLURM_STEP_NUM_TASKS") > 1 else 0
 
 
 def size() -> int | None:
-    """Number of ranks by the launcher's word; None if it says nothing."""
-    return next((_number(name) for name in SIZES if name in os.environ), None)
+    """Return the number of ranks according to the launcher.
+
+    Returns
+    -------
+    int or None
+        None if no launcher has set it.
+    """
+    return next((_integer_variable(name) for name in SIZE_VARIABLES if name in os.environ), None)
 
 
-def _number(name: str) -> int:
+def _integer_variable(name: str) -> int:
     text = os.environ.get(name, "")
     return int(text) if text.isdecimal() else 0
 
 
-def communicator() -> Any | None:
-    """The communicator of all ranks; None if there is one process only.
+def communicator() -> MPI.Intracomm | None:
+    """Return the communicator of all ranks.
+
+    Returns
+    -------
+    mpi4py.MPI.Intracomm or None
+        None if there is only one process.
 
     Raises
     ------
     LaunchError
-        If several processes were started that MPI does not take for one job.
+        If several processes were started, but MPI cannot be imported or has another number of
+        ranks.
     """
     expected = size()
     unknown = expected is None and ("PMIX_RANK" in os.environ or "mpi4py.run" in sys.modules)
@@ -66,10 +92,10 @@ def communicator() -> Any | None:
     return world if world.size > 1 else None
 
 
-def leave() -> None:
-    """End MPI, if it was begun, so that any exit code passes for an orderly end.
+def finalize_mpi() -> None:
+    """Call MPI_Finalize if MPI was initialised, so that the launcher accepts any exit code.
 
-    Every rank must have come to its end.
+    Collective: to be called only where every rank gets to its end.
     """
     if "mpi4py.MPI" in sys.modules:
         from mpi4py import MPI

@@ -1,7 +1,4 @@
-"""Signals that ask a run to stop, heard between two kernel calls.
-
-Imports nothing heavy: a command can listen before it loads anything else.
-"""
+"""Signals that ask a run to stop; the run checks for them between two kernel calls."""
 
 from __future__ import annotations
 
@@ -16,14 +13,15 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """Whether a signal has asked the run to stop.
+    """Whether a signal has asked the run to stop; calling the object returns it.
 
-    While active, SIGUSR1, SIGTERM and SIGINT only set a flag; a second SIGINT interrupts at once.
+    While `active`, SIGUSR1, SIGTERM and SIGINT only set a flag. A SIGINT after the first signal
+    raises KeyboardInterrupt.
 
     Attributes
     ----------
     received : signal.Signals or None
-        The last signal heard.
+        The last signal received.
     """
 
     SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
@@ -35,12 +33,12 @@ class StopRequest:
         return self.received is not None
 
     def raise_if_received(self) -> None:
-        """Stop here if a signal has asked for it.
+        """Stop the run here if a signal was received.
 
         Raises
         ------
         Interrupted
-            If it has.
+            If a signal was received.
         """
         if self.received is not None:
             raise Interrupted(f"stopped by {self.received.name}")
@@ -52,7 +50,13 @@ class StopRequest:
 
     @contextlib.contextmanager
     def active(self) -> Iterator[StopRequest]:
-        """Listen while the block runs; the earlier handlers come back after it."""
+        """Install the signal handlers during the block and restore the earlier ones after it.
+
+        Yields
+        ------
+        StopRequest
+            This object.
+        """
         before = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
         try:
             yield self

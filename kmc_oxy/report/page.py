@@ -27,7 +27,7 @@ from kmc_oxy.inputs.schema import Input
 from kmc_oxy.paper import COLUMNS, recognise
 from kmc_oxy.report.oxygen_pictures import oxygen_pictures
 from kmc_oxy.report.tables import Cell, Table, leg_table
-from kmc_oxy.storage import OutputFile, StoreError, explained, open_output, replacing
+from kmc_oxy.storage import OutputFile, StoreError, atomic_write, open_output, wrap_os_errors
 from kmc_oxy.units import count_text, duration_text
 
 #: Resolution of the figures: sharp on a phone and in print.
@@ -76,7 +76,7 @@ def report(path: Path, out: Path) -> None:
         raise StoreError(f"{out} is the run itself: choose another place")
     with open_output(path) as file:
         text = page(file)
-    with explained(f"write {out}"), replacing(out) as target:
+    with wrap_os_errors(f"write {out}"), atomic_write(out) as target:
         target.write(text.encode("utf-8"))
 
 

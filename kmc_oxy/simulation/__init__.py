@@ -3,20 +3,28 @@
 Here checked input meets the physics. May import `protocol`, `inputs` and `physics`.
 """
 
-from kmc_oxy.simulation.cell_distribution import Alone, Array, Meeting, Pause, moves_worth_making
+from kmc_oxy.simulation.cell_distribution import (
+    Array,
+    CellDistribution,
+    CellMove,
+    Pause,
+    SyncResult,
+    balancing_moves,
+)
 from kmc_oxy.simulation.device import CrossPoint, build_lattice, oxygens
 from kmc_oxy.simulation.feedback import FeedbackError
 from kmc_oxy.simulation.simulation import Simulation
 
 __all__ = [
-    "Alone",
     "Array",
+    "CellDistribution",
+    "CellMove",
     "CrossPoint",
     "FeedbackError",
-    "Meeting",
     "Pause",
     "Simulation",
+    "SyncResult",
+    "balancing_moves",
     "build_lattice",
-    "moves_worth_making",
     "oxygens",
 ]

@@ -1,169 +1,260 @@
-"""Who runs which cells of an array: one process all of them, or several some each.
+"""Which process runs which cells of an array, and what the processes exchange.
 
-A cell is told its next steps, goes through them by itself, and then all cells meet. What has to
-be agreed on between processes is agreed on there; here is what it is if there is only one.
+Between two synchronisation points every cell runs through its steps without the others
+(`execution_plan`). At a synchronisation point the processes agree on what to do next, exchange
+conductances and may move cells. The class here is for one process that runs all cells;
+`kmc_oxy.execution.mpi` has the one for several.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: Smallest share of a process's load that is worth moving a cell for.
-WORTH_MOVING = 0.05
+#: A cell is moved only if that lowers the largest load by more than this fraction of the mean.
+MIN_LOAD_REDUCTION = 0.05
 
 
 class Pause(IntEnum):
-    """What is wanted between two kernel calls; the largest wish of all processes is done."""
+    """What a process requests between two kernel calls; the largest request applies to all."""
 
     NO = 0
     SAVE = 1
     STOP = 2
 
 
+class CellMove(NamedTuple):
+    """A cell that another process takes over.
+
+    Parameters
+    ----------
+    cell : int
+    source, target : int
+        The processes that run it before and after the move.
+    """
+
+    cell: int
+    source: int
+    target: int
+
+
 @dataclass(frozen=True, eq=False)
-class Meeting:
-    """What all processes know after they have met.
+class SyncResult:
+    """What all processes know after a synchronisation point.
 
     Parameters
     ----------
     pause : Pause
+        What all processes do next.
     steps_left : int
-        Of all cells together, to the end of the stretch.
+        Steps left to the end of the stretch, all cells together.
     conductance_S : ndarray, shape (cells,)
-        As measured last.
-    moves : tuple of (int, int, int)
-        Cells that change hands: cell, from, to.
+        Conductances as measured last (S).
+    moves : tuple of CellMove
+        Cells to be moved now.
     """
 
     pause: Pause
     steps_left: int
     conductance_S: Array
-    moves: tuple[tuple[int, int, int], ...] = ()
+    moves: tuple[CellMove, ...] = ()
 
 
-class Alone:
-    """One process that runs all cells.
+class CellDistribution:
+    """One process that runs all cells; base class for several processes.
 
     Parameters
     ----------
     cells : int
-        How many there are.
+        Number of cells of the array.
 
     Attributes
     ----------
-    is_first : bool
-        Whether this process keeps the files.
+    cells : int
+    is_root : bool
+        Whether this process reads and writes the files.
     """
 
-    is_first = True
+    is_root = True
 
     def __init__(self, cells: int) -> None:
         self.cells = cells
 
     def owns(self, cell: int) -> bool:
-        """Whether this process runs a cell."""
+        """Whether this process runs a cell.
+
+        Parameters
+        ----------
+        cell : int
+
+        Returns
+        -------
+        bool
+        """
         return True
 
-    def hand_out(
-        self, load: Callable[[], Any], part: Callable[[Any, Callable[[int], bool]], Any]
+    def scatter(
+        self, load: Callable[[], Any], select: Callable[[Any, Callable[[int], bool]], Any]
     ) -> Any:
-        """What the first process loads; a part of it for each that needs no more.
+        """Load a state on the root process and give each process what its cells need.
 
         Parameters
         ----------
         load : callable
-            Called on the first process; None is handed out as it is.
-        part : callable
-            Called with what was loaded and with a function that tells whose cells the part is for.
+            Called on the root process. It may return None, which all processes then get.
+        select : callable
+            Called on the root process with what was loaded and with the function `owns` of a
+            process; returns the part for that process.
+
+        Returns
+        -------
+        object
+            What `load` returned (one process), or what `select` returned for this process.
         """
         return load()
 
-    def built(self, cell: int, cpu_s: float) -> None:
-        """Take note of what it has cost to build a cell."""
+    def record_build_time(self, cell: int, cpu_s: float) -> None:
+        """Record the processor time (s) of building a cell.
 
-    def spent(self, cell: int, cpu_s: float) -> None:
-        """Take note of what a cell has cost."""
+        Parameters
+        ----------
+        cell : int
+        cpu_s : float
+        """
 
-    def is_waited_for(self, steps: int, steps_left: Callable[[], Mapping[int, int]]) -> bool:
-        """Whether others wait who could take over some of the cells that have steps left.
+    def record_step_time(self, cell: int, cpu_s: float) -> None:
+        """Record the processor time (s) of a kernel call or a reading of a cell.
 
-        Parameters as in `meet`.
+        Parameters
+        ----------
+        cell : int
+        cpu_s : float
+        """
+
+    def should_rebalance(self, steps: int, steps_left: Callable[[], Mapping[int, int]]) -> bool:
+        """Whether an idle process could take over cells of this one before their stretch ends.
+
+        Parameters
+        ----------
+        steps : int
+            Number of steps of the stretch.
+        steps_left : callable
+            Returns the number of steps left of each cell of this process.
+
+        Returns
+        -------
+        bool
         """
         return False
 
-    def meet(
+    def synchronize(
         self,
         pause: Pause,
         steps: int,
         steps_left: Mapping[int, int],
         conductance_S: Mapping[int, float],
-    ) -> Meeting:
-        """Meet all other processes.
+    ) -> SyncResult:
+        """Exchange requests, progress and conductances with all processes. Collective.
 
         Parameters
         ----------
         pause : Pause
-            What this process wants.
+            What this process requests.
         steps : int
-            Of the whole stretch.
-        steps_left, conductance_S : mapping of int to number
-            Of the cells of this process.
+            Number of steps of the stretch.
+        steps_left : mapping of int to int
+            Steps left of each cell of this process.
+        conductance_S : mapping of int to float
+            Conductance (S) of each cell of this process.
+
+        Returns
+        -------
+        SyncResult
+            The same on all processes.
         """
-        return Meeting(pause, sum(steps_left.values()), np.array(list(conductance_S.values())))
+        return SyncResult(pause, sum(steps_left.values()), np.array(list(conductance_S.values())))
 
-    def move(
-        self, meeting: Meeting, give: Callable[[int], Any], take: Callable[[int, Any], None]
+    def move_cells(
+        self,
+        moves: Sequence[CellMove],
+        remove: Callable[[int], Any],
+        insert: Callable[[int, Any], None],
     ) -> None:
-        """Let cells change hands: `give` gives one away, `take` takes one over."""
+        """Move cells between processes. Collective.
 
-    def collect(self, mine: Callable[[], dict[int, Any]]) -> dict[int, Any]:
-        """What the other processes say of their cells, on the first process."""
+        Parameters
+        ----------
+        moves : sequence of CellMove
+            As in the last `SyncResult`.
+        remove : callable
+            Removes a cell from this process and returns its state.
+        insert : callable
+            Inserts a cell with its state into this process.
+        """
+
+    def gather(self, local: Callable[[], dict[int, Any]]) -> dict[int, Any]:
+        """Gather values of cells on the root process. Collective.
+
+        Parameters
+        ----------
+        local : callable
+            Returns the values of the cells of this process; not called on the root process.
+
+        Returns
+        -------
+        dict of int
+            Values of the cells of all other processes; empty except on the root process.
+        """
         return {}
 
 
-def moves_worth_making(
+def balancing_moves(
     owner: NDArray[np.intp], load_s: Array, processes: int, move_s: float
-) -> list[tuple[int, int, int]]:
-    """Cells to be moved so that no process has much more to do than another.
+) -> list[CellMove]:
+    """Find moves of cells that even out the loads of the processes.
+
+    Greedy: from the process with the largest load to that with the smallest, the cell whose load is
+    nearest to half the difference.
 
     Parameters
     ----------
     owner : ndarray of int, shape (cells,)
-        Process that has the cell.
+        Process that runs each cell.
     load_s : ndarray, shape (cells,)
-        What the cell costs.
+        Processor time of each cell (s).
     processes : int
     move_s : float
-        What it costs to move a cell.
+        Processor time of moving a cell (s).
 
     Returns
     -------
-    list of (int, int, int)
-        Cell, from, to. Each move brings the heaviest process down by more than `move_s` and by
-        more than `WORTH_MOVING` of the mean load.
+    list of CellMove
+        Each lowers the load of the process with the largest by more than `move_s` and by more than
+        `MIN_LOAD_REDUCTION` of the mean load.
     """
-    at_last = owner.copy()
+    new_owner = owner.copy()
     load = np.bincount(owner, load_s, processes)
-    worth_s = max(move_s, WORTH_MOVING * load.mean())
+    least_gain_s = max(move_s, MIN_LOAD_REDUCTION * load.mean())
     while True:
         high, low = int(load.argmax()), int(load.argmin())
         gap_s = load[high] - load[low]
-        there = np.flatnonzero((at_last == high) & (load_s > worth_s) & (gap_s - load_s > worth_s))
-        if not there.size:
+        candidates = np.flatnonzero(
+            (new_owner == high) & (load_s > least_gain_s) & (gap_s - load_s > least_gain_s)
+        )
+        if not candidates.size:
             break
-        cell = int(there[np.abs(load_s[there] - gap_s / 2).argmin()])
-        at_last[cell] = low
+        cell = int(candidates[np.abs(load_s[candidates] - gap_s / 2).argmin()])
+        new_owner[cell] = low
         load[high] -= load_s[cell]
         load[low] += load_s[cell]
     return [
-        (int(cell), int(owner[cell]), int(at_last[cell]))
-        for cell in np.flatnonzero(at_last != owner)
+        CellMove(int(cell), int(owner[cell]), int(new_owner[cell]))
+        for cell in np.flatnonzero(new_owner != owner)
     ]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.protocol import Schedule
-from kmc_oxy.simulation.cell_distribution import Alone, Pause
+from kmc_oxy.simulation.cell_distribution import CellDistribution, Pause
 from kmc_oxy.simulation.cells import Cell, Interval, voltage_tolerance_V
 from kmc_oxy.simulation.device import CrossPoint
 from kmc_oxy.simulation.execution_plan import ReadCell, Script, Step
@@ -41,8 +41,8 @@ class Simulation:
     seed : int
     tolerance : float or None
         1/C of the rate cap; None for exact residence times.
-    share : Alone or rank_group.Share, optional
-        Which cells are run here; all of them by default.
+    distribution : CellDistribution, optional
+        Which cells are run in this process; all of them by default.
 
     Attributes
     ----------
@@ -60,18 +60,18 @@ class Simulation:
         member: int,
         seed: int,
         tolerance: float | None,
-        share: Alone | None = None,
+        distribution: CellDistribution | None = None,
         _state: Mapping[str, Any] | None = None,
     ) -> None:
         self.inputs = inputs
         self.schedule = schedule
         self._point, self._member, self._seed, self._tolerance = point, member, seed, tolerance
         self._n_cells = inputs.crossbar.rows * inputs.crossbar.columns
-        self._share = share or Alone(self._n_cells)
+        self._distribution = distribution or CellDistribution(self._n_cells)
         self._cells = {
             index: self._cell(index, _state and _state["cells"][index])
             for index in range(self._n_cells)
-            if self._share.owns(index)
+            if self._distribution.owns(index)
         }
         device = next(iter(self._cells.values())).device
         self._recorder = Recorder(inputs, schedule, device)
@@ -82,19 +82,19 @@ class Simulation:
             inputs, schedule, voltage_tolerance_V(device), self._recorder,
             _state and _state["script"],
         )  # fmt: skip
-        # States of other processes' cells, while the whole state is here to be saved.
-        self._elsewhere: dict[int, Any] = {}
+        # States of the cells of other processes, on the root process while a state is saved.
+        self._remote_cells: dict[int, Any] = {}
         self.done = bool(_state and _state["done"])
 
     def _cell(self, index: int, state: Mapping[str, Any] | None) -> Cell:
-        begun = time.thread_time()
+        began = time.thread_time()
         row, column = divmod(index, self.inputs.crossbar.columns)
         device = CrossPoint.build(self.inputs, self._member, row, column, self._seed)
         if state is None:
             cell = Cell(index, device, device.engine(self._point, self._tolerance))
         else:
             cell = Cell.from_state(index, device, state)
-        self._share.built(index, time.thread_time() - begun)
+        self._distribution.record_build_time(index, time.thread_time() - began)
         return cell
 
     @classmethod
@@ -108,11 +108,11 @@ class Simulation:
         member: int,
         seed: int,
         tolerance: float | None,
-        share: Alone | None = None,
+        distribution: CellDistribution | None = None,
     ) -> Simulation:
         """The simulation that gave `state`, ready to go on; the other arguments as it had them.
 
-        Only the share may be another.
+        Only the distribution of the cells may be another.
         """
         return cls(
             inputs,
@@ -121,17 +121,19 @@ class Simulation:
             member=member,
             seed=seed,
             tolerance=tolerance,
-            share=share,
+            distribution=distribution,
             _state=state,
         )
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that `from_state` needs besides the input.
 
-        Valid between two kernel calls; of a shared simulation on the first process, where `run`
-        yields a pause.
+        Valid between two kernel calls. With several processes, valid on the root process and
+        only where `run` yields a pause.
         """
-        cells = self._elsewhere | {index: cell.state_dict() for index, cell in self._cells.items()}
+        cells = self._remote_cells | {
+            index: cell.state_dict() for index, cell in self._cells.items()
+        }
         return {
             "cells": [cells[index] for index in range(self._n_cells)],
             "record": {name: array.copy() for name, array in self.record.items()},
@@ -140,8 +142,8 @@ class Simulation:
         }
 
     @staticmethod
-    def excerpt(state: Mapping[str, Any], owns: Callable[[int], bool]) -> dict[str, Any]:
-        """Part of a `state_dict` that is enough for a share with these cells."""
+    def select_cells(state: Mapping[str, Any], owns: Callable[[int], bool]) -> dict[str, Any]:
+        """Part of a `state_dict` that is enough for a process with these cells."""
         cells = [cell if owns(index) else None for index, cell in enumerate(state["cells"])]
         return {**state, "cells": cells}
 
@@ -185,7 +187,7 @@ class Simulation:
         while not self.done:
             conductance_S = yield from self._carry_out(wanted)
             if self._script.is_last:
-                records = self._share.collect(
+                records = self._distribution.gather(
                     lambda: {index: self._recorder.of_cell(index) for index in self._cells}
                 )
                 for index, values in records.items():
@@ -204,28 +206,30 @@ class Simulation:
             pause = Pause.NO
             for _ in self._kernel_calls():
                 pause = wanted()
-                if pause or self._share.is_waited_for(len(self._script.steps), self._steps_left):
+                if pause or self._distribution.should_rebalance(
+                    len(self._script.steps), self._steps_left
+                ):
                     break
                 yield Pause.NO
-            meeting = self._share.meet(
+            sync = self._distribution.synchronize(
                 pause,
                 len(self._script.steps),
                 self._steps_left(),
                 {cell.index: cell.conductance_S for cell in self.cells},
             )
-            if meeting.steps_left or not self._script.is_last:
-                self._share.move(meeting, self._give, self._take)
-            if meeting.pause:
-                parcels = self._share.collect(
-                    lambda: {index: self._parcel(index) for index in self._cells}
+            if sync.steps_left or not self._script.is_last:
+                self._distribution.move_cells(sync.moves, self._remove_cell, self._insert_cell)
+            if sync.pause:
+                remote = self._distribution.gather(
+                    lambda: {index: self._cell_data(index) for index in self._cells}
                 )
-                for index, parcel in parcels.items():
-                    self._recorder.enter(index, parcel["record"])
-                self._elsewhere = {index: parcel["cell"] for index, parcel in parcels.items()}
-                yield meeting.pause
-                self._elsewhere = {}
-            if not meeting.steps_left:
-                return meeting.conductance_S
+                for index, data in remote.items():
+                    self._recorder.enter(index, data["record"])
+                self._remote_cells = {index: data["cell"] for index, data in remote.items()}
+                yield sync.pause
+                self._remote_cells = {}
+            if not sync.steps_left:
+                return sync.conductance_S
 
     def _kernel_calls(self) -> Iterator[None]:
         """Bring the cells here to the end of the stretch, none a step ahead of another."""
@@ -235,10 +239,10 @@ class Simulation:
             step = self._script.steps[number]
             for cell in self.cells:
                 while cell.steps == number:
-                    begun = time.thread_time()
+                    began = time.thread_time()
                     if self._take_step(cell, step):
                         cell.steps += 1
-                    self._share.spent(cell.index, time.thread_time() - begun)
+                    self._distribution.record_step_time(cell.index, time.thread_time() - began)
                     yield
 
     def _take_step(self, cell: Cell, step: Step) -> bool:
@@ -254,15 +258,15 @@ class Simulation:
     def _steps_left(self) -> dict[int, int]:
         return {index: len(self._script.steps) - cell.steps for index, cell in self._cells.items()}
 
-    def _parcel(self, index: int) -> dict[str, Any]:
-        """All that there is of a cell."""
+    def _cell_data(self, index: int) -> dict[str, Any]:
+        """State and readings of a cell."""
         return {"cell": self._cells[index].state_dict(), "record": self._recorder.of_cell(index)}
 
-    def _give(self, index: int) -> dict[str, Any]:
-        parcel = self._parcel(index)
+    def _remove_cell(self, index: int) -> dict[str, Any]:
+        data = self._cell_data(index)
         del self._cells[index]
-        return parcel
+        return data
 
-    def _take(self, index: int, parcel: Mapping[str, Any]) -> None:
-        self._recorder.enter(index, parcel["record"])
-        self._cells[index] = self._cell(index, parcel["cell"])
+    def _insert_cell(self, index: int, data: Mapping[str, Any]) -> None:
+        self._recorder.enter(index, data["record"])
+        self._cells[index] = self._cell(index, data["cell"])

@@ -1,39 +1,42 @@
-"""Files: written whole or not at all, work folder of an unfinished run, final HDF5 file.
+"""Files of a run: atomic writes, the work folder of an unfinished run, and the HDF5 output.
 
-Knows nothing of what the numbers mean. May import only the version of the package.
+Does not depend on what the stored numbers mean. May import only the version of the package.
 """
 
-from kmc_oxy.storage.atomic_files import StoreError, explained, read_tree, replacing, taking_place
-from kmc_oxy.storage.hdf5_disk_file import PatientFile
+from kmc_oxy.storage.array_trees import read_tree, write_tree
+from kmc_oxy.storage.atomic_files import StoreError, atomic_rename, atomic_write, wrap_os_errors
+from kmc_oxy.storage.hdf5_disk_file import DeferredErrorFile
+from kmc_oxy.storage.manifest import RunIdentity
 from kmc_oxy.storage.output_file import (
-    Dataset,
-    FinalFile,
+    DatasetSpec,
     OutputFile,
-    final_file,
+    OutputWriter,
+    create_output,
     open_output,
     string_type,
 )
-from kmc_oxy.storage.resuming import Identity, begin_or_resume, progress_of
-from kmc_oxy.storage.task_archives import Packer, single_files
+from kmc_oxy.storage.resuming import begin_or_resume, progress_of
+from kmc_oxy.storage.task_archives import TaskArchiver, max_single_files
 from kmc_oxy.storage.work_folder import WorkFolder
 
 __all__ = [
-    "Dataset",
-    "FinalFile",
-    "Identity",
+    "DatasetSpec",
+    "DeferredErrorFile",
     "OutputFile",
-    "Packer",
-    "PatientFile",
+    "OutputWriter",
+    "RunIdentity",
     "StoreError",
+    "TaskArchiver",
     "WorkFolder",
+    "atomic_rename",
+    "atomic_write",
     "begin_or_resume",
-    "explained",
-    "final_file",
+    "create_output",
+    "max_single_files",
     "open_output",
     "progress_of",
     "read_tree",
-    "replacing",
-    "single_files",
     "string_type",
-    "taking_place",
+    "wrap_os_errors",
+    "write_tree",
 ]

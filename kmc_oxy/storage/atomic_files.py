@@ -1,21 +1,16 @@
-"""Files that are either whole or absent, and trees of arrays kept in them.
+"""Files that appear under their name complete or not at all.
 
-Every file appears by rename after an fsync. Nothing here knows what is stored: trees are nested
-dictionaries, lists, arrays and numbers.
+A file is written under a temporary name, synchronised to the disk and then renamed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import BinaryIO
 
 
 class StoreError(Exception):
@@ -23,8 +18,13 @@ class StoreError(Exception):
 
 
 @contextlib.contextmanager
-def explained(action: str) -> Iterator[None]:
-    """Turn an operating-system error met while doing `action` into one clear line.
+def wrap_os_errors(action: str) -> Iterator[None]:
+    """Raise operating-system errors of the block as a `StoreError` with advice in one line.
+
+    Parameters
+    ----------
+    action : str
+        What the block does, to complete "cannot ...".
 
     Raises
     ------
@@ -44,19 +44,46 @@ def explained(action: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` at the end, whole and safe on disk, or not at all."""
-    with taking_place(path) as temporary, open(temporary, "wb") as file:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that replaces `path` when the block ends without an exception.
+
+    Parameters
+    ----------
+    path : Path
+
+    Yields
+    ------
+    binary file
+        Synchronised to the disk before it is renamed.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; `path` is then unchanged.
+    """
+    with atomic_rename(path) as temporary, open(temporary, "wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
-def taking_place(path: Path) -> Iterator[Path]:
-    """Name of a file to write, which takes the place of `path` at the end, or else is removed.
+def atomic_rename(path: Path) -> Iterator[Path]:
+    """Rename a temporary file to `path` when the block ends, or remove it after an exception.
 
-    That it is safe on disk by then is for the writer to see to.
+    Parameters
+    ----------
+    path : Path
+
+    Yields
+    ------
+    Path
+        Name of the temporary file. The block writes it and synchronises it to the disk.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be renamed; `path` is then unchanged.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -66,93 +93,27 @@ def taking_place(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    sync_folder(path.parent)
+    fsync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the renames done in `folder` survive a power cut."""
+def fsync_folder(folder: Path) -> None:
+    """Make the renames done in `folder` survive a power failure.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be synchronised.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems cannot sync a folder, and need not.
+        # Some network file systems do not support fsync of a folder and do not need it.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
         os.close(descriptor)
-
-
-def write_tree(file: BinaryIO, tree: Any) -> None:
-    """Write nested dictionaries, lists, tuples, numbers, strings, bytes and arrays.
-
-    A zip archive of NumPy's own format: each array carries a checksum, nothing is ever executed
-    on reading.
-    """
-    arrays: list[NDArray[Any]] = []
-
-    def skeleton(node: Any) -> Any:
-        if isinstance(node, np.ndarray):
-            arrays.append(node)
-            return {"array": len(arrays) - 1}
-        if isinstance(node, np.generic):
-            return skeleton(node.item())
-        if isinstance(node, bytes):
-            arrays.append(np.frombuffer(node, dtype=np.uint8))
-            return {"bytes": len(arrays) - 1}
-        if isinstance(node, Mapping):
-            if not all(isinstance(key, str) for key in node):
-                raise TypeError("Only dictionaries with string keys can be stored.")
-            return {"map": {key: skeleton(value) for key, value in node.items()}}
-        if isinstance(node, tuple):
-            return {"tuple": [skeleton(value) for value in node]}
-        if isinstance(node, list):
-            return [skeleton(value) for value in node]
-        if node is None or isinstance(node, (bool, int, float, str)):
-            return node
-        raise TypeError(f"A {type(node).__name__} cannot be stored.")
-
-    text = json.dumps(skeleton(tree)).encode()
-    np.savez(
-        file,
-        allow_pickle=False,
-        tree=np.frombuffer(text, dtype=np.uint8),
-        **{f"array{index}": array for index, array in enumerate(arrays)},
-    )
-
-
-def read_tree(source: Path | BinaryIO, name: str = "") -> Any:
-    """Read what `write_tree` wrote.
-
-    Parameters
-    ----------
-    source : Path or binary file
-    name : str
-        What to call it in an error; the path if there is one.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing, truncated or damaged.
-    """
-
-    def build(node: Any) -> Any:
-        if isinstance(node, list):
-            return [build(value) for value in node]
-        if not isinstance(node, dict):
-            return node
-        ((kind, value),) = node.items()
-        if kind == "array":
-            return archive[f"array{value}"]
-        if kind == "bytes":
-            return archive[f"array{value}"].tobytes()
-        if kind == "tuple":
-            return tuple(build(item) for item in value)
-        return {key: build(item) for key, item in value.items()}
-
-    try:
-        with np.load(source, allow_pickle=False) as archive:
-            return build(json.loads(archive["tree"].tobytes()))
-    except FileNotFoundError:
-        raise StoreError(f"{source} is missing") from None
-    except Exception as error:  # a damaged archive can make its readers raise nearly anything
-        raise StoreError(f"{name or source} is damaged ({error})") from error

@@ -1,4 +1,4 @@
-"""Advisory locks on files, which end with the process that holds them."""
+"""Advisory file locks, released when the process that holds them ends."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 
-def lock(path: Path, *, shared: bool = False, create: bool = True) -> int | None:
-    """Try to lock a file, without waiting.
+def try_lock(path: Path, *, shared: bool = False, create: bool = True) -> int | None:
+    """Lock a file if no other process holds a conflicting lock; does not wait.
 
     Parameters
     ----------
     path : Path
     shared : bool
-        Tolerate others that ask for a shared lock as well.
+        Take a shared lock, which several processes can hold, instead of an exclusive one.
     create : bool
-        Make the file if there is none.
+        Create the file if it does not exist.
 
     Returns
     -------
     int or None
-        An open descriptor that holds the lock until it is closed; None if another process holds
-        the lock.
+        Open file descriptor that holds the lock until it is closed. None if another process holds
+        a conflicting lock. A descriptor without a lock, and a warning, if the file system does not
+        support locks.
 
     Raises
     ------
@@ -47,8 +48,19 @@ def lock(path: Path, *, shared: bool = False, create: bool = True) -> int | None
     return descriptor
 
 
-def is_current(descriptor: int, path: Path) -> bool:
-    """Whether `path` still names the file that was opened as `descriptor`."""
+def is_open_as(descriptor: int, path: Path) -> bool:
+    """Whether `path` still names the file that is open as `descriptor`.
+
+    Parameters
+    ----------
+    descriptor : int
+    path : Path
+
+    Returns
+    -------
+    bool
+        False also if the file has been removed.
+    """
     try:
         return os.stat(path).st_ino == os.fstat(descriptor).st_ino
     except FileNotFoundError:

@@ -1,29 +1,28 @@
-"""A file that never fails under HDF5.
+"""A file object for HDF5 that reports write errors after HDF5 has closed the file.
 
-When a write fails (a full disk), HDF5 keeps failing while it closes the file and then brings
-down the process. This file remembers the first error, holds what could not be written in memory
-so that HDF5 still reads back what it wrote, and lets the caller stop and report.
+When a write fails (a full disk), HDF5 keeps failing while it closes the file and then aborts the
+process. The file object here stores the first error and keeps unwritten data in memory, so that
+HDF5 can still read what it wrote. The caller then closes HDF5 normally and raises the error.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 
-class PatientFile:
-    """A new file for h5py, in place of a name.
+class DeferredErrorFile:
+    """A new file, passed to `h5py.File` in place of a name; its `write` never raises.
 
     Parameters
     ----------
     path : Path
-        Created, or emptied.
+        Created, or truncated.
 
     Attributes
     ----------
     error : OSError or None
-        The first failure; what is on disk is worthless after it.
+        The first write error. After it the content on disk is not valid.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,12 +33,24 @@ class PatientFile:
         self.error: OSError | None = None
 
     def check(self) -> None:
-        """Raise the first failure, if there was one."""
+        """Raise the first write error.
+
+        Raises
+        ------
+        OSError
+            If there was one.
+        """
         if self.error is not None:
             raise self.error
 
     def close(self) -> None:
-        """Make the content safe on disk and close the file; raises the first failure."""
+        """Synchronise the content to the disk and close the file.
+
+        Raises
+        ------
+        OSError
+            The first write error, if there was one.
+        """
         try:
             self.check()
             os.fsync(self._descriptor)
@@ -47,20 +58,20 @@ class PatientFile:
             os.close(self._descriptor)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; as for any file."""
+        """Set the position, as `io.IOBase.seek`."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = origin + offset
         return self._position
 
     def tell(self) -> int:
-        """Present position."""
+        """Return the position."""
         return self._position
 
     def flush(self) -> None:
-        """Nothing is buffered here."""
+        """Do nothing: writes are not buffered."""
 
     def truncate(self, size: int | None = None) -> int:
-        """Set the length."""
+        """Set the size in bytes, by default to the position."""
         self._size = self._position if size is None else size
         if self.error is None:
             try:
@@ -69,8 +80,8 @@ class PatientFile:
                 self.error = error
         return self._size
 
-    def write(self, content: Any) -> int:
-        """Write at the present position; never fails."""
+    def write(self, content: bytes | bytearray | memoryview) -> int:
+        """Write at the position; on failure store the error and keep the rest in memory."""
         view = memoryview(content).cast("B")
         start = self._position
         written = 0
@@ -86,7 +97,7 @@ class PatientFile:
         return len(view)
 
     def read(self, count: int = -1) -> bytes:
-        """Read at the present position, what could not be written included."""
+        """Read at the position, including data that could not be written to disk."""
         start = self._position
         stop = self._size if count < 0 else min(start + count, self._size)
         found = bytearray(os.pread(self._descriptor, max(0, stop - start), start))
@@ -98,7 +109,7 @@ class PatientFile:
         self._position = start + len(found)
         return bytes(found)
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: bytearray | memoryview) -> int:
         """Read into a buffer."""
         view = memoryview(buffer).cast("B")
         found = self.read(len(view))

@@ -1,7 +1,7 @@
-"""The final HDF5 file: written piece by piece and whole or not at all, and read again.
+"""The output of a run, one HDF5 file: writing and reading it.
 
-Every dataset has its dimensions as scales, a unit and a long name, so that
-``xarray.open_dataset`` shows them.
+It is written dataset by dataset and task by task, and appears under its name when complete. Every
+dataset has dimension scales, a unit and a long name, which ``xarray.open_dataset`` shows.
 """
 
 from __future__ import annotations
@@ -14,46 +14,48 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from kmc_oxy._version import KERNEL_SOURCE, UNKNOWN_SOURCE
-from kmc_oxy.storage.atomic_files import StoreError, explained, sync_folder
-from kmc_oxy.storage.hdf5_disk_file import PatientFile
-from kmc_oxy.storage.work_folder import SCHEMA_VERSION, Manifest, WorkFolder
+from kmc_oxy.storage.atomic_files import StoreError, fsync_folder, wrap_os_errors
+from kmc_oxy.storage.hdf5_disk_file import DeferredErrorFile
+from kmc_oxy.storage.manifest import SCHEMA_VERSION, Manifest
+from kmc_oxy.storage.work_folder import WorkFolder
 
-#: Chunks hold about this much, so that they stay in HDF5's cache while tasks stream in.
+#: Approximate chunk size: small enough to stay in HDF5's cache while tasks are written.
 CHUNK_BYTES = 256 * 1024
 FORMAT = "kmc_oxy"
-#: Stands in the attribute `versions` for the source of the compiled kernels.
+#: Key of the digest of the kernels' source in the attribute `versions`.
 KERNEL_KEY = "kernel source"
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Name, dimensions and description of one dataset of the final file.
+class DatasetSpec:
+    """Name, dimensions and description of one dataset of the output.
 
     Parameters
     ----------
     name : str
     dimensions : tuple of str
-        Dimensions of the file, in their order.
+        Names of its dimensions, in their order.
     unit, long_name : str
-    dtype : type
+    dtype : numpy dtype
     missing : float or int or None
-        Stands where a point of the scan has fewer readings, layers or cells than another.
+        Fill value where a point of the scan has fewer readings, layers or cells than the largest.
     attributes : mapping
-        Written beside unit and long_name.
+        Further attributes.
     """
 
     name: str
     dimensions: tuple[str, ...]
     unit: str
     long_name: str
-    dtype: Any = np.float64
+    dtype: DTypeLike = np.float64
     missing: float | int | None = None
     attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -61,9 +63,19 @@ class Dataset:
 class OutputFile:
     """A complete output, open for reading.
 
+    ``output[name]`` is a dataset, and ``name in output`` tells whether it exists.
+
     Parameters
     ----------
     file : h5py.File
+
+    Attributes
+    ----------
+    file : h5py.File
+    attributes : dict
+        Root attributes.
+    resolved : dict
+        The resolved input.
     """
 
     def __init__(self, file: h5py.File) -> None:
@@ -78,15 +90,15 @@ class OutputFile:
         return name in self.file
 
     def shape(self) -> dict[str, int]:
-        """Length of every dimension."""
+        """Return the length of every dimension."""
         return {name: len(item) for name, item in self.file.items() if item.is_scale}
 
     def dimensions_of(self, name: str) -> list[str]:
-        """Names of a dataset's dimensions."""
+        """Return the names of the dimensions of a dataset."""
         return [str(dimension.label or dimension[0].name[1:]) for dimension in self.file[name].dims]
 
     def scan(self) -> dict[str, NDArray[Any]]:
-        """Scanned keys and their value at each point."""
+        """Return the scanned keys and their values, arrays of shape (points,)."""
         found = {}
         for dataset in self.file.values():
             if "scan_key" in dataset.attrs:
@@ -95,8 +107,8 @@ class OutputFile:
         return found
 
     def manifest(self) -> Manifest:
-        """The manifest of the run that wrote this file."""
-        values = {field.name: self.attributes[field.name] for field in _COPIED}
+        """Return the manifest of the run that wrote this file."""
+        values = {field.name: self.attributes[field.name] for field in _MANIFEST_ATTRIBUTES}
         values["overrides"] = tuple(json.loads(values["overrides"]))
         for name in ("seed", "tasks", "schema_version"):
             values[name] = int(values[name])
@@ -106,8 +118,8 @@ class OutputFile:
         return Manifest(**values)
 
 
-#: Fields of the manifest that are root attributes; that of the kernels is among the versions.
-_COPIED = [
+#: Fields of the manifest that are root attributes; `kernel_source` is part of `versions`.
+_MANIFEST_ATTRIBUTES = [
     field
     for field in dataclasses.fields(Manifest)
     if field.name not in ("replaces", "kernel_source")
@@ -118,10 +130,19 @@ _COPIED = [
 def open_output(path: Path) -> Iterator[OutputFile]:
     """Open a complete output for reading.
 
+    Parameters
+    ----------
+    path : Path
+
+    Yields
+    ------
+    OutputFile
+
     Raises
     ------
     StoreError
-        If there is none, or it is not one of ours or of another schema version.
+        If it does not exist, cannot be read, was not written by kmc_oxy, or has another schema
+        version.
     """
     if not path.exists():
         hint = " (a run was begun there: finish it first)" if WorkFolder(path).exists() else ""
@@ -149,81 +170,118 @@ def open_output(path: Path) -> Iterator[OutputFile]:
         yield opened
 
 
-class FinalFile:
-    """Writes the final file piece by piece; it appears under its name only when complete.
+class OutputWriter:
+    """Writes an output step by step; it appears under its name only when complete.
+
+    Used as a context manager. Exported as `create_output`, which reports errors as `StoreError`.
 
     Parameters
     ----------
-    output : Path
-        Name of the file.
+    path : Path
+        Name of the output.
     shape : mapping of str to int
         Length of every dimension.
     """
 
-    def __init__(self, output: Path, shape: Mapping[str, int]) -> None:
-        self.output = output
-        self.shape = dict(shape)
-        self._temporary = output.with_name(output.name + ".tmp")
+    def __init__(self, path: Path, shape: Mapping[str, int]) -> None:
+        self._path = path
+        self._shape = dict(shape)
+        self._temporary = path.with_name(path.name + ".tmp")
 
-    def __enter__(self) -> FinalFile:
-        self._disk = PatientFile(self._temporary)
+    def __enter__(self) -> OutputWriter:
+        self._disk = DeferredErrorFile(self._temporary)
         self._file = h5py.File(self._disk, "w")
-        for dimension, length in self.shape.items():
+        for dimension, length in self._shape.items():
             scale = self._file.create_dataset(dimension, data=np.arange(length, dtype=np.int64))
             scale.attrs["units"] = "1"
             scale.attrs["long_name"] = f"index of the {dimension}"
             scale.make_scale(dimension)
         return self
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             self._file.close()
             self._disk.close()
             if kind is None:
-                os.replace(self._temporary, self.output)
-                sync_folder(self.output.parent)
+                os.replace(self._temporary, self._path)
+                fsync_folder(self._path.parent)
         finally:
             with contextlib.suppress(OSError):
                 self._temporary.unlink()
 
-    def create(self, item: Dataset, values: NDArray[Any] | None = None) -> None:
-        """Add a dataset, whole or to be filled by `put`."""
-        shape = tuple(self.shape[dimension] for dimension in item.dimensions)
+    def create_dataset(self, spec: DatasetSpec, values: NDArray[Any] | None = None) -> None:
+        """Create a dataset.
+
+        Parameters
+        ----------
+        spec : DatasetSpec
+        values : ndarray, optional
+            Its content; by default it is filled by `write`.
+        """
+        shape = tuple(self._shape[dimension] for dimension in spec.dimensions)
         options: dict[str, Any] = {}
         if values is None:
             options = {
-                "chunks": _chunks(item, self.shape),
+                "chunks": _chunks(spec, self._shape),
                 "compression": "gzip",
                 "compression_opts": 1,
                 "shuffle": True,
-                "fillvalue": item.missing,
+                "fillvalue": spec.missing,
             }
         dataset = self._file.create_dataset(
-            item.name, shape=shape, dtype=item.dtype, data=values, **options
+            spec.name, shape=shape, dtype=spec.dtype, data=values, **options
         )
-        dataset.attrs["units"] = item.unit
-        dataset.attrs["long_name"] = item.long_name
-        for name, value in item.attributes.items():
+        dataset.attrs["units"] = spec.unit
+        dataset.attrs["long_name"] = spec.long_name
+        for name, value in spec.attributes.items():
             dataset.attrs[name] = value
-        for axis, dimension in enumerate(item.dimensions):
+        for axis, dimension in enumerate(spec.dimensions):
             dataset.dims[axis].attach_scale(self._file[dimension])
 
-    def put(self, name: str, place: tuple[int, ...], values: NDArray[Any]) -> None:
-        """Write one task's array at `place` (point, member) or (point,)."""
-        # A point with fewer readings or layers than the largest leaves the rest missing.
+    def write(self, name: str, index: tuple[int, ...], values: NDArray[Any]) -> None:
+        """Write the values of one point, or of one member at a point, into a dataset.
+
+        Parameters
+        ----------
+        name : str
+            Name of the dataset.
+        index : tuple of int
+            (point,) or (point, member).
+        values : ndarray
+            Indexed by the remaining dimensions. They may be shorter than those of the file: the
+            rest keeps the fill value.
+
+        Raises
+        ------
+        OSError
+            If a write to the disk has failed.
+        """
         window = tuple(slice(0, length) for length in np.shape(values))
-        self._file[name][(*place, *window)] = values
+        self._file[name][(*index, *window)] = values
         self._disk.check()
 
-    def describe(self, manifest: Manifest, attributes: Mapping[str, Any]) -> None:
-        """Write the root attributes."""
+    def write_attributes(self, manifest: Manifest, attributes: Mapping[str, Any]) -> None:
+        """Write the root attributes.
+
+        Parameters
+        ----------
+        manifest : Manifest
+            Of the run.
+        attributes : mapping
+            Further attributes.
+        """
         root = self._file.attrs
         root["format"] = FORMAT
-        for field in _COPIED:
+        for field in _MANIFEST_ATTRIBUTES:
             value = getattr(manifest, field.name)
             root[field.name] = json.dumps(value) if isinstance(value, tuple) else value
-        # Text of any length: an attribute itself is limited to 64 kB unless it is of variable
-        # length, as h5py makes every str.
+        # h5py stores a str with variable length, to which HDF5's limit of 64 kB per attribute
+        # does not apply.
         root["versions"] = json.dumps(versions())
         for name, value in attributes.items():
             root[name] = value
@@ -231,26 +289,38 @@ class FinalFile:
 
 
 @contextlib.contextmanager
-def final_file(output: Path, shape: Mapping[str, int]) -> Iterator[FinalFile]:
-    """`FinalFile` whose failures to write are StoreErrors.
+def create_output(path: Path, shape: Mapping[str, int]) -> Iterator[OutputWriter]:
+    """Write an output, which appears under its name when the block ends without an exception.
+
+    Parameters
+    ----------
+    path : Path
+        Name of the output.
+    shape : mapping of str to int
+        Length of every dimension.
+
+    Yields
+    ------
+    OutputWriter
 
     Raises
     ------
     StoreError
-        If the disk is full or the folder cannot be written; nothing computed is lost.
+        If the disk is full or the folder cannot be written; an earlier file of that name is then
+        unchanged.
     """
-    with explained(f"write {output}"), FinalFile(output, shape) as file:
-        yield file
+    with wrap_os_errors(f"write {path}"), OutputWriter(path, shape) as writer:
+        yield writer
 
 
-def _chunks(item: Dataset, shape: Mapping[str, int]) -> tuple[int, ...]:
-    """Chunk shape: whole readings of a task where they fit, several members if they are small."""
-    lengths = [shape[dimension] for dimension in item.dimensions]
+def _chunks(spec: DatasetSpec, shape: Mapping[str, int]) -> tuple[int, ...]:
+    """Chunk shape: all readings of a task if they fit, several members if they are small."""
+    lengths = [shape[dimension] for dimension in spec.dimensions]
     chunks = [1] * len(lengths)
-    room = max(1, CHUNK_BYTES // np.dtype(item.dtype).itemsize)
-    # Layers and readings first, points never together: a scan grows by points.
+    room = max(1, CHUNK_BYTES // np.dtype(spec.dtype).itemsize)
+    # From the last dimension to the first. A chunk never holds more than one point.
     for axis in range(len(lengths) - 1, -1, -1):
-        if item.dimensions[axis] == "point":
+        if spec.dimensions[axis] == "point":
             continue
         chunks[axis] = max(1, min(lengths[axis], room))
         room //= chunks[axis]
@@ -258,7 +328,13 @@ def _chunks(item: Dataset, shape: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that could have a say in the numbers."""
+    """Return the versions of everything that can influence the numbers.
+
+    Returns
+    -------
+    dict of str
+        Digest of the kernels' source, versions of Python and the libraries, and the platform.
+    """
     import scipy
 
     return {
@@ -272,6 +348,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def string_type() -> np.dtype[Any]:
-    """Type of datasets of text."""
-    return h5py.string_dtype()
+def string_type() -> np.dtype[np.object_]:
+    """Return the dtype of datasets of text."""
+    dtype: np.dtype[np.object_] = h5py.string_dtype()
+    return dtype

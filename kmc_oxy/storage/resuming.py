@@ -1,73 +1,50 @@
-"""Beginning a run, going on with it, or finding that it is complete: what is on disk decides.
+"""Decide from the files on disk whether a run begins, is resumed or is complete.
 
-While a run goes on, everything lives in its work folder (`work_folder`); the final file
-(`output_file`) is put together from there and takes its name by rename.
+The files of an unfinished run are in its work folder (`work_folder`). The output (`output_file`)
+is assembled from them at the end.
 """
 
 from __future__ import annotations
 
 import datetime
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 
 from kmc_oxy._version import KERNEL_SOURCE, __version__
 from kmc_oxy.storage.atomic_files import StoreError
+from kmc_oxy.storage.manifest import Manifest, RunIdentity
 from kmc_oxy.storage.output_file import FORMAT, open_output
-from kmc_oxy.storage.work_folder import Manifest, WorkFolder
+from kmc_oxy.storage.work_folder import WorkFolder
 
 
-@dataclass(frozen=True)
-class Identity:
-    """What a run is asked to be, to be compared with what is on disk.
-
-    Parameters
-    ----------
-    input_hash : str
-        Digest of the resolved input without its seed.
-    seed : int or None
-        The seed asked for; None takes any.
-    tasks : int
-    input_yaml, resolved : str
-        Exact text, and resolved input with its scan as JSON.
-    overrides : tuple of str
-        Settings made on the command line.
-    """
-
-    input_hash: str
-    seed: int | None
-    tasks: int
-    input_yaml: str
-    resolved: str
-    overrides: tuple[str, ...] = ()
-
-
-def begin_or_resume(output: Path, identity: Identity, *, fresh: bool = False) -> WorkFolder | None:
-    """Find out what there is to do, and take the lock if there is anything.
+def begin_or_resume(
+    output: Path, identity: RunIdentity, *, fresh: bool = False
+) -> WorkFolder | None:
+    """Begin or resume a run and lock its work folder, unless the run is complete.
 
     Parameters
     ----------
     output : Path
-        Final file.
-    identity : Identity
-        The run wanted.
+        Output of the run.
+    identity : RunIdentity
+        The requested run.
     fresh : bool
-        Begin again whatever was computed before. An earlier complete output stays until the new
-        one takes its place.
+        Begin again and discard what was computed before. An earlier complete output is kept until
+        the new one replaces it.
 
     Returns
     -------
     WorkFolder or None
-        The locked work folder of a run begun or resumed; None if `output` is complete already.
+        The locked work folder of the run; None if `output` is complete already.
 
     Raises
     ------
     StoreError
-        If another run is writing, what is there belongs to another input, a foreign file or
-        another schema version, was begun with another version or kernel, or the place cannot be
-        written.
+        If another run is writing; if the files belong to another input, seed, program or schema
+        version; if an unfinished run was begun by another version or kernel; or if the folder
+        cannot be written.
     """
     work = WorkFolder(output)
     if not fresh and not work.exists() and _is_complete(output, identity):
@@ -76,12 +53,12 @@ def begin_or_resume(output: Path, identity: Identity, *, fresh: bool = False) ->
         raise StoreError(f"{output} is a folder: choose another output")
     replaces = False
     if fresh and output.exists():
-        _refuse_foreign(output)
+        _check_written_by_kmc_oxy(output)
         replaces = True
     work.acquire()
     try:
         if fresh or not work.exists():
-            # Another run may have completed between the look above and the lock.
+            # Another run may have completed between the check above and the lock.
             if not fresh and _is_complete(output, identity):
                 work.remove()
                 return None
@@ -89,7 +66,7 @@ def begin_or_resume(output: Path, identity: Identity, *, fresh: bool = False) ->
             return work
         manifest = work.manifest()
         if output.exists() and _run_id(output) == manifest.run_id:
-            # Killed after the final rename, before the folder was gone.
+            # Killed after the final rename and before the folder was removed.
             work.remove()
             return None
         _check_same(manifest, identity, str(work.path))
@@ -97,14 +74,14 @@ def begin_or_resume(output: Path, identity: Identity, *, fresh: bool = False) ->
             raise StoreError(
                 f"{output} and {work.path} both exist and belong to different runs: move one away"
             )
-        work.tidy()
+        work.remove_leftovers()
         return work
     except BaseException:
         work.release()
         raise
 
 
-def _manifest(identity: Identity, replaces: bool) -> Manifest:
+def _manifest(identity: RunIdentity, replaces: bool) -> Manifest:
     return Manifest(
         input_hash=identity.input_hash,
         seed=secrets.randbits(63) if identity.seed is None else identity.seed,
@@ -121,24 +98,24 @@ def _manifest(identity: Identity, replaces: bool) -> Manifest:
 
 
 def _check_same(
-    found: Manifest, wanted: Identity, where: str, *, complete: bool = False
+    found: Manifest, wanted: RunIdentity, where: str, *, complete: bool = False
 ) -> None:
-    """Refuse to take `found`, a run in progress or a complete one, for the run wanted."""
+    """Raise a StoreError if `found`, an unfinished or a complete run, is not the run wanted."""
     advice = "begin again with --fresh, or choose another output"
     if found.input_hash != wanted.input_hash:
-        # A newer version may have changed a default: then the input only seems to be another.
+        # A newer version with other defaults gives the same input another hash.
         by = found.kmc_oxy_version
         version = "" if by == __version__ else f" or other defaults (kmc_oxy {by})"
         raise StoreError(f"{where} was computed from another input{version}: {advice}")
     if wanted.seed is not None and found.seed != wanted.seed:
         raise StoreError(f"{where} was computed with seed {found.seed}: {advice}")
-    # What is complete was computed by one version; a newer one need not do it again.
+    # A complete run was computed by one version; a newer version accepts it.
     if not complete and found.kmc_oxy_version != __version__:
         raise StoreError(
             f"{where} was begun by kmc_oxy {found.kmc_oxy_version}, this is {__version__}: "
             f"finish it with that version, or {advice}"
         )
-    # Between two releases kernels of one version may draw other random numbers.
+    # Between releases, kernels of the same version can draw different random numbers.
     if not complete and found.kernel_source != KERNEL_SOURCE:
         raise StoreError(
             f"{where} was begun with another compiled kernel (source {found.kernel_source}, this "
@@ -146,8 +123,8 @@ def _check_same(
         )
 
 
-def _is_complete(output: Path, identity: Identity) -> bool:
-    """Whether `output` is there and is the run wanted; refuses anything else that is there."""
+def _is_complete(output: Path, identity: RunIdentity) -> bool:
+    """Whether `output` exists; a StoreError if it is not the run wanted."""
     if not output.exists():
         return False
     with open_output(output) as file:
@@ -161,19 +138,35 @@ def _run_id(output: Path) -> str:
         return str(file.attributes["run_id"])
 
 
-def _refuse_foreign(output: Path) -> None:
-    """Never replace a file that this program did not write."""
+def _check_written_by_kmc_oxy(output: Path) -> None:
+    """Raise a StoreError for a file of another program, which must not be replaced."""
     try:
         with h5py.File(output, "r") as file:
-            ours = file.attrs.get("format") == FORMAT
+            is_output = file.attrs.get("format") == FORMAT
     except OSError:
-        ours = False
-    if not ours:
+        is_output = False
+    if not is_output:
         raise StoreError(f"{output} was not written by kmc_oxy: choose another output")
 
 
 def progress_of(output: Path) -> tuple[Manifest, int] | None:
-    """Manifest and number of finished tasks of the run in progress; None if there is none."""
+    """Find an unfinished run.
+
+    Parameters
+    ----------
+    output : Path
+        Output of the run.
+
+    Returns
+    -------
+    (Manifest, int) or None
+        Its manifest and number of finished tasks; None if there is no unfinished run.
+
+    Raises
+    ------
+    StoreError
+        If its files are damaged or cannot be read.
+    """
     work = WorkFolder(output)
     if not work.exists():
         return None

@@ -1,115 +1,37 @@
 """The work folder of an unfinished run: finished tasks, checkpoints, manifest and locks.
 
-Every file appears by rename after an fsync, so that whatever the moment a run is killed, a file
-is either whole or absent. Files belong to tasks, not to ranks: a run goes on with another number
-of ranks. Nothing here knows what a task computes: records and states are trees of dictionaries,
-lists, arrays and numbers.
+Every file is written atomically, so a process can be killed at any moment without leaving a
+partial file. Files belong to tasks and not to ranks, so a run can be resumed with another number
+of ranks. The content of a file is a tree of dictionaries, lists, arrays and numbers.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from kmc_oxy._version import UNKNOWN_SOURCE
-from kmc_oxy.storage.atomic_files import StoreError, explained, read_tree, replacing, write_tree
-from kmc_oxy.storage.file_locks import is_current, lock
-from kmc_oxy.storage.task_archives import close_packs, packed_tasks, read_packed, write_pack
+from kmc_oxy.storage.array_trees import read_tree, write_tree
+from kmc_oxy.storage.atomic_files import StoreError, atomic_write, wrap_os_errors
+from kmc_oxy.storage.file_locks import is_open_as, try_lock
+from kmc_oxy.storage.manifest import Manifest
+from kmc_oxy.storage.task_archives import (
+    archived_tasks,
+    close_archives,
+    read_archived,
+    write_archive,
+)
 
-#: Version of the layout of work folders and final files; raised whenever either changes.
-SCHEMA_VERSION = 1
-#: How long a new session waits for the ranks of one whose first rank has died.
-ORPHANS_S = 10.0
+#: How long a new session waits for ranks that still run although their first rank was killed.
+ORPHANED_RANKS_TIMEOUT_S = 10.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a run is: written once when it begins, and the condition for going on with it.
-
-    Parameters
-    ----------
-    input_hash : str
-        Digest of the resolved input, its seed excepted; comments and layout do not count.
-    seed : int
-        The seed asked for, or the one drawn when the run began.
-    tasks : int
-        How many task files a complete run has.
-    input_yaml, resolved : str
-        Exact text of the input, and the resolved input with its scan as JSON.
-    overrides : tuple of str
-        Settings made on the command line.
-    kmc_oxy_version, created, run_id : str
-        Who computes it, since when (ISO 8601), and a name that no other run has.
-    kernel_source : str
-        Digest of the source of the compiled kernels, which all of the run is computed with.
-    replaces : bool
-        Whether an earlier complete output is to be replaced at the end.
-    schema_version : int
-    """
-
-    input_hash: str
-    seed: int
-    tasks: int
-    input_yaml: str
-    resolved: str
-    overrides: tuple[str, ...]
-    kmc_oxy_version: str
-    created: str
-    run_id: str
-    kernel_source: str
-    replaces: bool = False
-    schema_version: int = SCHEMA_VERSION
-
-    @staticmethod
-    def new_run_id() -> str:
-        """A name for a run that no other run has."""
-        return uuid.uuid4().hex
-
-    @classmethod
-    def read(cls, path: Path) -> Manifest:
-        """Read a manifest.
-
-        Raises
-        ------
-        StoreError
-            If it is damaged, or of another schema version.
-        """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            version = content["schema_version"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{path} is damaged ({error}): begin again with --fresh, or choose another output"
-            ) from error
-        if version != SCHEMA_VERSION:
-            raise StoreError(
-                f"{path.parent} has schema version {version}, this program writes "
-                f"{SCHEMA_VERSION}: finish it with the version that began it, or begin again with "
-                "--fresh"
-            )
-        # Of the first runs nothing tells what source they were begun with.
-        content.setdefault("kernel_source", UNKNOWN_SOURCE)
-        if set(content) != {field.name for field in fields(cls)}:
-            raise StoreError(f"{path} is damaged (unexpected keys): begin again with --fresh")
-        content["overrides"] = tuple(content["overrides"])
-        return cls(**content)
-
-    def write(self, path: Path) -> None:
-        """Write the manifest by rename."""
-        with replacing(path) as file:
-            file.write(json.dumps(asdict(self), indent=1).encode())
 
 
 class WorkFolder:
@@ -118,7 +40,7 @@ class WorkFolder:
     Parameters
     ----------
     output : Path
-        Final file of the run.
+        Output file of the run.
 
     Attributes
     ----------
@@ -130,10 +52,11 @@ class WorkFolder:
         self.output = output
         self.path = output.with_name(output.name + ".work")
         self._locks: list[int] = []
-        self._packed: dict[int, Path] = {}
+        self._archived: dict[int, Path] = {}
 
     @property
     def manifest_path(self) -> Path:
+        """Path of the manifest."""
         return self.path / "manifest.json"
 
     @property
@@ -145,32 +68,32 @@ class WorkFolder:
         return self.manifest_path.exists()
 
     def acquire(self) -> None:
-        """Create the folder and take its lock, kept until `release` or the end of the process.
+        """Create the folder and lock it, until `release` or the end of the process.
 
         Raises
         ------
         StoreError
-            If another run holds it, or the folder cannot be written.
+            If another run holds the lock, or the folder cannot be written.
         """
-        taken = f"another run is writing {self.output}: wait for it, or choose another output"
-        with explained(f"write in {self.path}"):
+        message = f"another run is writing {self.output}: wait for it, or choose another output"
+        with wrap_os_errors(f"write in {self.path}"):
             while not self._locks:
                 self.path.mkdir(parents=True, exist_ok=True)
                 path = self.path / "lock"
-                # The run that held it may complete and remove the folder at this moment.
+                # The run that holds the lock may complete and remove the folder at this moment.
                 with contextlib.suppress(FileNotFoundError):
-                    descriptor = lock(path)
+                    descriptor = try_lock(path)
                     if descriptor is None:
-                        raise StoreError(taken)
-                    if is_current(descriptor, path):
+                        raise StoreError(message)
+                    if is_open_as(descriptor, path):
                         self._locks.append(descriptor)
                     else:
                         os.close(descriptor)
-            deadline = time.monotonic() + ORPHANS_S
-            while (descriptor := lock(self._ranks_path)) is None:
+            deadline = time.monotonic() + ORPHANED_RANKS_TIMEOUT_S
+            while (descriptor := try_lock(self._ranks_path)) is None:
                 if time.monotonic() > deadline:
                     self.release()
-                    raise StoreError(taken)
+                    raise StoreError(message)
                 time.sleep(0.05)
             os.close(descriptor)
 
@@ -179,29 +102,41 @@ class WorkFolder:
         return self.path / "ranks"
 
     def join(self) -> None:
-        """Write here beside the rank that called `acquire`, until `release`.
+        """Take the shared lock of the ranks, until `release` or the end of the process.
 
-        No later run begins before all that have joined are gone, though the first rank be killed.
+        Called on every rank but the one that called `acquire`. A later run does not begin while a
+        rank holds this lock, even if the first rank was killed.
 
         Raises
         ------
         StoreError
-            If the folder cannot be seen from here.
+            If the folder is not visible from this rank.
         """
-        with explained(f"share {self.path} (do all ranks see that folder?)"):
-            descriptor = lock(self._ranks_path, shared=True, create=False)
+        with wrap_os_errors(f"share {self.path} (do all ranks see that folder?)"):
+            descriptor = try_lock(self._ranks_path, shared=True, create=False)
         if descriptor is None:
             raise StoreError(f"another run is writing {self.output}: wait for it")
         self._locks.append(descriptor)
 
     def release(self) -> None:
-        """Let go of the locks."""
+        """Release the locks."""
         while self._locks:
             os.close(self._locks.pop())
 
     def begin(self, manifest: Manifest) -> None:
-        """Empty the folder and start the run described by `manifest` in it."""
-        with explained(f"write in {self.path}"):
+        """Empty the folder and begin a run in it.
+
+        Parameters
+        ----------
+        manifest : Manifest
+            Description of the run.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be written.
+        """
+        with wrap_os_errors(f"write in {self.path}"):
             for entry in self.path.iterdir():
                 if entry.name not in ("lock", "ranks"):
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -210,7 +145,11 @@ class WorkFolder:
             manifest.write(self.manifest_path)
 
     def manifest(self) -> Manifest:
-        """The manifest of the run in progress.
+        """Read the manifest of the run in progress.
+
+        Returns
+        -------
+        Manifest
 
         Raises
         ------
@@ -226,47 +165,111 @@ class WorkFolder:
         return self.path / "checkpoints" / f"{index:07d}.npz"
 
     def finished(self) -> set[int]:
-        """Indices of the tasks whose results are safe on disk."""
-        with explained(f"read {self.path}"):
-            self._packed = packed_tasks(self._tasks.iterdir())
-            return self.singles() | self._packed.keys()
+        """Find the tasks whose results are on disk.
 
-    def singles(self) -> set[int]:
-        """Indices of the finished tasks that have a file of their own."""
+        Returns
+        -------
+        set of int
+            Their indices.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be read, or an archive is damaged.
+        """
+        with wrap_os_errors(f"read {self.path}"):
+            self._archived = archived_tasks(self._tasks.iterdir())
+            return self.unarchived() | self._archived.keys()
+
+    def unarchived(self) -> set[int]:
+        """Find the finished tasks that have a file of their own.
+
+        Returns
+        -------
+        set of int
+            Their indices.
+        """
         return _indices(self._tasks)
 
     def started(self) -> set[int]:
-        """Indices of the tasks that have a checkpoint."""
+        """Find the tasks that have a checkpoint.
+
+        Returns
+        -------
+        set of int
+            Their indices.
+        """
         return _indices(self.path / "checkpoints")
 
-    def tidy(self) -> None:
-        """Remove what killed sessions left over; only while nobody else writes here."""
-        with explained(f"write in {self.path}"):
+    def remove_leftovers(self) -> None:
+        """Remove temporary and duplicate files of killed sessions.
+
+        To be called only while no other process writes in the folder.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be read or written.
+        """
+        with wrap_os_errors(f"write in {self.path}"):
             finished = self.finished()
             for folder in (self._tasks, self.path / "checkpoints"):
                 for path in folder.glob("*.tmp"):
                     path.unlink()
-            for index in self.singles() & self._packed.keys():
+            for index in self.unarchived() & self._archived.keys():
                 self._task_path(index).unlink()
             for index in self.started() & finished:
                 self._checkpoint_path(index).unlink()
 
-    def pack(self, tasks: Collection[int]) -> None:
-        """Put finished tasks that have files of their own into one pack."""
-        with explained(f"pack finished tasks in {self.path}"):
-            packed = write_pack(self._tasks, {index: self._task_path(index) for index in tasks})
-            for index in packed:
+    def archive(self, tasks: Collection[int]) -> None:
+        """Move the files of finished tasks into one archive.
+
+        Parameters
+        ----------
+        tasks : collection of int
+            Their indices.
+
+        Raises
+        ------
+        StoreError
+            If the archive cannot be written.
+        """
+        with wrap_os_errors(f"archive finished tasks in {self.path}"):
+            archived = write_archive(
+                self._tasks, {index: self._task_path(index) for index in tasks}
+            )
+            for index in archived:
                 self._task_path(index).unlink()
 
     def save_task(self, index: int, record: Mapping[str, Any]) -> None:
-        """Make a task's result safe on disk; its checkpoint goes."""
-        with explained(f"write the result of task {index} in {self.path}"):
-            with replacing(self._task_path(index)) as file:
+        """Save the result of a task and remove its checkpoint.
+
+        Parameters
+        ----------
+        index : int
+        record : mapping of str
+            As for `write_tree`.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        with wrap_os_errors(f"write the result of task {index} in {self.path}"):
+            with atomic_write(self._task_path(index)) as file:
                 write_tree(file, record)
             self._checkpoint_path(index).unlink(missing_ok=True)
 
     def load_task(self, index: int) -> dict[str, Any]:
-        """Result of a task.
+        """Load the result of a task.
+
+        Parameters
+        ----------
+        index : int
+
+        Returns
+        -------
+        dict of str
 
         Raises
         ------
@@ -274,11 +277,13 @@ class WorkFolder:
             If it is missing or damaged.
         """
         path = self._task_path(index)
-        if not path.exists() and index not in self._packed:
+        if not path.exists() and index not in self._archived:
             self.finished()
-        if not path.exists() and index in self._packed:
-            pack = self._packed[index]
-            return read_tree(io.BytesIO(read_packed(pack, index)), f"task {index} in {pack}")
+        if not path.exists() and index in self._archived:
+            archive = self._archived[index]
+            return read_tree(
+                io.BytesIO(read_archived(archive, index)), f"task {index} in {archive}"
+            )
         try:
             return read_tree(path)
         except StoreError as error:
@@ -288,17 +293,37 @@ class WorkFolder:
             ) from error
 
     def save_checkpoint(self, index: int, state: Mapping[str, Any]) -> None:
-        """Keep the state of a task in progress."""
+        """Save the state of a task in progress.
+
+        Parameters
+        ----------
+        index : int
+        state : mapping of str
+            As for `write_tree`.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
         with (
-            explained(f"write the checkpoint of task {index} in {self.path}"),
-            replacing(self._checkpoint_path(index)) as file,
+            wrap_os_errors(f"write the checkpoint of task {index} in {self.path}"),
+            atomic_write(self._checkpoint_path(index)) as file,
         ):
             write_tree(file, state)
 
     def load_checkpoint(self, index: int) -> dict[str, Any] | None:
-        """State of a task in progress; None if it has none, or if what there is cannot be read.
+        """Load the state of a task in progress.
 
-        A damaged checkpoint costs only time: the task starts again and gives the same numbers.
+        Parameters
+        ----------
+        index : int
+
+        Returns
+        -------
+        dict of str, or None
+            None if there is no checkpoint, or if it is damaged: the task then starts again and
+            gives the same numbers.
         """
         path = self._checkpoint_path(index)
         if not path.exists():
@@ -310,17 +335,23 @@ class WorkFolder:
             return None
 
     def remove(self) -> None:
-        """Remove the folder of a completed run, and let go of the lock."""
-        close_packs()
-        with explained(f"remove {self.path}"):
-            # The manifest goes first: without it a half-removed folder is not taken for a run.
+        """Remove the folder of a completed run and release the locks.
+
+        Raises
+        ------
+        StoreError
+            If the manifest cannot be removed.
+        """
+        close_archives()
+        with wrap_os_errors(f"remove {self.path}"):
+            # The manifest goes first: a folder without one is not an unfinished run.
             self.manifest_path.unlink(missing_ok=True)
-        # What cannot be removed (another run may just be looking for the lock) does no harm.
+        # Remaining files (another run may just be opening the lock) are harmless.
         shutil.rmtree(self.path, ignore_errors=True)
         self.release()
 
 
 def _indices(folder: Path) -> set[int]:
-    """Tasks that have a file in `folder`."""
+    """Indices of the tasks that have a file in `folder`."""
     with os.scandir(folder) as entries:
         return {int(entry.name[:-4]) for entry in entries if entry.name.endswith(".npz")}

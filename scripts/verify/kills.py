@@ -33,7 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100)
     wanted = parser.parse_args().kills
-    if reason := jobs.why_not():
+    if reason := jobs.why_unavailable():
         sys.exit(reason)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

@@ -1,4 +1,4 @@
-"""Skips the tests of this folder where MPI cannot be had."""
+"""Skips the tests of this folder if MPI is not available."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 
 def pytest_collection_modifyitems(items):
-    reason = jobs.why_not()
+    reason = jobs.why_unavailable()
     if reason:
         for item in items:
             if Path(__file__).parent in item.path.parents:

@@ -1,4 +1,4 @@
-"""Real MPI jobs of the command line: started, listened to, signalled and killed."""
+"""Real MPI jobs of the command line: starting, reading, signalling and killing them."""
 
 import contextlib
 import importlib.util
@@ -29,7 +29,7 @@ TASKS = 12
 LINE = ("run", "in.yaml", "-o", "out.h5")
 
 
-def why_not():
+def why_unavailable():
     """Reason why no MPI job can be run here; empty if one can."""
     if importlib.util.find_spec("mpi4py") is None:
         return "mpi4py is not installed"
@@ -65,7 +65,7 @@ class Job:
         )
 
     def wait_until_computing(self):
-        """Wait for the line that says what there is to do; False if the job ended before."""
+        """Wait for the first line with the number of tasks; False if the job ended before."""
         while line := self.process.stderr.readline():
             self._log += line
             if " tasks, " in line:
@@ -99,12 +99,12 @@ class Job:
 
 
 def run(ranks, *arguments, script=None):
-    """A whole job: exit code, standard output, standard error."""
+    """Run a job to its end: exit code, standard output, standard error."""
     return Job(ranks, *arguments, script=script).end()
 
 
 def whole(folder, text, *options):
-    """Datasets of the serial run of an input without any interruption."""
+    """Datasets of an uninterrupted serial run of an input."""
     (folder / "in.yaml").write_text(text)
     code, _, err = run(0, "run", folder / "in.yaml", "-o", folder / "out.h5", "-q", *options)
     assert (code, err) == (0, "")
@@ -112,19 +112,19 @@ def whole(folder, text, *options):
 
 
 def fails_once(script, ranks, rank, message):
-    """A job of `script` in which one rank raises a RuntimeError: ends at once, names it once."""
+    """Check that a job of `script`, in which one rank raises, ends soon and prints one error."""
     began = time.monotonic()
     code, _, err = run(ranks, *LINE, script=script)
     assert time.monotonic() - began < 20
     assert code == 1
-    who = f"rank {rank}: " if rank else ""
-    assert complaints(err) == [
-        f"kmc-oxy: {who}RuntimeError: {message} (run again with --debug for the traceback)"
+    prefix = f"rank {rank}: " if rank else ""
+    assert messages(err) == [
+        f"kmc-oxy: {prefix}RuntimeError: {message} (run again with --debug for the traceback)"
     ]
 
 
 def kill(pids):
-    """kill -9; who has ended meanwhile does not mind."""
+    """Send SIGKILL to processes, ignoring those that have ended."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -148,6 +148,6 @@ def datasets(path):
         }
 
 
-def complaints(text):
+def messages(text):
     """Lines of a log that are not about progress."""
     return [line for line in text.splitlines() if " tasks, " not in line and " ranks" not in line]

@@ -1,4 +1,4 @@
-"""One array on several ranks: the same bytes, interruptions, faults, cells that change hands."""
+"""One array on several ranks: the same bytes, interruptions, failures, cells that move."""
 
 import contextlib
 import os
@@ -8,10 +8,10 @@ import time
 import h5py
 import jobs
 import pytest
-from jobs import LINE, Job, complaints, datasets, run
+from jobs import LINE, Job, datasets, messages, run
 
-# A second or two; with lines the circuit is solved again and again, without them the ranks meet
-# only where the protocol looks at the whole array.
+# A second or two. With line resistance the ranks synchronise at every solve of the circuit, without
+# it only where the protocol reads the whole array.
 TEXT = """
 device: {lattice: {nx: 8, ny: 8}}
 protocol:
@@ -24,8 +24,8 @@ protocol:
 ensemble: {members: 1, seed: 4}
 """
 FREE = TEXT + "crossbar: {rows: 2, columns: 3}\n"
-# Each cell follows its own state too, which no other rank knows.
-FOLLOWING = FREE.replace(
+# The potential of each cell depends on its own state too, which no other rank has.
+FEEDBACK = FREE.replace(
     "8}}",
     "8}, feedback: {potential: network, screening_length: 0.01 nm, thermal_resistance: 1e3 K/W}}",
 )
@@ -42,7 +42,7 @@ def whole_of(factory, text):
 @pytest.fixture(scope="module")
 def wholes(tmp_path_factory):
     """Datasets of the serial runs."""
-    return {text: whole_of(tmp_path_factory, text) for text in (FREE, COUPLED, FOLLOWING)}
+    return {text: whole_of(tmp_path_factory, text) for text in (FREE, COUPLED, FEEDBACK)}
 
 
 @pytest.fixture
@@ -51,27 +51,35 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-# What the ranks did, told by each in a file; kernel calls may be made shorter.
+# Each rank writes the numbers of its synchronisations and moves into a file. `fault` runs after
+# each synchronisation, `before` before the command.
 SCRIPT = """
-import sys, time
+import dataclasses, sys, time
 from mpi4py import MPI
 import kmc_oxy.physics.engine
+import kmc_oxy.execution.mpi.distributed_cells as cells
 import kmc_oxy.execution.mpi.parallel_run as parallel
-import kmc_oxy.execution.mpi.rank_group as team
 from kmc_oxy.cli import main
-rank, meet, met = MPI.COMM_WORLD.rank, team.Share.meet, []
+rank, results = MPI.COMM_WORLD.rank, []
+run_task, synchronize = parallel.run_task, cells.DistributedCells.synchronize
 
 def observed(self, *arguments):
-    meeting = meet(self, *arguments)
-    met.append(meeting)
+    result = synchronize(self, *arguments)
+    results.append(result)
     {fault}
-    return meeting
+    return result
 
-team.Share.meet = observed
+def checkpoints_every(interval_s):
+    def run(session, *arguments, **options):
+        session = dataclasses.replace(session, checkpoint_interval_s=interval_s)
+        run_task(session, *arguments, **options)
+    parallel.run_task = run
+
+cells.DistributedCells.synchronize = observed
 {before}
 code = main()
-moves = sum(len(meeting.moves) for meeting in met)
-open("told%d" % rank, "w").write("%d %d" % (len(met), moves))
+moves = sum(len(result.moves) for result in results)
+open("counts%d" % rank, "w").write("%d %d" % (len(results), moves))
 sys.exit(code)
 """
 
@@ -82,10 +90,9 @@ def script(here, fault="", before=""):
     return path
 
 
-def meetings_and_moves(here):
-    """Of each rank."""
-    told = sorted(here.glob("told*"))
-    return [tuple(map(int, path.read_text().split())) for path in told]
+def counts_of_ranks(here):
+    """Numbers of synchronisations and of moves, for each rank."""
+    return [tuple(map(int, path.read_text().split())) for path in sorted(here.glob("counts*"))]
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
@@ -95,59 +102,59 @@ def test_any_number_of_ranks_gives_the_same(here, wholes, ranks, text):
     code, _, err = run(ranks, *LINE, "-v", script=script(here))
     assert code == 0, err
     assert datasets("out.h5") == wholes[text]
-    assert err.count("1/1 tasks, 100 %") == 1 and not complaints(err)
-    told = meetings_and_moves(here)
-    assert len(told) == ranks and len(set(told)) == 1
-    # Without lines: the map, the four readings of the write-verify, and the end.
-    assert told[0][0] >= (60 if text == COUPLED else 6)
+    assert err.count("1/1 tasks, 100 %") == 1 and not messages(err)
+    counts = counts_of_ranks(here)
+    assert len(counts) == ranks and len(set(counts)) == 1
+    # Without line resistance: the map, the four readings of the write-verify, and the end.
+    assert counts[0][0] >= (60 if text == COUPLED else 6)
     with h5py.File("out.h5") as file:
         assert file.attrs["mpi_size"] == ranks
 
 
-@pytest.mark.parametrize("text", [FREE, FOLLOWING], ids=["free", "following"])
-def test_cells_change_hands(here, wholes, text):
-    """Forced to move cells all the time, in the middle of stretches too, a run gives the same."""
+@pytest.mark.parametrize("text", [FREE, FEEDBACK], ids=["free", "feedback"])
+def test_cells_move_between_ranks(here, wholes, text):
+    """A run gives the same if all cells are moved all the time, in mid-stretch too."""
     (here / "in.yaml").write_text(text)
     before = """
 kmc_oxy.physics.engine.TRIALS_PER_CALL = 1000
-team.LOOK_S = team.QUIET_S = 0.0
-team.Share.is_waited_for = lambda self, steps, left: self._team.somebody_waits()
+cells.POLL_WAITING_S = cells.REBALANCE_PAUSE_S = 0.0
+cells.DistributedCells.should_rebalance = lambda self, steps, left: self._group.others_waiting()
 
 def all_in_turn(owner, load_s, processes, move_s):
     return [(cell, int(old), int(old + 1) % processes) for cell, old in enumerate(owner)]
 
-team.moves_worth_making = all_in_turn
+cells.balancing_moves = all_in_turn
 """
     code, _, err = run(2, *LINE, "-q", script=script(here, before=before))
     assert code == 0, err
     assert datasets("out.h5") == wholes[text]
-    meetings, moves = meetings_and_moves(here)[0]
-    assert meetings > 6 and moves == 6 * meetings
+    synchronizations, moves = counts_of_ranks(here)[0]
+    assert synchronizations > 6 and moves == 6 * synchronizations
 
 
 def test_an_idle_rank_is_given_cells(here, wholes):
-    """The second rank begins with none of the work: the first gives it some in mid-stretch."""
+    """The second rank begins with one cell of six; the first gives it some in mid-stretch."""
     (here / "in.yaml").write_text(FREE)
     before = """
-begin = team.Share.__init__
+begin = cells.DistributedCells.__init__
 
 def unfair(self, *arguments):
     begin(self, *arguments)
     self._owner[:] = 0
     self._owner[-1] = 1
 
-team.Share.__init__ = unfair
+cells.DistributedCells.__init__ = unfair
 """
     code, _, err = run(2, *LINE, "-q", script=script(here, before=before))
     assert code == 0, err
     assert datasets("out.h5") == wholes[FREE]
-    assert meetings_and_moves(here)[0][1] > 0
+    assert counts_of_ranks(here)[0][1] > 0
 
 
 @pytest.mark.parametrize(
-    ("text", "whom"), [(FREE, 1), (COUPLED, 0)], ids=["free, rank 1", "coupled, rank 0"]
+    ("text", "receiver"), [(FREE, 1), (COUPLED, 0)], ids=["free, rank 1", "coupled, rank 0"]
 )
-def test_interrupted_and_resumed_by_other_numbers_of_ranks(here, tmp_path_factory, text, whom):
+def test_interrupted_and_resumed_by_other_numbers_of_ranks(here, tmp_path_factory, text, receiver):
     text = text.replace("count: 4,", "count: 40,")  # long enough to be caught at it
     (here / "in.yaml").write_text(text)
     interruptions = 0
@@ -158,12 +165,12 @@ def test_interrupted_and_resumed_by_other_numbers_of_ranks(here, tmp_path_factor
             break
         time.sleep(0.1)
         with contextlib.suppress(IndexError, ProcessLookupError):
-            os.kill(job.ranks()[whom if ranks else 0] if ranks else job.process.pid, number)
+            os.kill(job.ranks()[receiver if ranks else 0] if ranks else job.process.pid, number)
         code, _, err = job.end()
         assert code in (0, 75), err
         if code == 75:
             interruptions += 1
-            assert complaints(err)[-1] == (
+            assert messages(err)[-1] == (
                 f"kmc-oxy: stopped by {number.name}: run the same line again to go on"
             )
             assert os.listdir("out.h5.work/checkpoints") == ["0000000.npz"]
@@ -172,15 +179,11 @@ def test_interrupted_and_resumed_by_other_numbers_of_ranks(here, tmp_path_factor
     assert datasets("out.h5") == whole_of(tmp_path_factory, text)
 
 
-def test_checkpoints_on_a_cadence(here, wholes):
+def test_checkpoints_at_intervals(here, wholes):
     """A checkpoint from the middle of a run that is then killed serves any number of ranks."""
     (here / "in.yaml").write_text(COUPLED)
-    before = """
-from functools import partial
-parallel.run_task = partial(parallel.run_task, cadence_s=0.05)
-"""
-    fault = "if sum(m.pause == 1 for m in met) == 4: MPI.COMM_WORLD.Abort(9)"
-    code, _, _ = run(2, *LINE, "-q", script=script(here, fault, before))
+    fault = "if sum(r.pause == 1 for r in results) == 4: MPI.COMM_WORLD.Abort(9)"
+    code, _, _ = run(2, *LINE, "-q", script=script(here, fault, "checkpoints_every(0.05)"))
     assert code != 0 and not os.path.exists("out.h5")
     assert "0000000.npz" in os.listdir("out.h5.work/checkpoints")
     assert run(3, *LINE, "-q")[0] == 0
@@ -192,43 +195,42 @@ parallel.run_task = partial(parallel.run_task, cadence_s=0.05)
 )
 def test_an_exception_on_one_rank_ends_the_job(here, wholes, text, rank):
     (here / "in.yaml").write_text(text)
-    fault = f"if rank == {rank} and len(met) == 3: raise RuntimeError('enough')"
+    fault = f"if rank == {rank} and len(results) == 3: raise RuntimeError('enough')"
     jobs.fails_once(script(here, fault), 3, rank, "enough")
     assert run(2, *LINE, "-q")[0] == 0
     assert datasets("out.h5") == wholes[text]
 
 
-#: Places where a team is in the middle of something, and who fails there.
-PLACES = {
-    "before it sends cells": "Share.move, rank 0",
-    "while it receives cells": "Team.receive, rank 1",
-    "before it sends its cells to the first": "Share.collect, rank 1",
-    "before the cells of others have come": "Share.collect, rank 0",
+#: Functions during which communication is pending, and the rank that fails in them.
+FAILURES = {
+    "before it sends cells": "DistributedCells.move_cells, rank 0",
+    "while it receives cells": "RankGroup.receive, rank 1",
+    "before it sends its cells to the root": "DistributedCells.gather, rank 1",
+    "before the root has received all cells": "DistributedCells.gather, rank 0",
     "while a checkpoint is written": "WorkFolder.save_checkpoint, rank 0",
-    "before the others know the task": "WorkFolder.load_checkpoint, rank 0",
+    "before the root has sent the task": "WorkFolder.load_checkpoint, rank 0",
 }
 
 
-@pytest.mark.parametrize("where", PLACES)
-def test_nobody_waits_for_a_rank_that_has_failed(here, where):
-    """What is under way between ranks is given up, and MPI ends in order."""
+@pytest.mark.parametrize("when", FAILURES)
+def test_no_rank_waits_for_one_that_has_failed(here, when):
+    """Pending communication is completed, and MPI ends normally."""
     (here / "in.yaml").write_text(FREE)
-    method, _, rank = PLACES[where].partition(", rank ")
+    method, _, rank = FAILURES[when].partition(", rank ")
     before = f"""
-from functools import partial
-from kmc_oxy.simulation import Alone
-from kmc_oxy.execution.mpi.rank_group import Share, Team
+from kmc_oxy.execution.mpi.distributed_cells import DistributedCells
+from kmc_oxy.execution.mpi.rank_group import RankGroup
 from kmc_oxy.storage import WorkFolder
 
 def all_in_turn(owner, load_s, processes, move_s):
     return [(cell, int(old), int(old + 1) % processes) for cell, old in enumerate(owner)]
 
-team.moves_worth_making = all_in_turn
-parallel.run_task = partial(parallel.run_task, cadence_s=0.3)
+cells.balancing_moves = all_in_turn
+checkpoints_every(0.1)
 original = {method}
 
 def failing(*arguments, **options):
-    if rank == {rank} and (met or "load" in {method!r}):
+    if rank == {rank} and (results or "load" in {method!r}):
         raise RuntimeError("enough")
     return original(*arguments, **options)
 
@@ -238,7 +240,7 @@ def failing(*arguments, **options):
     code, _, err = run(2, *LINE, script=script(here, before=before))
     assert time.monotonic() - began < 20
     assert code == 1
-    (line,) = complaints(err)
+    (line,) = messages(err)
     assert "RuntimeError: enough" in line
 
 
@@ -252,4 +254,4 @@ def test_more_ranks_than_tasks_and_cells(here, tmp_path_factory):
     code, _, err = run(5, *LINE, script=script(here))
     assert code == 0, err
     assert datasets("out.h5") == whole_of(tmp_path_factory, text)
-    assert sorted(met > 0 for met, _ in meetings_and_moves(here)) == [False] + 4 * [True]
+    assert sorted(count > 0 for count, _ in counts_of_ranks(here)) == [False] + 4 * [True]

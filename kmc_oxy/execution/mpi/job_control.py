@@ -1,137 +1,154 @@
-"""The ranks of a job, which go through the same phases and end together."""
+"""Control of an MPI job: phases that all ranks complete together, stop requests and failures."""
 
 from __future__ import annotations
 
 import signal
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from kmc_oxy.execution.mpi.shared_counters import Board
+from mpi4py import MPI
+
+from kmc_oxy.execution.mpi.shared_counters import SharedCounters
 from kmc_oxy.process import Interrupted, StopRequest
 
-#: Seconds between two looks at whether another rank wants to stop.
-LISTEN_S = 0.1
-#: Longest and shortest sleep between two looks of a rank that waits for others.
-WAIT_S = 0.02
-SHORTEST_WAIT_S = 2e-5
-#: How long the others may take to keep what they have after a rank has failed.
-GRACE_S = 5.0
+#: Seconds between two checks for stop requests and failures of other ranks.
+POLL_INTERVAL_S = 0.1
+#: Longest and shortest sleep between two checks of a rank that waits for others.
+LONGEST_SLEEP_S = 0.02
+SHORTEST_SLEEP_S = 2e-5
+#: Seconds after a failure within which every rank must end; then the job is aborted.
+ABORT_TIMEOUT_S = 5.0
 
 Result = TypeVar("Result")
-Complain = Callable[[Exception], int]
+#: Prints an error for the user and returns the exit code.
+ErrorReporter = Callable[[Exception], int]
 
 
-class Ended(Exception):
-    """The job has ended early on all ranks, and the user has been told.
+class JobTerminated(Exception):
+    """The job has ended early on all ranks, and the reason has been printed.
 
     Attributes
     ----------
-    code : int
-        Exit code, the same on every rank.
+    exit_code : int
+        The same on every rank.
     """
 
-    def __init__(self, code: int) -> None:
-        self.code = code
-        super().__init__(f"ended with exit code {code}")
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__(f"ended with exit code {exit_code}")
 
 
-class Crew:
-    """All ranks going through the same phases, and ending together whatever happens to one.
+class JobControl:
+    """Takes all ranks of a job through the same phases, and ends them together after a failure.
 
     Parameters
     ----------
-    world : mpi4py.MPI.Comm
-    board : Board
+    world : mpi4py.MPI.Intracomm
+        All ranks.
+    counters : SharedCounters
+        Of all ranks.
     local_stop : StopRequest
-        Signals that this rank has received; they stop every rank.
-    complain : callable
-        Tells the user of an error, and gives the exit code. Called on one rank only.
+        Signals received by this rank; they stop every rank.
+    report_error : callable
+        Prints an error for the user and returns the exit code. Called on one rank only.
     """
 
     def __init__(
-        self, world: Any, board: Board, local_stop: StopRequest, complain: Complain
+        self,
+        world: MPI.Intracomm,
+        counters: SharedCounters,
+        local_stop: StopRequest,
+        report_error: ErrorReporter,
     ) -> None:
         self.world = world
-        self.board = board
+        self.counters = counters
         self._local_stop = local_stop
-        self._complain = complain
-        self._reason = 0
-        self._passed_on = False
-        self._failed_s: float | None = None
-        self._next_s = 0.0
+        self._report_error = report_error
+        self._stop_signal = 0
+        self._forwarded = False
+        self._failure_s: float | None = None
+        self._next_poll_s = 0.0
 
-    def stop(self) -> bool:
-        """Whether to stop, because of a signal to any rank or a failure of one."""
+    def stop_requested(self) -> bool:
+        """Whether to stop, because a rank received a signal or failed."""
         received = self._local_stop.received
-        if received is not None and not self._passed_on:
-            self.board.ask_to_stop(int(received))
-            self._passed_on = True
-            self._next_s = 0.0
-        now = time.monotonic()
-        if now >= self._next_s:
-            self._next_s = now + LISTEN_S
-            self._reason, failures = self.board.heard()
-            if failures and self._failed_s is None:
-                self._failed_s = now
-        return self._reason > 0 or self._failed_s is not None
+        if received is not None and not self._forwarded:
+            self.counters.request_stop(int(received))
+            self._forwarded = True
+            self._next_poll_s = 0.0
+        now_s = time.monotonic()
+        if now_s >= self._next_poll_s:
+            self._next_poll_s = now_s + POLL_INTERVAL_S
+            self._stop_signal, failures = self.counters.stop_signal_and_failures()
+            if failures and self._failure_s is None:
+                self._failure_s = now_s
+        return self._stop_signal > 0 or self._failure_s is not None
 
-    def together(
+    def run_phase(
         self,
         action: Callable[[], Result] | None,
-        idle: Callable[[], None] = lambda: None,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> Result | None:
-        """Carry out an action, and come back when every rank has carried out its own.
+        """Call an action, and return when every rank has returned from its own. Collective.
 
         Parameters
         ----------
         action : callable or None
-            What this rank has to do, without any collective call; None if nothing.
-        idle : callable
-            Called now and then while waiting for others.
+            What this rank does in the phase, without collective calls over all ranks; None if
+            nothing.
+        on_wait : callable
+            Called from time to time while waiting for other ranks.
+
+        Returns
+        -------
+        object
+            What the action returned; None without an action.
 
         Raises
         ------
-        Ended
-            On every rank, if the action failed or was interrupted on any.
+        JobTerminated
+            On every rank, if the action failed or was interrupted on any rank.
         """
         result, interrupted, code = None, False, 0
         try:
             if action is not None:
                 result = action()
         except Interrupted:
-            interrupted = self.stop()
+            interrupted = self.stop_requested()
         except Exception as error:
-            # The first failure is the cause; what follows from it is not worth a line.
-            if self.board.fail() == 0:
-                code = self._complain(error)
-        self.wait(self.world.Ibarrier().Test, idle)
+            # Only the first failure is printed: later ones may be consequences of it.
+            if self.counters.add_failure() == 0:
+                code = self._report_error(error)
+        self.wait_until(self.world.Ibarrier().Test, on_wait)
         codes, interruptions = zip(*self.world.allgather((code, interrupted)), strict=True)
         if any(codes):
-            raise Ended(max(codes))
+            raise JobTerminated(max(codes))
         if any(interruptions):
-            reason = self.board.heard()[0] or signal.SIGTERM
-            stopped = Interrupted(f"stopped by {signal.Signals(reason).name}")
-            code = self._complain(stopped) if self.world.rank == 0 else 0
-            raise Ended(self.world.bcast(code))
+            number = self.counters.stop_signal_and_failures()[0] or signal.SIGTERM
+            stopped = Interrupted(f"stopped by {signal.Signals(number).name}")
+            code = self._report_error(stopped) if self.world.rank == 0 else 0
+            raise JobTerminated(self.world.bcast(code))
         return result
 
-    def wait(self, done: Callable[[], bool], idle: Callable[[], None]) -> None:
-        """Wait for other ranks; signals are heard, and the core is left to others.
+    def wait_until(self, done: Callable[[], bool], on_wait: Callable[[], None]) -> None:
+        """Wait for other ranks without occupying the core, and keep checking for stop requests.
+
+        Aborts the job if it takes longer than `ABORT_TIMEOUT_S` after a failure.
 
         Parameters
         ----------
         done : callable
             Whether the wait is over.
-        idle : callable
-            Called now and then.
+        on_wait : callable
+            Called from time to time.
         """
-        began = time.monotonic()
+        began_s = time.monotonic()
         while not done():
-            self.stop()
-            idle()
-            now = time.monotonic()
-            if self._failed_s is not None and now > self._failed_s + GRACE_S:
+            self.stop_requested()
+            on_wait()
+            now_s = time.monotonic()
+            if self._failure_s is not None and now_s > self._failure_s + ABORT_TIMEOUT_S:
                 self.world.Abort(1)
-            # What takes long may be noticed late; what is short must not.
-            time.sleep(min(WAIT_S, max(SHORTEST_WAIT_S, (now - began) / 10)))
+            # The sleep grows with the wait, so the delay is about a tenth of it.
+            time.sleep(min(LONGEST_SLEEP_S, max(SHORTEST_SLEEP_S, (now_s - began_s) / 10)))

@@ -1,337 +1,277 @@
-"""The tasks of a run over all ranks of an MPI job, the first included.
+"""Running the tasks of a run on all ranks of an MPI job.
 
-Each rank takes the next task, the longest first, off one counter that all share; results and
-checkpoints are files of the tasks, so that neither the number of ranks nor who did what leaves
-a trace in the output. If there are fewer tasks than ranks, each is taken by a team of ranks, who
-share the cells of its array.
+Each rank, the first included, takes its next task by incrementing a shared counter. Tasks are
+ordered by their estimated cost, the longest first. Results and checkpoints are files of the tasks,
+so the output depends neither on the number of ranks nor on which rank ran which task. If there are
+fewer tasks than ranks, each task is run by a group of ranks that share the cells of its array.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
+from mpi4py import MPI
 
 from kmc_oxy.execution.assembly import assemble
-from kmc_oxy.execution.cost import longest_first, relative_cost, task_cost
-from kmc_oxy.execution.mpi.job_control import Complain, Crew, Ended
-from kmc_oxy.execution.mpi.rank_group import Team
-from kmc_oxy.execution.mpi.shared_counters import Board
+from kmc_oxy.execution.cost import longest_first, relative_cost
+from kmc_oxy.execution.mpi.distributed_cells import DistributedCells
+from kmc_oxy.execution.mpi.job_control import ErrorReporter, JobControl, JobTerminated
+from kmc_oxy.execution.mpi.rank_group import RankGroup
+from kmc_oxy.execution.mpi.shared_counters import SharedCounters
+from kmc_oxy.execution.mpi.shared_progress import N_SUMS, SharedProgressCounter
 from kmc_oxy.execution.progress import Progress
-from kmc_oxy.execution.serial_run import run_task
+from kmc_oxy.execution.task_run import RunSession, run_task
 from kmc_oxy.execution.tasks import Plan, Task
 from kmc_oxy.inputs import LoadedInput
 from kmc_oxy.process import Interrupted, StopRequest
-from kmc_oxy.simulation import Alone, Simulation
-from kmc_oxy.storage import Packer, WorkFolder, single_files
+from kmc_oxy.simulation import CellDistribution
+from kmc_oxy.storage import TaskArchiver, WorkFolder, max_single_files
 
-#: Seconds between two reports of a rank's progress to the first.
-REPORT_S = 0.5
-#: What the ranks sum up: finished tasks, hops, cost done, physical time.
-SUMS = 4
+
+def run_parallel(
+    world: MPI.Intracomm,
+    begin: Callable[[], tuple[Plan, WorkFolder] | None],
+    *,
+    stop: StopRequest,
+    report_progress: Callable[[Progress], None],
+    report_error: ErrorReporter,
+) -> None:
+    """Begin or resume a run, run all of its tasks, and write its output. Collective.
+
+    Parameters
+    ----------
+    world : mpi4py.MPI.Intracomm
+        All ranks of the job.
+    begin : callable
+        Called on rank 0: reads the input and locks the work folder; returns None if the run is
+        complete.
+    stop : StopRequest
+        With its signal handlers installed.
+    report_progress : callable
+        Called on rank 0 with the `Progress` of all ranks.
+    report_error : callable
+        Prints an error for the user and returns the exit code. Called on one rank only.
+
+    Raises
+    ------
+    JobTerminated
+        On every rank, if the run failed or was interrupted; the reason has been printed.
+    """
+    try:
+        counters = SharedCounters(world, N_SUMS)
+        try:
+            _run(JobControl(world, counters, stop, report_error), begin, report_progress)
+        except JobTerminated:
+            counters.close()
+            raise
+        counters.close()
+    except JobTerminated:
+        raise
+    except BaseException as error:
+        # An unexpected error outside the phases: other ranks may wait anywhere.
+        code = report_error(error) if isinstance(error, Exception) else 1
+        world.Abort(code)
 
 
 @dataclass(frozen=True)
-class _Begun:
-    """What rank 0 has found out and the others need."""
+class _InitialState:
+    """State of a run at the start of a session, found by rank 0 and sent to all ranks."""
 
     loaded: LoadedInput
     output: Path
     seed: int
     finished: frozenset[int]
     started: frozenset[int]
-    singles: frozenset[int]
+    unarchived: frozenset[int]
 
-
-def run_parallel(
-    world: Any,
-    begin: Callable[[], tuple[Plan, WorkFolder] | None],
-    *,
-    stop: StopRequest,
-    report: Callable[[Progress], None],
-    complain: Complain,
-) -> None:
-    """Begin or resume a run, carry out all of its tasks, and write its output.
-
-    Parameters
-    ----------
-    world : mpi4py.MPI.Comm
-        Every rank of it calls this function.
-    begin : callable
-        Called on rank 0: reads the input and locks the work folder; None if the run is complete.
-    stop : StopRequest
-        Listening.
-    report : callable
-        Called on rank 0 with the `Progress` of all ranks.
-    complain : callable
-        As in `Crew`.
-
-    Raises
-    ------
-    Ended
-        On every rank, if the run failed or was interrupted; the user has been told.
-    """
-    try:
-        board = Board(world, SUMS)
-        try:
-            _run(Crew(world, board, stop, complain), begin, report)
-        except Ended:
-            board.close()
-            raise
-        board.close()
-    except Ended:
-        raise
-    except BaseException as error:
-        # Not foreseen: the ranks may be anywhere.
-        code = complain(error) if isinstance(error, Exception) else 1
-        world.Abort(code)
+    @classmethod
+    def of(cls, plan: Plan, work: WorkFolder) -> _InitialState:
+        return cls(
+            loaded=plan.loaded,
+            output=work.output,
+            seed=work.manifest().seed,
+            finished=frozenset(work.finished()),
+            started=frozenset(work.started()),
+            unarchived=frozenset(work.unarchived()),
+        )
 
 
 def _run(
-    crew: Crew,
+    job: JobControl,
     begin: Callable[[], tuple[Plan, WorkFolder] | None],
-    report: Callable[[Progress], None],
+    report_progress: Callable[[Progress], None],
 ) -> None:
-    rank, size = crew.world.rank, crew.world.size
-    first = rank == 0
-    begun = crew.together(begin if first else None)
-    shared = crew.world.bcast(_share(*begun) if begun else None)
-    if shared is None:
+    is_first = job.world.rank == 0
+    begun = job.run_phase(begin if is_first else None)
+    initial: _InitialState | None = job.world.bcast(_InitialState.of(*begun) if begun else None)
+    if initial is None:
         return
-    plan, work = begun or (Plan(shared.loaded), WorkFolder(shared.output))
+    plan, work = begun or (Plan(initial.loaded), WorkFolder(initial.output))
+    session = RunSession(plan, work, initial.seed, job.stop_requested)
     try:
-        crew.together(None if first else work.join)
-        mine = range(rank, plan.n_points, size)
-        costs = np.empty(plan.n_points)
-        gathered = crew.world.allgather(
-            crew.together(lambda: [relative_cost(plan, point) for point in mine])
+        job.run_phase(None if is_first else work.join)
+        costs = _costs(job, plan)
+        tasks = longest_first(plan, costs, initial.finished, initial.started)
+        counter = SharedProgressCounter(
+            job.counters, plan, tasks, costs, report_progress if is_first else None
         )
-        for other, values in enumerate(gathered):
-            costs[other::size] = values
-        todo = longest_first(plan, costs.tolist(), shared.finished, shared.started)
-        tally = Tally(crew, plan, todo, costs.tolist(), report if first else None)
-        with _team(crew, plan, todo, tally.show) as place:
-            crew.together(
-                lambda: _work(crew, plan, work, todo, shared, tally, place) if place else None,
-                tally.show,
+        with _rank_groups(job, plan, tasks, counter.report_if_due) as membership:
+            queue = _TaskQueue(job, tasks, membership) if membership else None
+            job.run_phase(
+                partial(_run_tasks, session, queue, initial, counter) if queue else None,
+                counter.report_if_due,
             )
-        if not first:
-            # Before rank 0 removes the folder.
+        if not is_first:
+            # Rank 0 removes the folder in the next phase.
             work.release()
 
         def finish() -> None:
-            tally.show(at_once=True)
-            assemble(plan, work, mpi_size=size, stop=crew.stop)
+            counter.report_end()
+            assemble(plan, work, mpi_size=job.world.size, stop=job.stop_requested)
 
-        crew.together(finish if first else None)
+        job.run_phase(finish if is_first else None)
     finally:
         work.release()
 
 
-def _share(plan: Plan, work: WorkFolder) -> _Begun:
-    return _Begun(
-        loaded=plan.loaded,
-        output=work.output,
-        seed=work.manifest().seed,
-        finished=frozenset(work.finished()),
-        started=frozenset(work.started()),
-        singles=frozenset(work.singles()),
-    )
+def _costs(job: JobControl, plan: Plan) -> list[float]:
+    """Relative cost of every point, each estimated by one rank. Collective."""
+    rank, size = job.world.rank, job.world.size
+    points = range(rank, plan.n_points, size)
+    local = job.run_phase(lambda: [relative_cost(plan, point) for point in points])
+    costs = np.empty(plan.n_points)
+    for other, values in enumerate(job.world.allgather(local)):
+        costs[other::size] = values
+    return [float(cost) for cost in costs]
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a rank belongs.
+class _Membership:
+    """The group of ranks that a rank belongs to.
 
     Parameters
     ----------
-    number, teams : int
-        Of its team, and how many teams there are.
-    team : Team or None
-        None if it is the whole team.
+    index : int
+        Index of the group.
+    groups : int
+        Number of groups.
+    group : RankGroup or None
+        None if the rank is the only one of its group.
     """
 
-    number: int
-    teams: int
-    team: Team | None
+    index: int
+    groups: int
+    group: RankGroup | None
+
+    @property
+    def is_root(self) -> bool:
+        """Whether the rank is the root of its group."""
+        return self.group is None or self.group.rank == 0
 
 
 @contextlib.contextmanager
-def _team(
-    crew: Crew, plan: Plan, todo: list[Task], idle: Callable[[], None]
-) -> Iterator[_Place | None]:
-    """Make teams if there are fewer tasks than ranks; None for a rank that has nothing to do.
+def _rank_groups(
+    job: JobControl, plan: Plan, tasks: Sequence[Task], on_wait: Callable[[], None]
+) -> Iterator[_Membership | None]:
+    """Divide the ranks into groups if there are fewer tasks than ranks. Collective.
 
-    Collective. At the end every rank must be out of its tasks.
+    Yields None on a rank for which there is no cell. At the end of the block no rank may be
+    running a task.
     """
-    world = crew.world
-    teams = min(len(todo), world.size)
-    if teams in (0, world.size):
-        yield _Place(world.rank, world.size, None)
+    world = job.world
+    groups = min(len(tasks), world.size)
+    if groups in (0, world.size):
+        yield _Membership(world.rank, world.size, None)
         return
-    cells = min(plan.cells(task.point) for task in todo)
-    number = world.rank * teams // world.size
-    # The first rank of the team has the smallest number that gives the same quotient.
-    is_needed = world.rank - -(-number * world.size // teams) < cells
-    comm = world.Split(number if is_needed else teams, world.rank)
-    team = Team(crew, comm, idle) if is_needed and comm.size > 1 else None
-    if team is None:
+    cells = min(plan.cells(task.point) for task in tasks)
+    index = world.rank * groups // world.size
+    # Rank within the group: the first rank of group i is i * size / groups, rounded up.
+    is_needed = world.rank - -(-index * world.size // groups) < cells
+    comm = cast(MPI.Intracomm, world.Split(index if is_needed else groups, world.rank))
+    group = RankGroup(job, comm, on_wait) if is_needed and comm.size > 1 else None
+    if group is None:
         comm.Free()
     try:
-        yield _Place(number, teams, team) if is_needed else None
-    except Ended:
-        _dissolve(crew, number, team)
+        yield _Membership(index, groups, group) if is_needed else None
+    except JobTerminated:
+        _close_groups(job, index, group)
         raise
-    _dissolve(crew, number, team)
+    _close_groups(job, index, group)
 
 
-def _dissolve(crew: Crew, number: int, team: Team | None) -> None:
-    """Close all teams."""
-    mine = (number, team.meetings, team.length) if team else (number, 0, 0)
-    reached = [other[1:] for other in crew.world.allgather(mine) if other[0] == number]
-    if team:
-        team.close(*max(reached))
+def _close_groups(job: JobControl, index: int, group: RankGroup | None) -> None:
+    """Close all groups. Collective over all ranks of the job."""
+    own = (index, group.reductions, group.pending_length) if group else (index, 0, 0)
+    of_group = [other[1:] for other in job.world.allgather(own) if other[0] == index]
+    if group:
+        group.close(*max(of_group))
 
 
-def _work(
-    crew: Crew,
-    plan: Plan,
-    work: WorkFolder,
-    todo: list[Task],
-    shared: _Begun,
-    tally: Tally,
-    place: _Place,
-) -> None:
-    """Take task after task until there are none left."""
-    team = place.team
-    is_first = team is None or team.rank == 0
-    packer = Packer(work.pack, single_files(plan.n_tasks, place.teams))
-    if is_first:
-        packer.add(*sorted(shared.singles)[place.number :: place.teams])
-
-    def next_number() -> int | None:
-        return None if crew.stop() else crew.board.claim()
-
-    try:
-        while True:
-            if team is None:
-                number = next_number()
-            else:
-                number = team.from_first(lambda: [next_number()] * team.size)
-            if number is None:
-                raise Interrupted
-            if number >= len(todo):
-                return
-            task = todo[number]
-            tally.begin(task)
-            run_task(
-                plan, task, work, shared.seed,
-                stop=crew.stop, watch=tally.watch, share_of=team.share if team else Alone,
-            )  # fmt: skip
-            tally.finish(is_first)
-            if is_first:
-                packer.add(task.index)
-    except Exception as error:
-        if team and not isinstance(error, Interrupted):
-            team.fail()
-        raise
-
-
-class Tally:
-    """Adds what this rank does to the sums of all, and reports them on rank 0.
+class _TaskQueue:
+    """The tasks of a session, each taken by one group of ranks.
 
     Parameters
     ----------
-    crew : Crew
-    plan : Plan
-    todo : list of Task
-        Tasks of this session.
-    costs : list of float
-        Relative cost of each point.
-    report : callable or None
-        Called with the `Progress`; None on the other ranks.
+    job : JobControl
+    tasks : sequence of Task
+        In the order in which they are taken.
+    membership : _Membership
+        Of this rank.
     """
 
-    def __init__(
-        self,
-        crew: Crew,
-        plan: Plan,
-        todo: list[Task],
-        costs: list[float],
-        report: Callable[[Progress], None] | None,
-    ) -> None:
-        self._crew = crew
-        self._plan = plan
-        self._todo = len(todo)
-        self._costs = costs
-        self._report = report
-        self._cost = sum(task_cost(costs, task) for task in todo)
-        self._duration_s = sum(plan.schedule(task.point).duration_s for task in todo)
-        self._started = time.monotonic()
-        self._next_s = 0.0
-        self._next_tell_s = 0.0
-        self._task: Task | None = None
-        self._simulation: Simulation | None = None
-        self._hops_before = 0
-        self._told: NDArray[np.float64] = np.zeros(SUMS)
+    def __init__(self, job: JobControl, tasks: Sequence[Task], membership: _Membership) -> None:
+        self._job = job
+        self._tasks = tasks
+        self.membership = membership
 
-    def begin(self, task: Task) -> None:
-        """Take note of the task that comes next."""
-        self._task = task
-        self._simulation = None
-        self._told = np.zeros(SUMS)
+    def next_task(self) -> Task | None:
+        """The next task for the group of this rank; None if there is none left.
 
-    def watch(self, simulation: Simulation) -> None:
-        """Take note of a simulation that has begun or gone on."""
-        if self._simulation is None:
-            self._simulation = simulation
-            self._hops_before = simulation.hops
-        now = time.monotonic()
-        if now >= self._next_tell_s:
-            self._next_tell_s = now + REPORT_S
-            self._tell(0.0, simulation.fraction, simulation.time_s)
-            self.show()
+        Collective over the group. Raises Interrupted if the job is to stop.
+        """
+        group = self.membership.group
+        if group is None:
+            number = self._take_number()
+        else:
+            number = group.scatter(lambda: [self._take_number()] * group.size)
+        if number is None:
+            raise Interrupted
+        return self._tasks[number] if number < len(self._tasks) else None
 
-    def finish(self, counts: bool) -> None:
-        """Take note that the task is finished; it counts for one rank of a team only."""
-        if self._simulation is not None:
-            self._tell(float(counts), self._simulation.fraction, self._simulation.time_s)
+    def _take_number(self) -> int | None:
+        if self._job.stop_requested():
+            return None
+        return self._job.counters.fetch_and_increment()
 
-    def _tell(self, done: float, fraction: float, time_s: float) -> None:
-        if self._simulation is None or self._task is None:
-            return
-        hops = self._simulation.hops - self._hops_before
-        now = np.array([done, hops, fraction * task_cost(self._costs, self._task), time_s])
-        self._crew.board.add(now - self._told)
-        self._told = now
 
-    def show(self, at_once: bool = False) -> None:
-        """Report the sums of all ranks on rank 0, if it is time to."""
-        now = time.monotonic()
-        if now < self._next_s and not at_once:
-            return
-        self._next_s = now + REPORT_S
-        if self._report is None:
-            return
-        finished, hops, cost, time_s = self._crew.board.sums()
-        done = self._plan.n_tasks - self._todo + int(finished)
-        # The end is reported once, and not by chance while waiting.
-        if done == self._plan.n_tasks and not at_once:
-            return
-        self._report(
-            Progress(
-                tasks=self._plan.n_tasks,
-                done=done,
-                fraction=1.0 if done == self._plan.n_tasks else min(1.0, cost / self._cost),
-                hops=int(hops),
-                elapsed_s=now - self._started,
-                time_s=time_s,
-                duration_s=self._duration_s,
-            )
-        )
+def _run_tasks(
+    session: RunSession,
+    queue: _TaskQueue,
+    initial: _InitialState,
+    counter: SharedProgressCounter,
+) -> None:
+    """Run tasks from the queue until none is left. Collective over the group of this rank."""
+    membership = queue.membership
+    group = membership.group
+    distribute = partial(DistributedCells, group) if group else CellDistribution
+    limit = max_single_files(session.plan.n_tasks, membership.groups)
+    archiver = TaskArchiver(session.work.archive, limit)
+    try:
+        if membership.is_root:
+            archiver.add(*sorted(initial.unarchived)[membership.index :: membership.groups])
+        while (task := queue.next_task()) is not None:
+            counter.begin_task(task)
+            run_task(session, task, on_progress=counter.update, distribute=distribute)
+            counter.finish_task(is_root=membership.is_root)
+            if membership.is_root:
+                archiver.add(task.index)
+    except Exception as error:
+        if group and not isinstance(error, Interrupted):
+            group.announce_failure()
+        raise

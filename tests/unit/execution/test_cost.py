@@ -1,12 +1,18 @@
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from run_examples import plan_of
 
 from kmc_oxy import inputs
-from kmc_oxy.execution import Plan
+from kmc_oxy.execution import Plan, cost, estimate
 from kmc_oxy.execution.cost import longest_first, relative_cost, task_cost
 from kmc_oxy.simulation import Simulation
+
+ROOT = Path(__file__).parents[3]
+#: A large tolerance is enough for a number of hops.
+COARSE = ("ensemble.members=2", "engine.tolerance=0.1")
 
 TEXT = """
 device: {lattice: {nx: 12, ny: 12}}
@@ -24,7 +30,7 @@ def plan():
     return Plan(inputs.loads(TEXT))
 
 
-def test_long_tasks_come_first_and_begun_ones_before_all(plan):
+def test_tasks_with_a_checkpoint_come_first_then_long_ones(plan):
     costs = [relative_cost(plan, point) for point in range(plan.n_points)]
     order = longest_first(plan, costs, finished={4, 5}, started={0})
     assert order[0].index == 0
@@ -36,7 +42,7 @@ def test_long_tasks_come_first_and_begun_ones_before_all(plan):
 
 
 def test_costs_are_like_the_time_taken(plan):
-    """Within a factor of eight where the times themselves differ by more, enough to sort by."""
+    """Within a factor of eight, while the times differ by more than 20: enough to sort by."""
     times_s, costs = [], []
     for point in range(plan.n_points):
         simulation = Simulation(
@@ -59,3 +65,57 @@ def test_costs_are_like_the_time_taken(plan):
 def test_one_point_needs_no_estimate():
     plan = Plan(inputs.loads("protocol: [{read: {}}]"))
     assert relative_cost(plan, 0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("protocol", "engine", "factor"),
+    [
+        ("[{relax: {duration: 100}}]", "capped", 4),
+        ("[{relax: {duration: 100, voltage: 0}}]", "capped", 4),
+        ("[{pulse: {voltage: 4, duration: 1}}]", "capped", 4),
+        ("[{train: {voltage: 2, duration: 1 ms, count: 10}}]", "capped", 4),
+        ("[{pulse: {voltage: -4, duration: 100 ns, rest: null}}]", "exact", 30),
+    ],
+)
+def test_the_estimate_of_the_hops(protocol, engine, factor):
+    plan = plan_of(
+        f"device: {{lattice: {{nx: 12, ny: 12}}}}\nprotocol: {protocol}\n"
+        f"ensemble: {{seed: 1}}\nengine: {{algorithm: {engine}}}\n"
+    )
+    simulation = Simulation(
+        plan.point(0),
+        plan.schedule(0),
+        point=0,
+        member=0,
+        seed=1,
+        tolerance=plan.tolerance(plan.task(0, 0)),
+    )
+    for _ in simulation.run():
+        pass
+    found = estimate(plan)
+    assert 1 / factor < found.hops / simulation.hops < factor
+    assert found.sites == 12 * 12 * 14 and found.oxygens == round(0.075 * found.sites)
+
+
+@pytest.mark.parametrize("name", ["quickstart", "calibrated"])
+def test_the_estimate_follows_the_oxygens_to_the_electrodes(name):
+    """There the calibrated set makes a hundredth of the hops of oxygens at random places."""
+    plan = Plan(inputs.load(ROOT / "inputs" / f"{name}.yaml", COARSE))
+    hops = 0
+    for member in (0, 1):
+        simulation = Simulation(
+            plan.point(0), plan.schedule(0), point=0, member=member, seed=1,
+            tolerance=plan.tolerance(plan.task(0, member)),
+        )  # fmt: skip
+        for _ in simulation.run():
+            pass
+        hops += simulation.hops
+    assert 1 / 2 < estimate(plan).hops / hops < 2
+
+
+def test_an_estimate_without_room_for_a_trial_run(monkeypatch):
+    plan = plan_of("protocol: [{pulse: {voltage: -4, duration: 1 s}}]")
+    followed = estimate(plan).hops
+    monkeypatch.setattr(cost, "MAX_TRIALS", 0)
+    assert 1 / 6 < estimate(plan).hops / followed < 6
+    assert estimate(plan).hops != followed

@@ -4,7 +4,7 @@ import pytest
 
 from kmc_oxy.execution import Progress, ProgressDisplay
 from kmc_oxy.execution import progress as module
-from kmc_oxy.execution.progress import line
+from kmc_oxy.execution.progress import progress_line
 from kmc_oxy.units import count_text, duration_text
 
 
@@ -40,10 +40,10 @@ def test_counts(count, text):
     assert count_text(count) == text
 
 
-def test_a_line_says_how_far_and_how_long():
-    text = line(at(1, 0.25))
+def test_a_line_of_progress():
+    text = progress_line(at(1, 0.25))
     assert text == "1/4 tasks, 25 %, 250 ms of 4.63 d, 5 Mhops, 500 khops/s, 30 s left"
-    assert "left" not in line(at(0, 0.0)) and "left" not in line(at(4, 1.0))
+    assert "left" not in progress_line(at(0, 0.0)) and "left" not in progress_line(at(4, 1.0))
 
 
 class Terminal(io.StringIO):
@@ -51,7 +51,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_log_gets_lines_on_a_cadence(monkeypatch):
+def test_a_log_gets_lines_at_intervals(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     stream = io.StringIO()
@@ -62,7 +62,7 @@ def test_a_log_gets_lines_on_a_cadence(monkeypatch):
     display(at(4, 1.0))
     display.close()
     lines = stream.getvalue().splitlines()
-    # The first after a second, then every ten, and the end.
+    # The first after one second, then every ten seconds, and the end.
     assert len(lines) == 4 and "\r" not in stream.getvalue()
     assert lines[-1].startswith("4/4 tasks, 100 %")
 
@@ -81,7 +81,7 @@ def test_a_terminal_gets_one_line():
     assert len(second) >= len(first)
 
 
-def test_quiet_says_nothing():
+def test_quiet_shows_nothing():
     stream = io.StringIO()
     display = ProgressDisplay(stream, quiet=True)
     display(at(4, 1.0))

@@ -2,16 +2,16 @@ import sys
 
 import pytest
 
-from kmc_oxy.process import launcher as launch
+from kmc_oxy.process import launcher
 
-VARIABLES = (*launch.RANKS, *launch.SIZES, "SLURM_PROCID")
+VARIABLES = (*launcher.RANK_VARIABLES, *launcher.SIZE_VARIABLES, "SLURM_PROCID")
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch):
+def no_launcher(monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    # Whatever an earlier test may have imported.
+    # An earlier test may have imported it.
     monkeypatch.delitem(sys.modules, "mpi4py.run", raising=False)
 
 
@@ -28,10 +28,10 @@ def alone(monkeypatch):
         ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, 0, 1),
     ],
 )
-def test_what_launchers_say(monkeypatch, environment, rank, size):
+def test_rank_and_size_from_the_environment(monkeypatch, environment, rank, size):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert (launch.rank(), launch.size()) == (rank, size)
+    assert (launcher.rank(), launcher.size()) == (rank, size)
 
 
 @pytest.mark.parametrize("environment", [{}, {"PMI_RANK": "0", "PMI_SIZE": "1"}])
@@ -39,12 +39,12 @@ def test_one_process_loads_no_mpi(monkeypatch, environment):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setitem(sys.modules, "mpi4py", None)
-    assert launch.communicator() is None
+    assert launcher.communicator() is None
 
 
 @pytest.mark.parametrize("module", ["mpi4py", "mpi4py.MPI"])
 def test_ranks_without_mpi4py_are_told_so(monkeypatch, module):
     monkeypatch.setenv("PMI_SIZE", "2")
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(launch.LaunchError, match=r"started as 2 ranks.*install mpi4py"):
-        launch.communicator()
+    with pytest.raises(launcher.LaunchError, match=r"started as 2 ranks.*install mpi4py"):
+        launcher.communicator()

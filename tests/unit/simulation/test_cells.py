@@ -9,8 +9,7 @@ from kmc_oxy.protocol import Drive, flatten, observables
 from kmc_oxy.protocol.flattening import field_path
 from kmc_oxy.simulation import Simulation
 from kmc_oxy.simulation.cells import RATE_TOLERANCE, interval_end_s, voltage_tolerance_V
-from kmc_oxy.storage import read_tree
-from kmc_oxy.storage.atomic_files import write_tree
+from kmc_oxy.storage import read_tree, write_tree
 from kmc_oxy.units import BOLTZMANN_EV_PER_K
 
 RESET = {"pulse": {"voltage": -4, "duration": 1}}

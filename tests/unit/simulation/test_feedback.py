@@ -24,8 +24,7 @@ from kmc_oxy.protocol import flatten
 from kmc_oxy.simulation import CrossPoint, FeedbackError, Simulation
 from kmc_oxy.simulation.cells import RATE_TOLERANCE, interval_end_s
 from kmc_oxy.simulation.feedback import Feedback, _falling, network_profile_V
-from kmc_oxy.storage import open_output, read_tree
-from kmc_oxy.storage.atomic_files import write_tree
+from kmc_oxy.storage import open_output, read_tree, write_tree
 from kmc_oxy.units import VACUUM_PERMITTIVITY_F_PER_M
 
 PROTOCOL = [

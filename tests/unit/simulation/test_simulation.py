@@ -5,8 +5,7 @@ from kmc_oxy.inputs.schema import Input
 from kmc_oxy.protocol import flatten, observables
 from kmc_oxy.protocol.recorded_quantities import OBSERVABLES
 from kmc_oxy.simulation import Simulation
-from kmc_oxy.storage import read_tree
-from kmc_oxy.storage.atomic_files import write_tree
+from kmc_oxy.storage import read_tree, write_tree
 
 PROTOCOL = [
     {"pulse": {"voltage": 4, "duration": "10 ms"}},

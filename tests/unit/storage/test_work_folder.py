@@ -1,33 +1,13 @@
 import errno
-import io
-import json
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from storage_examples import manifest
 
-from kmc_oxy._version import UNKNOWN_SOURCE
-from kmc_oxy.storage import StoreError, WorkFolder, explained, read_tree, work_folder
-from kmc_oxy.storage.atomic_files import write_tree
-from kmc_oxy.storage.work_folder import Manifest
-
-
-def manifest(**changes):
-    values = {
-        "input_hash": "abc",
-        "seed": 7,
-        "tasks": 3,
-        "input_yaml": "protocol: []\n",
-        "resolved": "{}",
-        "overrides": ("a.b=1",),
-        "kmc_oxy_version": "1",
-        "created": "2026-01-01T00:00:00+00:00",
-        "run_id": "x",
-        "kernel_source": "k",
-    }
-    return Manifest(**{**values, **changes})
+from kmc_oxy.storage import StoreError, WorkFolder, work_folder
 
 
 @pytest.fixture
@@ -37,73 +17,6 @@ def work(tmp_path):
     folder.begin(manifest())
     yield folder
     folder.release()
-
-
-def same(a, b):
-    if isinstance(a, np.ndarray):
-        return (
-            isinstance(b, np.ndarray)
-            and a.dtype == b.dtype
-            and a.shape == b.shape
-            and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-        )
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)):
-        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
-    return type(a) is type(b) and (a == b or (a != a and b != b))
-
-
-TREE = {
-    "array": np.arange(6.0).reshape(2, 3),
-    "empty": np.zeros((0, 4), dtype=np.int8),
-    "flags": np.array([True, False]),
-    "nan": float("nan"),
-    "big": 2**127 + 1,
-    "nested": {"list": [1, None, {"array": 1.5}], "tuple": (1, "x", np.float32(2).item())},
-    "raw": b"\x00\xff",
-    "map": {"map": True},
-    "tiny": 5e-324,
-}
-
-
-def test_trees_come_back_as_they_were(tmp_path):
-    path = tmp_path / "tree.npz"
-    with open(path, "wb") as file:
-        write_tree(file, TREE)
-    assert same(read_tree(path), TREE)
-
-
-@pytest.mark.parametrize("bad", [{1: 2}, {"a": object()}, {"a": {1, 2}}])
-def test_what_cannot_be_stored_is_refused(bad):
-    with pytest.raises(TypeError):
-        write_tree(io.BytesIO(), bad)
-
-
-def test_damage_is_noticed_wherever_it_is(tmp_path):
-    """Cut or flip a byte anywhere: an error, or (in padding) the very same content."""
-    buffer = io.BytesIO()
-    write_tree(buffer, TREE)
-    whole = buffer.getvalue()
-    path = tmp_path / "tree.npz"
-    rng = np.random.default_rng(0)
-    noticed = 0
-    for trial in range(300):
-        place = int(rng.integers(len(whole)))
-        if trial % 2:
-            content = whole[:place]
-        else:
-            content = bytearray(whole)
-            content[place] ^= 1 << int(rng.integers(8))
-        path.write_bytes(content)
-        try:
-            found = read_tree(path)
-        except StoreError as error:
-            assert "damaged" in str(error) and "tree.npz" in str(error)
-            noticed += 1
-        else:
-            assert same(found, TREE)
-    assert noticed > 200
 
 
 def test_tasks_are_whole_or_absent(work):
@@ -183,47 +96,8 @@ def test_remove_leaves_nothing(work):
     assert not work.path.exists()
 
 
-def test_manifest_round_trip_and_damage(work):
-    assert work.manifest() == manifest()
-    text = work.manifest_path.read_text()
-    work.manifest_path.write_text(text[:40])
-    with pytest.raises(StoreError, match=r"manifest\.json is damaged.*--fresh"):
-        work.manifest()
-    version = f'"schema_version": {work_folder.SCHEMA_VERSION}'
-    work.manifest_path.write_text(text.replace(version, '"schema_version": 0'))
-    with pytest.raises(StoreError, match=r"schema version 0.*--fresh"):
-        work.manifest()
-
-
-def test_a_manifest_that_says_nothing_of_the_kernel(work):
-    """As the first runs wrote it; anything else that is missing is damage."""
-    content = json.loads(work.manifest_path.read_text())
-    del content["kernel_source"]
-    work.manifest_path.write_text(json.dumps(content))
-    assert work.manifest() == manifest(kernel_source=UNKNOWN_SOURCE)
-    del content["run_id"]
-    work.manifest_path.write_text(json.dumps(content))
-    with pytest.raises(StoreError, match=r"damaged.*--fresh"):
-        work.manifest()
-
-
 def test_a_place_that_cannot_be_written(tmp_path):
     blocker = tmp_path / "file"
     blocker.write_text("")
     with pytest.raises(StoreError, match="cannot write in"):
         WorkFolder(blocker / "out.h5").acquire()
-
-
-@pytest.mark.parametrize(
-    ("code", "advice"),
-    [
-        (errno.ENOSPC, "disk is full"),
-        (errno.EDQUOT, "disk is full"),
-        (errno.EROFS, "no permission"),
-        (errno.EACCES, "no permission"),
-        (errno.EIO, os.strerror(errno.EIO)),
-    ],
-)
-def test_system_errors_are_explained(code, advice):
-    with pytest.raises(StoreError, match=advice), explained("write x"):
-        raise OSError(code, os.strerror(code))

@@ -1,0 +1,124 @@
+import json
+import os
+
+import numpy as np
+import pytest
+import xarray
+from run_examples import TEXT, compute, datasets, plan_of
+
+from kmc_oxy.execution import assemble, run_serial
+from kmc_oxy.execution.assembly import resolved_value
+from kmc_oxy.execution.tasks import CHECK_FACTOR
+from kmc_oxy.simulation import Simulation
+from kmc_oxy.storage import StoreError, begin_or_resume, open_output
+
+
+def test_the_output_has_the_documented_format(finished):
+    with xarray.open_dataset(finished) as data:
+        per_cell = ("point", "member", "row", "column", "reading")
+        dims = {
+            "time": ("point", "reading"),
+            "pulse": ("point", "reading"),
+            "step": ("point", "reading"),
+            "voltage": ("point", "row", "column", "reading"),
+            "conductance": per_cell,
+            "magnetoresistance": per_cell,
+            "oxygen_organic": per_cell,
+            "profile": (*per_cell, "layer"),
+            "hops": per_cell,
+        }
+        for name, expected in dims.items():
+            assert data[name].dims == expected
+            assert data[name].attrs["units"] and data[name].attrs["long_name"]
+        assert data["conductance"].attrs["units"] == "S" and data["time"].attrs["units"] == "s"
+        assert data.sizes == {
+            "point": 4, "member": 2, "row": 1, "column": 1, "reading": 7, "layer": 14,
+            "snapshot": 2, "oxygen": round(0.075 * 6 * 5 * 14),
+        }  # fmt: skip
+        for name in (
+            "schema_version", "kmc_oxy_version", "input_yaml", "resolved", "seed", "mpi_size",
+            "versions", "created", "complete",
+        ):  # fmt: skip
+            assert name in data.attrs
+        assert data.attrs["input_yaml"] == TEXT and data.attrs["seed"] == 11
+        assert json.loads(data.attrs["resolved"])["device"]["lattice"]["nx"] == 6
+        assert (data["wall_time"] > 0).all()
+
+        # Points with three pulses have two readings less than those with five.
+        assert np.isnan(data["conductance"][:2, ..., 5:]).all()
+        assert (data["hops"][:2, ..., 5:] == -1).all() and (data["pulse"][:2, 5:] == -1).all()
+        assert np.isfinite(data["conductance"][:2, ..., :5]).all()
+        assert np.isfinite(data["conductance"][2:]).all()
+        assert data["pulse"][3].values.tolist() == [1, 0, 1, 2, 3, 4, 5]
+        assert data["voltage"][3, 0, 0].values.tolist() == [3, 3, -2, -2, -2, -2, -2]
+        assert data["scan:protocol.1.train.count"].values.tolist() == [3, 3, 5, 5]
+        assert data["scan:device.temperature"].values.tolist() == [76, 100, 76, 100]
+        assert data["scan:device.temperature"].attrs["units"] == "K"
+
+
+def test_each_task_stands_where_it_belongs(finished):
+    plan = plan_of()
+    task = plan.task(3, 1)
+    simulation = Simulation(
+        plan.point(3), plan.schedule(3), point=3, member=1, seed=11, tolerance=0.1
+    )
+    for _ in simulation.run():
+        pass
+    with open_output(finished) as file:
+        for name, array in simulation.record.items():
+            np.testing.assert_array_equal(file[name][task.point, task.member], array)
+
+
+def test_the_work_folder_is_gone(finished):
+    assert os.listdir(finished.parent) == ["out.h5"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped", "foreign"])
+def test_a_lost_or_damaged_task_is_an_error_and_can_be_redone(finished, tmp_path, damage):
+    plan, output = plan_of(), tmp_path / "out.h5"
+    work = begin_or_resume(output, plan.identity)
+    run_serial(plan, work)
+    path = work.path / "tasks" / "0000003.npz"
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        middle = content.index(b"NUMPY", len(content) // 2) + 300
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    else:
+        path.write_bytes((work.path / "manifest.json").read_bytes())
+    with pytest.raises(StoreError, match=r"0000003\.npz|1 of 8 tasks"):
+        assemble(plan, work)
+    work.release()
+    assert not output.exists() and len(os.listdir(work.path / "tasks")) >= 7
+    path.unlink(missing_ok=True)
+    compute(plan, output)
+    assert datasets(output) == datasets(finished)
+
+
+def test_the_tolerance_check_is_stored(tmp_path):
+    text = TEXT.split("scan:")[0] + "ensemble: {members: 3, seed: 2}\n"
+    plan = plan_of(text, "engine.check_tolerance=true", "engine.tolerance=0.1")
+    output = compute(plan, tmp_path / "out.h5")
+    coarse = plan_of(text, f"engine.tolerance={CHECK_FACTOR * 0.1!r}")
+    reference = compute(coarse, tmp_path / "coarse.h5")
+    with open_output(output) as file, open_output(reference) as other:
+        for name in ("conductance", "oxygen_organic"):
+            error = file[f"tolerance_error_{name}"]
+            assert file.dimensions_of(error.name[1:]) == ["point", "row", "column", "reading"]
+            expected = (other[name][:].astype(float) - file[name][:]).mean(axis=1)
+            np.testing.assert_allclose(error[:], expected, rtol=1e-12, atol=1e-30)
+            assert np.abs(expected).max() > 0
+        assert file["tolerance_error_profile"].shape[-1] == 14
+        assert file["conductance"].shape[1] == 3
+
+
+def test_resolved_values():
+    plan = plan_of(TEXT.replace("[76 K, 100 K]", "[77 K]"))
+    assert resolved_value(plan.point(0), "device.temperature") == (77.0, "K")
+    assert resolved_value(plan.point(1), "protocol.1.train.count") == (5, "1")
+    assert resolved_value(plan.point(0), "protocol.0.pulse.rest.duration") == (0.05, "s")
+    value, _ = resolved_value(plan.point(0), "device.barriers.bulk")
+    assert value.high == 0.2

@@ -1,0 +1,146 @@
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+import xarray
+from storage_examples import SHAPE, complete, identity
+
+from kmc_oxy._version import KERNEL_SOURCE, UNKNOWN_SOURCE
+from kmc_oxy.storage import StoreError, begin_or_resume, create_output, open_output, work_folder
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "out.h5"
+
+
+def test_an_output_in_xarray(output):
+    complete(output)
+    with xarray.open_dataset(output) as data:
+        assert data["g"].dims == ("point", "member", "reading")
+        assert data.sizes == SHAPE
+        assert data["g"].attrs["units"] == "S" and data["g"].attrs["long_name"] == "a conductance"
+        np.testing.assert_array_equal(data["g"][0, 2], [20, 21, 22, 23])
+        # A point with fewer readings leaves the rest missing.
+        np.testing.assert_array_equal(data["g"][1, 1], [10, 11, 12, np.nan])
+        assert data.attrs["complete"] == 1 and data.attrs["seed"] == 3
+        assert data.attrs["input_yaml"] == "protocol: 1\n"
+        assert "numpy" in json.loads(data.attrs["versions"])
+    assert sorted(os.listdir(output.parent)) == ["out.h5"]
+
+
+def test_long_inputs_fit_into_the_attributes(output):
+    text = "# comment\n" * 20000
+    complete(output, identity(input_yaml=text, resolved=json.dumps({"x": "y" * 200_000})))
+    with open_output(output) as file:
+        assert file.attributes["input_yaml"] == text
+        assert len(file.resolved["x"]) == 200_000
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_the_create_output_tells_the_source_of_its_kernel(output, said):
+    complete(output)
+    with h5py.File(output, "r+") as file:
+        versions = json.loads(file.attrs["versions"])
+        if not said:  # as the first files were written
+            del versions["kernel source"]
+            file.attrs["versions"] = json.dumps(versions)
+    with open_output(output) as file:
+        found = file.manifest().kernel_source
+    assert found == (KERNEL_SOURCE if said else UNKNOWN_SOURCE)
+
+
+@pytest.mark.parametrize("cut", [100, 2000, 0.5, 0.95])
+def test_truncated_outputs_are_named(output, cut):
+    complete(output)
+    content = output.read_bytes()
+    output.write_bytes(content[: int(cut if cut > 1 else cut * len(content))])
+    with pytest.raises(StoreError, match=r"out\.h5"), open_output(output):
+        pass
+
+
+def test_reading_what_is_not_there(output):
+    with pytest.raises(StoreError, match=r"does not exist$"), open_output(output):
+        pass
+    begin_or_resume(output, identity()).release()
+    with pytest.raises(StoreError, match="finish it first"), open_output(output):
+        pass
+
+
+def test_failing_to_assemble_destroys_nothing(output, monkeypatch):
+    complete(output)
+    before = output.read_bytes()
+    work = begin_or_resume(output, identity(input_hash="new"), fresh=True)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(work_folder.os, "fsync", full)
+    with pytest.raises(StoreError, match="disk is full"), create_output(output, SHAPE) as file:
+        file.write_attributes(work.manifest(), {})
+    assert output.read_bytes() == before
+    assert sorted(os.listdir(output.parent)) == ["out.h5", "out.h5.work"]
+    work.release()
+
+
+def test_a_really_full_file_system(output):
+    """Against a limit of the file size, which the kernel enforces like a full disk."""
+    code = """
+import resource, signal, sys, pathlib
+import numpy as np
+from kmc_oxy.storage import DatasetSpec, create_output
+from kmc_oxy.storage import StoreError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    with create_output(pathlib.Path(sys.argv[1]), {"point": 20, "reading": 10000}) as file:
+        file.create_dataset(DatasetSpec("g", ("point", "reading"), "S", "noise", missing=np.nan))
+        rng = np.random.default_rng(0)
+        for point in range(20):
+            file.write("g", (point,), rng.random(10000))
+except StoreError as error:
+    print("StoreError:", error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(output)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("StoreError: cannot write") and done.stdout.count("\n") == 1
+    assert os.listdir(output.parent) == []
+
+
+def test_assembly_takes_bounded_memory(output):
+    """400 MB of tasks pass through in far less."""
+    code = """
+import pathlib, resource, sys
+import numpy as np
+from kmc_oxy.storage import DatasetSpec, create_output
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+shape = {"point": 1, "member": 2000, "row": 1, "column": 1, "reading": 2000, "layer": 14}
+before = peak()
+with create_output(pathlib.Path(sys.argv[1]), shape) as file:
+    file.create_dataset(DatasetSpec("p", tuple(shape), "1", "profile", missing=np.nan))
+    task = np.tile(np.arange(14) / 784, (1, 1, 2000, 1))
+    for member in range(2000):
+        file.write("p", (0, member), task)
+print((peak() - before) / 1e6)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(output)], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 60
+
+
+def test_datasets_do_not_depend_on_when_they_were_written(tmp_path):
+    contents = []
+    for name in ("a.h5", "b.h5"):
+        with h5py.File(complete(tmp_path / name), "r") as file:
+            contents.append(
+                {key: (item.dtype, item.chunks, item[()].tobytes()) for key, item in file.items()}
+            )
+    assert contents[0] == contents[1]
