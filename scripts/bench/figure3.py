@@ -1,18 +1,19 @@
-"""A whole figure 3 of one member on the default device, and where its time goes.
+"""Time of a whole figure 3 of one member on the default device, by part.
 
     taskset -c 0 python scripts/bench/figure3.py [--rounds 3] [--record [--note TEXT]]
 
 Two protocols: "figure 3" is 10 resets (sets, before depression), each with a train of 50 pulses
 after it and a reading after every pulse, on one device, at three settings of the engine; "shipped"
 is inputs/fig3a.yaml and inputs/fig3b.yaml with one member, which condition the device anew before
-every train (35 strong pulses instead of 12). Both run through the command line, in this process
-and into files. The parts are timed by classes that stand in for those of the package; each counts
-its own time only, in seconds of the processor. The wall-clock time of the whole is printed too.
+every train (35 strong pulses instead of 12). Both run in this process by the functions that
+`kmc-oxy run` calls, and write an output. The functions of a run are timed where they are called
+here; parts of the engine, the readings and the work folder are timed by wrapping methods of the
+package. Times are processor times, and a part does not include other parts that it calls. The
+wall-clock time of the whole is printed too.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -27,11 +28,11 @@ import h5py
 import rounds
 from rounds import Figure
 
-from kmc_oxy import cli, inputs
-from kmc_oxy.execution import assembly
+from kmc_oxy.execution import Plan, assemble, run_serial
+from kmc_oxy.inputs import load
 from kmc_oxy.physics import conductance, engine, spin_valve
 from kmc_oxy.simulation import device, readings
-from kmc_oxy.storage import resuming, work_folder
+from kmc_oxy.storage import WorkFolder, begin_or_resume
 
 INPUTS = Path(__file__).resolve().parents[2] / "inputs"
 REST = "rest: {voltage: -0.1 V, duration: 1 s}, read: false"
@@ -39,7 +40,7 @@ LENGTHS_MS = (1, 2, 5, 10, 50)
 
 
 class Stopwatch:
-    """Time of the processor by part; while one part calls another, only the inner one counts."""
+    """Processor time by part; while one part calls another, only the inner one is counted."""
 
     def __init__(self) -> None:
         self.spent_s: defaultdict[str, float] = defaultdict(float)
@@ -53,7 +54,7 @@ class Stopwatch:
         self._since_s = now_s
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, timed."""
+        """Return the function with its time counted for a part."""
 
         @wraps(function)
         def wrapper(*arguments: Any, **named: Any) -> Any:
@@ -69,15 +70,15 @@ class Stopwatch:
         return wrapper
 
     def watch(self, owner: Any, name: str, part: str) -> None:
-        """Time a function of a module or a method of a class from now on."""
+        """Count the time of a method of a class for a part from now on."""
         held = owner.__dict__[name]
         if isinstance(held, classmethod):
             setattr(owner, name, classmethod(self.timed(part, held.__func__)))
         else:
             setattr(owner, name, self.timed(part, held))
 
-    def stand_in(self, module: Any, name: str, **parts: str) -> None:
-        """Put a class with some methods timed in the place of a compiled one."""
+    def watch_compiled(self, module: Any, name: str, **parts: str) -> None:
+        """Replace a compiled class of a module by a subclass with some methods timed."""
         held = getattr(module, name)
         methods = {
             method: self.timed(part, getattr(held, method)) for method, part in parts.items()
@@ -85,25 +86,25 @@ class Stopwatch:
         setattr(module, name, type(name, (held,), methods))
 
     def stop(self) -> dict[str, float]:
-        """Seconds of every part so far."""
+        """Return the seconds of every part so far."""
         self._switch()
         return dict(self.spent_s)
 
     def clear(self) -> None:
-        """Start from zero."""
+        """Reset all times and numbers of calls."""
         self._switch()
         self.spent_s.clear()
         self.calls.clear()
 
 
-def watched() -> Stopwatch:
-    """A stopwatch on the parts of a run."""
+def watch_package() -> Stopwatch:
+    """Return a stopwatch that times methods of the package."""
     watch = Stopwatch()
-    watch.stand_in(
+    watch.watch_compiled(
         engine, "Kernel", run="hops", lower_gamma="windows: lower_gamma",
         use="edges: Kernel.use",
     )  # fmt: skip
-    watch.stand_in(
+    watch.watch_compiled(
         conductance, "FilamentKernel", assemble="reading: assembly",
         conductance="reading: solve for charge", transmission="reading: solve for spin",
     )  # fmt: skip
@@ -116,11 +117,8 @@ def watched() -> Stopwatch:
         watch.watch(readings.Recorder, method, "reading: Python around the solves")
     watch.watch(device.CrossPoint, "build", "devices")
     watch.watch(engine_class, "__init__", "devices")
-    for method in ("save_task", "save_checkpoint", "load_task", "pack", "begin", "finished"):
-        watch.watch(work_folder.WorkFolder, method, "input and output")
-    watch.watch(assembly, "assemble", "input and output")
-    watch.watch(resuming, "begin_or_resume", "input and output")
-    watch.watch(inputs, "load", "input and output")
+    for method in ("save_task", "save_checkpoint", "load_task", "archive", "begin", "finished"):
+        watch.watch(WorkFolder, method, "input and output")
     return watch
 
 
@@ -144,17 +142,17 @@ def as_shipped(folder: Path) -> list[Path]:
     return [INPUTS / "fig3a.yaml", INPUTS / "fig3b.yaml"]
 
 
-def run(inputs: list[Path], folder: Path, tolerance: float, reach: int) -> float:
-    """Wall-clock seconds of the runs."""
+def run(paths: list[Path], folder: Path, overrides: list[str], watch: Stopwatch) -> float:
+    """Run inputs one after the other; returns the wall-clock seconds."""
     start = time.perf_counter()
-    for path in inputs:
-        code = cli.main([
-            "run", str(path), "-o", str(folder / f"{path.stem}.h5"), "-q", "--fresh",
-            "--set", "ensemble.members=1", "--set", f"engine.tolerance={tolerance!r}",
-            "--set", f"engine.reach={reach}",
-        ])  # fmt: skip
-        if code:
-            sys.exit(code)
+    for path in paths:
+        plan = Plan(watch.timed("input and output", load)(path, overrides))
+        plan.check()
+        work = watch.timed("input and output", begin_or_resume)(
+            folder / f"{path.stem}.h5", plan.identity, fresh=True
+        )
+        run_serial(plan, work)
+        watch.timed("input and output", assemble)(plan, work)
     return time.perf_counter() - start
 
 
@@ -169,9 +167,17 @@ class Case:
 
     @property
     def name(self) -> str:
-        """As printed."""
+        """Name as printed."""
         what = "figure 3" if self.protocol is one_device else "shipped"
         return f"{what}, tolerance {self.tolerance:.3g}, reach {self.reach}"
+
+    @property
+    def overrides(self) -> list[str]:
+        """Settings of the engine and one member."""
+        return [
+            "ensemble.members=1", f"engine.tolerance={self.tolerance!r}",
+            f"engine.reach={self.reach}",
+        ]  # fmt: skip
 
 
 #: The first and the last are at the settings of the shipped inputs.
@@ -184,17 +190,17 @@ Parts = defaultdict[str, list[float]]
 
 
 def measure(case: Case, folder: Path, watch: Stopwatch, found: Parts) -> None:
-    """Run a case once and add what its parts took."""
-    inputs = case.protocol(folder)
+    """Run a case once and append the times of its parts."""
+    paths = case.protocol(folder)
     watch.clear()
-    wall_s = run(inputs, folder, case.tolerance, case.reach)
+    wall_s = run(paths, folder, case.overrides, watch)
     spent_s = watch.stop()
     for part, seconds in spent_s.items():
         found[part].append(seconds)
     found["whole"].append(sum(spent_s.values()))
     found["whole, wall clock"].append(wall_s)
     hops = 0
-    for path in inputs:
+    for path in paths:
         with h5py.File(folder / f"{path.stem}.h5") as file:
             hops += int(file["hops"][..., -1].sum())
     found["Mhop"].append(hops / 1e6)
@@ -204,7 +210,7 @@ def measure(case: Case, folder: Path, watch: Stopwatch, found: Parts) -> None:
 
 
 def print_parts(parts: list[Parts]) -> None:
-    """A column a case: seconds and share of every part, medians, by the first case's."""
+    """Print medians, one column per case: seconds and fraction of every part, and counts."""
     print("\n| part | " + " | ".join(case.name for case in CASES) + " |")
     print("|---|" + len(CASES) * "---|")
     seconds = [part for part in parts[0] if part not in COUNTS]
@@ -222,13 +228,13 @@ def print_parts(parts: list[Parts]) -> None:
 def main() -> None:
     arguments = rounds.parser(__doc__, rounds=3).parse_args()
     rounds.print_circumstances()
-    watch = watched()
+    watch = watch_package()
     parts: list[Parts] = [defaultdict(list) for _ in CASES]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tiny = folder / "tiny.yaml"
         tiny.write_text("device: {lattice: {nx: 4, ny: 4}}\nprotocol: [{read: {}}]\n")
-        run([tiny], folder, 0.1, 1)  # imports are not part of the figure
+        run([tiny], folder, [], watch)  # imports are not part of the figure
         for turn in range(arguments.rounds):
             for case, found in zip(CASES, parts, strict=True):
                 if turn == 0 or case.tolerance == 0.1:

@@ -1,10 +1,10 @@
-"""How well ranks are used: speed-up, balance, start-up, and memory while assembling.
+"""Parallel efficiency: speed-up, load balance, start-up time, and memory of the assembly.
 
     python scripts/bench/mpi.py [--rounds 3] [--only members,spread,cells,overhead,memory]
 
-Every ratio is of runs that alternate, best of the rounds each, so that a machine that slows down
-in between does not show. A machine with fewer free cores than ranks cannot show a speed-up: the
-load at the beginning is printed with the results.
+Every ratio compares alternating runs, the fastest round of each, so that a slower phase of the
+machine affects both. There is no speed-up on a machine with fewer free cores than ranks; the load
+at the beginning is printed with the results.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ protocol: [{train: {voltage: 2 V, duration: 1 ms, count: 1}}]
 scan: {protocol.0.train.count: [1, 2, 5, 10, 20, 50, 100]}
 ensemble: {members: 5, seed: 1}
 """
-# One array, whose cells do not know of each other, and then do; the former long enough that
-# starting up is a small part of it.
+# One array, without and with line resistance. Without it there are more pulses, so that the
+# start-up time is a small part of the run.
 ARRAY = """
 device: {lattice: {nx: 16, ny: 16}}
 crossbar: {rows: 4, columns: 3, line_resistance: LINES}
@@ -53,7 +53,7 @@ device: {lattice: {nx: 4, ny: 4}}
 protocol: [{read: {}}]
 ensemble: {members: 2, seed: 1}
 """
-# The tasks of 2000 members with 2000 readings each are made here instead of computed.
+# 2000 members with 2000 readings each; their results are random numbers written by this script.
 LARGE = """
 device: {lattice: {nx: 4, ny: 4}}
 protocol: [{train: {voltage: 1 uV, duration: 1 ns, count: 1999}}]
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def wall_s(text: str, ranks: int) -> float:
-    """Wall-clock time of a whole job."""
+    """Wall-clock time of a job."""
     Path("in.yaml").write_text(text)
     began = time.monotonic()
     code, _, err = jobs.run(ranks, "run", "in.yaml", "-o", "out.h5", "-q", "--fresh")
@@ -84,7 +84,7 @@ def wall_s(text: str, ranks: int) -> float:
 
 
 def ratio(text: str, rounds: int) -> str:
-    """One rank against two."""
+    """Times on one rank and on two, and their ratio."""
     one, two = zip(*((wall_s(text, 1), wall_s(text, 2)) for _ in range(rounds)), strict=True)
     return f"{min(one):.2f} s / {min(two):.2f} s = {min(one) / min(two):.2f}"
 
@@ -99,7 +99,7 @@ def spread(rounds: int) -> None:
 
 def cells(rounds: int) -> None:
     print("12 cells, 1 rank / 2 ranks:          ", ratio(CELLS, rounds), flush=True)
-    print("12 cells with lines, likewise:       ", ratio(COUPLED, rounds), flush=True)
+    print("12 cells with line resistance:       ", ratio(COUPLED, rounds), flush=True)
 
 
 def overhead(rounds: int) -> None:
@@ -108,7 +108,7 @@ def overhead(rounds: int) -> None:
 
 
 def memory(rounds: int) -> None:
-    """Peak memory of rank 0 in a job of two that has nothing left to do but to assemble."""
+    """Peak memory of rank 0 in a job of two ranks that only assembles finished tasks."""
     Path("large.yaml").write_text(LARGE)
     code = """
 import sys
@@ -116,23 +116,22 @@ from pathlib import Path
 import numpy as np
 from kmc_oxy import inputs
 from kmc_oxy.execution import Plan
-from kmc_oxy.storage import Packer, single_files
 from kmc_oxy.simulation import Simulation
-from kmc_oxy.storage import begin_or_resume
+from kmc_oxy.storage import TaskArchiver, begin_or_resume, max_single_files
 plan = Plan(inputs.load("large.yaml", ["ensemble.members=2000"]))
 work = begin_or_resume(Path("large.h5"), plan.identity)
-packer = Packer(work.pack, single_files(plan.n_tasks, 2))
+archiver = TaskArchiver(work.archive, max_single_files(plan.n_tasks, 2))
 record = Simulation(plan.point(0), plan.schedule(0), point=0, member=0, seed=1,
                     tolerance=plan.tolerance(plan.task(0, 0))).record
 rng = np.random.default_rng(1)
 for index in range(plan.n_tasks):
-    # As hard to compress as counts and occupied fractions are.
+    # These values compress about as well as counts and occupied fractions.
     noise = {
         name: (rng.integers(1000, size=array.shape) / 1000).astype(array.dtype)
         for name, array in record.items()
     }
     work.save_task(index, {**noise, "wall_time": 0.0})
-    packer.add(index)
+    archiver.add(index)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
     measured = """

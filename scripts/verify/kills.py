@@ -1,12 +1,12 @@
-"""kill -9 at random moments, over and over, then resume: nothing lost, nothing unreadable.
+"""Kill jobs with SIGKILL at random moments and resume them: no result may be lost or damaged.
 
     python scripts/verify/kills.py [--kills 100]
 
-Each round starts the same line with one to four ranks and, somewhere between the first line of
-Python and the end, kills one rank, all ranks, or mpiexec itself. After each kill every finished
-task of before must still be there, and every file must be whole. When a run completes, its
-datasets are compared with those of a serial run, and a new one begins. Exits with 1 if anything
-is lost, unreadable or different.
+Each round starts the same run with one to four ranks and, at a random time after the start, kills
+one rank, all ranks, or mpiexec. After each kill all tasks that were finished before must still be
+there, and every file must be readable. When a run completes, its datasets are compared with those
+of a serial run, and a new run begins. The exit code is 1 if anything is lost, unreadable or
+different.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ def main() -> int:
         code, _, err = jobs.run(0, "run", "in.yaml", "-o", "serial.h5", "-q")
         if code:
             sys.exit(err)
-        return torture(wanted)
+        return kill_and_resume(wanted)
 
 
-def torture(wanted: int) -> int:
-    """Kill and resume until there were enough kills; print what was found."""
+def kill_and_resume(wanted: int) -> int:
+    """Kill and resume until there were enough kills; print the counts and return the exit code."""
     reference = jobs.datasets("serial.h5")
     output = Path("out.h5")
     found: collections.Counter[str] = collections.Counter()
     before: set[int] = set()
-    span_s = session_s()
+    duration_s = session_s()
     while found["kills"] < wanted or not output.exists():
         last = found["kills"] >= wanted
         ranks, victim = random.randint(1, 4), random.choice(VICTIMS)
         job = jobs.Job(ranks, "run", "in.yaml", "-o", output, "-q")
         if not last:
-            time.sleep(random.uniform(0, span_s))
+            time.sleep(random.uniform(0, duration_s))
             pids = job.ranks()
             if job.process.poll() is None:
                 found["kills"] += 1
@@ -69,7 +69,7 @@ def torture(wanted: int) -> int:
             print(err, file=sys.stderr)
             return 1
         if output.exists():
-            # A killed rank may have come to this too late, or in the midst of removing.
+            # The kill came after the final rename, or while the work folder was removed.
             found["completed runs"] += 1
             found["different datasets"] += jobs.datasets(output) != reference
             code, _, err = jobs.run(2, "run", "in.yaml", "-o", output, "-q")
@@ -80,7 +80,7 @@ def torture(wanted: int) -> int:
             if not last:
                 output.unlink()
             continue
-        now = look(output, found)
+        now = check_files(output, found)
         found["lost tasks"] += len(before - now)
         before = now
     for name, count in sorted(found.items()):
@@ -90,7 +90,7 @@ def torture(wanted: int) -> int:
 
 
 def session_s() -> float:
-    """Wall-clock time of an undisturbed job of two ranks."""
+    """Wall-clock time of an uninterrupted job of two ranks."""
     began = time.monotonic()
     code, _, err = jobs.run(2, "run", "in.yaml", "-o", "timed.h5", "-q")
     if code:
@@ -98,8 +98,8 @@ def session_s() -> float:
     return time.monotonic() - began
 
 
-def look(output: Path, found: collections.Counter[str]) -> set[int]:
-    """Finished tasks on disk, each of them read; checkpoints as well."""
+def check_files(output: Path, found: collections.Counter[str]) -> set[int]:
+    """Read all finished tasks and checkpoints; returns the indices of the tasks."""
     work = WorkFolder(output)
     if not work.exists():
         return set()
@@ -115,7 +115,7 @@ def look(output: Path, found: collections.Counter[str]) -> set[int]:
         try:
             read_tree(path)
         except StoreError as error:
-            # Orphans of a killed mpiexec may finish a task at this very moment.
+            # A rank that survived a killed mpiexec may finish the task at this moment.
             found["unreadable files"] += path.exists()
             print(error)
     return finished
