@@ -1,13 +1,13 @@
 #!/bin/bash
-# Many runs, each an element of an array job with ranks of its own. The list has a line for each:
-# its output, its input, and whatever else `kmc-oxy run` takes:
+# Many runs, one per element of an array job, each with its own ranks. The list has one line per
+# run: its output, its input, and further options of `kmc-oxy run`:
 #
 #     results/a.h5 inputs/quickstart.yaml --set device.temperature=100
 #     results/b.h5 inputs/quickstart.yaml --set device.temperature=150
 #
 #     sbatch --array=1-$(wc -l < runs.txt) scripts/slurm/array.sh runs.txt
 #
-# See docs/cluster.md. A scan or an ensemble in one input needs no array: see run.sh.
+# See docs/cluster.md. A scan or an ensemble in one input needs no array job: see run.sh.
 #SBATCH --job-name=kmc_oxy
 #SBATCH --ntasks=8
 #SBATCH --cpus-per-task=1
@@ -30,14 +30,14 @@ fi
 # module load python openmpi         # the site's own Python and MPI
 # source "$HOME/kmc_oxy/.venv/bin/activate"
 
-# A rank is one core; without this the linear algebra would start a thread a core in each.
+# One core per rank: without this the linear algebra starts one thread per core in each rank.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 srun python -m mpi4py -m kmc_oxy run "${words[1]}" -o "${words[0]}" "${words[@]:2}"
 code=$?
 
 if [ $code -eq 75 ]; then
-    # The number of this element alone, not of the whole array.
+    # The job ID of this element, not of the whole array.
     scontrol requeue "$SLURM_JOB_ID"
 fi
 exit $code

@@ -1,9 +1,9 @@
 #!/bin/bash
-# One run over many ranks, started by srun, in as many jobs one after the other as it takes:
+# One run on many ranks, started by srun. The job is requeued until the run is complete.
 #
 #     sbatch scripts/slurm/run.sh INPUT.yaml OUT.h5 [--set KEY=VALUE ...]
 #
-# See docs/cluster.md. Resources on the command line of sbatch have precedence over these.
+# See docs/cluster.md. Options on the command line of sbatch override these.
 #SBATCH --job-name=kmc_oxy
 #SBATCH --ntasks=64
 #SBATCH --cpus-per-task=1
@@ -11,7 +11,7 @@
 #SBATCH --time=12:00:00
 #SBATCH --requeue
 #SBATCH --open-mode=append
-# All ranks are told five minutes before the end: they keep a checkpoint and exit with 75.
+# Five minutes before the time limit all ranks get a signal, write a checkpoint and exit with 75.
 #SBATCH --signal=USR1@300
 
 if [ $# -lt 2 ]; then
@@ -24,7 +24,7 @@ shift 2
 # module load python openmpi         # the site's own Python and MPI
 # source "$HOME/kmc_oxy/.venv/bin/activate"
 
-# A rank is one core; without this the linear algebra would start a thread a core in each.
+# One core per rank: without this the linear algebra starts one thread per core in each rank.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 srun python -m mpi4py -m kmc_oxy run "$input" -o "$output" "$@"

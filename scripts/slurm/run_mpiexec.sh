@@ -1,9 +1,9 @@
 #!/bin/bash
-# One run over many ranks, started by mpiexec, in as many jobs one after the other as it takes:
+# One run on many ranks, started by mpiexec. The job is requeued until the run is complete.
 #
 #     sbatch scripts/slurm/run_mpiexec.sh INPUT.yaml OUT.h5 [--set KEY=VALUE ...]
 #
-# See docs/cluster.md. Resources on the command line of sbatch have precedence over these.
+# See docs/cluster.md. Options on the command line of sbatch override these.
 #SBATCH --job-name=kmc_oxy
 #SBATCH --ntasks=64
 #SBATCH --cpus-per-task=1
@@ -11,8 +11,8 @@
 #SBATCH --time=12:00:00
 #SBATCH --requeue
 #SBATCH --open-mode=append
-# B: to this script, which passes it on to mpiexec. Slurm knows the daemons of mpiexec and not
-# the ranks, and most daemons die of the signal.
+# B: Slurm signals this script, which forwards the signal to mpiexec. Without B: it signals the
+# daemons of mpiexec, most of which end, and not the ranks.
 #SBATCH --signal=B:USR1@300
 
 if [ $# -lt 2 ]; then
@@ -25,18 +25,18 @@ shift 2
 # module load python mpich           # the site's own Python and MPI
 # source "$HOME/kmc_oxy/.venv/bin/activate"
 
-# A rank is one core; without this the linear algebra would start a thread a core in each.
+# One core per rank: without this the linear algebra starts one thread per core in each rank.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 "${MPIEXEC:-mpiexec}" -n "$SLURM_NTASKS" \
     python -m mpi4py -m kmc_oxy run "$input" -o "$output" "$@" &
 job=$!
-told=
-trap 'told=yes; kill -USR1 $job' USR1
+signalled=
+trap 'signalled=yes; kill -USR1 $job' USR1
 wait $job
 code=$?
-if [ "$told" ]; then
-    # The signal has ended the first wait, not the job.
+if [ "$signalled" ]; then
+    # The signal has ended the first wait, but not mpiexec.
     wait $job
     code=$?
 fi
