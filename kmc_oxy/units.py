@@ -1,6 +1,6 @@
 """Quantities with units, as a user writes them, and physical constants.
 
-Everything is held in SI, but for energies, which are in electronvolts throughout the code.
+The code uses SI units, and electronvolts for energies.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ELEMENTARY_CHARGE_C = 1.602176634e-19
 VACUUM_PERMITTIVITY_F_PER_M = 8.8541878128e-12
 CONDUCTANCE_QUANTUM_S = 7.748091729e-5
 
-#: unit name -> (dimension, size in the unit that the code holds: SI, or eV for energies)
+#: unit name -> (dimension, size in the unit of the code: SI, or eV for energies)
 UNITS: dict[str, tuple[str, float]] = {
     "s": ("duration", 1.0),
     "ms": ("duration", 1e-3),
@@ -69,7 +69,7 @@ UNITS: dict[str, tuple[str, float]] = {
     "%": ("fraction", 1e-2),
 }
 
-#: dimension -> unit of a bare number and of the value held; the empty one is a pure number
+#: dimension -> unit of a bare number and of the value in the code; empty: a pure number
 HELD_IN: dict[str, str] = {
     "duration": "s",
     "length": "m",
@@ -95,7 +95,7 @@ _SHOWN_IN: dict[str, tuple[str, ...]] = {
     "conductance": ("S", "mS", "uS", "nS", "pS"),
 }
 
-# Signs and spellings that keyboards, papers and word processors put in place of the table's.
+# Other spellings of the units in the table.
 _SPELLINGS = {
     "\N{MICRO SIGN}": "u",
     "\N{GREEK SMALL LETTER MU}": "u",
@@ -109,7 +109,7 @@ _SPELLINGS = {
 }
 _TRANSLATION = str.maketrans(_SPELLINGS)
 _NUMBER = re.compile(r"([-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(.*)", re.S)
-# Decimal arithmetic takes exponents of any length apart digit by digit; no quantity needs these.
+# Bounds the time of the decimal arithmetic.
 _LONGEST_NUMBER = 60
 
 
@@ -119,7 +119,7 @@ def units_of(dimension: str) -> list[str]:
 
 
 def format_quantity(value: float, dimension: str) -> str:
-    """Write a value as `parse_quantity` reads it, in a unit of a fitting size, to ten digits."""
+    """Write a value as `parse_quantity` reads it, in a suitable unit, to ten digits."""
     names = _SHOWN_IN.get(dimension, (HELD_IN[dimension],))
     name = next((n for n in names if n and abs(value) >= UNITS[n][1]), names[-1] if value else "")
     if not name:
@@ -128,14 +128,14 @@ def format_quantity(value: float, dimension: str) -> str:
 
 
 def parse_quantity(value: object, dimension: str) -> float:
-    """Read a quantity as a float in the unit that the code holds `dimension` in.
+    """Read a quantity as a float in the unit of the code for `dimension`.
 
     Parameters
     ----------
     value : float, int or str
-        A bare number, taken in ``HELD_IN[dimension]``, or a string of a number and a unit
-        such as ``"50 ms"``. Micro and ohm signs and the typographic minus are understood,
-        and ``"1/nm"`` for ``"/nm"``.
+        A bare number, in ``HELD_IN[dimension]``, or a string of a number and a unit such as
+        ``"50 ms"``. Micro and ohm signs, the typographic minus and ``"1/nm"`` for ``"/nm"`` are
+        accepted.
     dimension : str
         A key of `HELD_IN`.
 
@@ -203,7 +203,7 @@ def _expected(dimension: str) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """A duration in the unit that suits it."""
+    """A duration in a suitable unit."""
     if seconds < 1e-9:
         return f"{seconds:.0f} s"
     for unit, size in (("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3600.0)):

@@ -1,4 +1,4 @@
-"""What the numbers of a series say, in one line each."""
+"""Findings of a run as text: laws of trains, results of write-verify, half-select disturb."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from kmc_oxy.analysis.series import Leg
 from kmc_oxy.analysis.statistics import EnsembleMean
 from kmc_oxy.storage import OutputFile
 
-#: A train shorter than this says nothing about laws.
+#: Shortest train to which laws are fitted.
 SHORTEST_FITTED = 8
 
 
 def step_name(leg: Leg) -> str:
-    """Number and kind of a leg's step, and the cell that it programs."""
+    """Number and kind of the step of a leg, and the cell that it programs."""
     if leg.kind == "single":
         return str(leg.step)
     return f"{leg.step} {leg.kind}" + (f" ({leg.cell[0]}, {leg.cell[1]})" if leg.cell else "")
 
 
 def voltage_text(leg: Leg) -> str:
-    """Voltage (V) of a leg's last pulse, or the ends of its sweep."""
+    """Voltage (V) of the last pulse of a leg, or the range of its sweep."""
     voltages = leg.voltage_V
     if leg.kind == "sweep":
         return f"{voltages.min():+g}..{voltages.max():+g}"
@@ -32,12 +32,12 @@ def voltage_text(leg: Leg) -> str:
 
 
 def leg_notes(file: OutputFile, leg: Leg) -> list[str]:
-    """What the numbers of a leg say: the law of a train, the end of a write-verify."""
+    """The law of a train, or the result of a write-verify, a line each."""
     return _law_notes(file, leg) + _target_notes(file, leg)
 
 
 def _target_notes(file: OutputFile, leg: Leg) -> list[str]:
-    """How a write-verify ended."""
+    """Members that have reached the target of a write-verify."""
     if leg.target_S is None:
         return []
     last = leg.readings.stop - 1
@@ -74,7 +74,7 @@ def _percent(mean: EnsembleMean) -> str:
 
 
 def _law_notes(file: OutputFile, leg: Leg) -> list[str]:
-    """The logarithm against the exponential in a train: for the mean and member by member."""
+    """Preference of the logarithm over the exponential, for the mean and for each member."""
     chosen = leg.pulse >= 1
     if leg.kind != "train" or np.count_nonzero(chosen) < SHORTEST_FITTED:
         return []

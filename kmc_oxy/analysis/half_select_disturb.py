@@ -1,4 +1,4 @@
-"""Half-select disturb: what programming one cell of an array does to the others."""
+"""Half-select disturb: changes of the other cells of an array when one is programmed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Crosstalk:
     Parameters
     ----------
     chosen : EnsembleMean
-        Of the programmed cells: mean over steps of the final over the first conductance, in the
-        logarithm (natural); the sign tells potentiation from depression.
+        Programmed cells: natural logarithm of the final over the first conductance, mean over
+        steps. Positive: potentiation; negative: depression.
     half_selected, others : EnsembleMean or None
         Mean over steps and cells of the absolute relative change of the cells that share a line
         with the programmed one, and of those that do not; None if there are none.
     by_step : ndarray, shape (members, steps)
-        Of the half-selected cells.
+        Changes of the half-selected cells.
     """
 
     chosen: EnsembleMean
@@ -41,9 +41,9 @@ class Crosstalk:
 def crosstalk(file: OutputFile, programs: Sequence[Leg]) -> Crosstalk:
     """Crosstalk of the program steps of one point of the scan.
 
-    The change of a cell is that between the reading before the first pulse and the one after the
-    last. The interval of each mean comes from the spread over members, which are independent;
-    cells and steps of one member are not.
+    The change of a cell is that from the reading before the first pulse to the reading after the
+    last. The interval of each mean is that over members, which are independent; cells and steps of
+    one member are not.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-r"""Ensemble means with confidence intervals, and laws of conductance against pulse number.
+r"""Laws of the conductance against the number of pulses, and their fits.
 
 Laws, for the conductance G after N >= 1 pulses:
 
@@ -15,10 +15,10 @@ Each is fitted by least squares and judged by the corrected Akaike criterion
 
 .. math:: \mathrm{AICc} = n \ln(S/n) + 2k + \frac{2k(k+1)}{n-k-1},
 
-S the sum of squares, k the number of parameters, the variance counted. It takes the residuals
-as independent; those of one device are not quite, so a verdict holds for what was fitted and not
-for every device. For a large gamma the non-linear soft bound *is* a logarithm, and on a short
-train the two cannot be told apart.
+with S the sum of squares and k the number of parameters, variance included. The criterion assumes
+independent residuals. Those of one device are correlated, so a preference holds for the data that
+were fitted and not for every device. For a large gamma the non-linear soft bound is a logarithm,
+and a short train cannot distinguish the two.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
-#: A difference of AICc below this tells nothing (Burnham and Anderson 2002).
+#: A smaller difference of AICc is not significant (Burnham and Anderson 2002).
 UNDECIDED_BELOW = 2.0
 
 Array = NDArray[np.float64]
@@ -48,7 +48,7 @@ class Law:
     columns : callable
         (N, nonlinear parameters) -> one array per linear parameter.
     starts : callable
-        Largest N -> points from which the nonlinear parameters are sought.
+        Largest N -> starting points of the search for the nonlinear parameters.
     bounds : callable
         Largest N -> lower and upper bounds of the nonlinear parameters.
     """
@@ -63,7 +63,7 @@ class Law:
 
 
 def _soft_bound(number: Array, gamma_minus_one: float, rate: float) -> Array:
-    # log1p keeps the limit gamma -> 1, which is exp(-rate N).
+    # log1p is accurate in the limit gamma -> 1, exp(-rate N).
     return np.exp(-np.log1p(gamma_minus_one * rate * number) / gamma_minus_one)
 
 
@@ -142,10 +142,10 @@ class Fit:
         Of the residuals, in the unit of the data squared.
     points : int
     aicc : float
-        Corrected Akaike criterion; only differences on the same data mean something.
+        Corrected Akaike criterion; only differences for the same data have a meaning.
     at_bound : bool
-        Whether a nonlinear parameter ended at the edge of the range searched: the data do not
-        fix it.
+        Whether a nonlinear parameter is at the edge of its range: the data do not determine
+        it.
     """
 
     law: str
@@ -174,7 +174,7 @@ def fit(number: ArrayLike, values: ArrayLike, law: str) -> Fit:
     number : array_like, shape (n,)
         Pulse numbers, at least 1.
     values : array_like, shape (n,)
-        What depends on them, e.g. conductances in S.
+        Values at these numbers, e.g. conductances in S.
     law : str
         Key of `LAWS`.
 
@@ -197,7 +197,7 @@ def fit(number: ArrayLike, values: ArrayLike, law: str) -> Fit:
         )
     if not (np.isfinite(x).all() and np.isfinite(y).all() and x.min() >= 1):
         raise ValueError("The data must be finite, with pulse numbers from 1 on.")
-    # Conductances are tiny numbers: bring them to order one for the optimiser.
+    # Scaled to order one for the optimiser: conductances in S are tiny numbers.
     scale = float(np.max(np.abs(y))) or 1.0
     solution, best, residuals = solve(model, x, y / scale)
     bounds = model.bounds(float(x.max()))
@@ -218,9 +218,9 @@ def fit(number: ArrayLike, values: ArrayLike, law: str) -> Fit:
 
 
 def above_rounding(squares: float, count: int) -> float:
-    """A sum of `count` squares of residuals of data of order one.
+    """A sum of `count` squared residuals of data of order one, at least that of rounding errors.
 
-    At the level of rounding it is as good as none, and as equal between laws.
+    Fits that are exact to rounding then count as equally good.
     """
     return max(squares, count * float(np.finfo(np.float64).eps) ** 2)
 
@@ -245,7 +245,7 @@ def corrected_akaike(squares: float, count: int, parameters: int) -> float:
 def solve(
     law: Law, number: Array, target: Array, transform: Array | None = None
 ) -> tuple[Array, Array, Array]:
-    """Parameters of least squares of a law, the linear ones being eliminated.
+    """Least-squares parameters of a law; the linear ones are eliminated.
 
     Parameters
     ----------
@@ -253,9 +253,9 @@ def solve(
     number : ndarray, shape (n,)
         Pulse numbers.
     target : ndarray, shape (m,)
-        Of order one.
+        Data of order one.
     transform : ndarray, shape (m, n), optional
-        What makes the target of the law's values at the pulse numbers; none: it is they.
+        Linear map from values at the pulse numbers to the target; default: identity.
 
     Returns
     -------
@@ -281,10 +281,10 @@ def _search(
     starts: list[list[float]],
     bounds: tuple[list[float], list[float]],
 ) -> Array:
-    """Nonlinear parameters of least squares, the linear ones being eliminated."""
+    """Least-squares nonlinear parameters; the linear ones are eliminated."""
     if not starts[0]:
         return np.empty(0)
-    # The best few of a coarse grid are enough: the landscape has one or two valleys.
+    # The best three points of a coarse grid suffice: there are one or two local minima.
     ranked = sorted(starts, key=lambda start: float(np.sum(linear(np.array(start))[1] ** 2)))
     results = [
         optimize.least_squares(
@@ -303,7 +303,7 @@ def _search(
 
 
 def fit_laws(number: ArrayLike, values: ArrayLike) -> dict[str, Fit]:
-    """Fit every law for which there are points enough, the best by AICc first.
+    """Fit every law for which there are enough points, the best by AICc first.
 
     Parameters
     ----------
@@ -322,7 +322,7 @@ def fit_laws(number: ArrayLike, values: ArrayLike) -> dict[str, Fit]:
 
 
 def verdict(first: Fit, second: Fit) -> str:
-    """What AICc says of two fits to the same data, and nothing beyond.
+    """Preference between two fits to the same data by AICc.
 
     Parameters
     ----------

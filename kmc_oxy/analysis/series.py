@@ -1,4 +1,7 @@
-"""The legs of a run: which readings of an output belong to which train, relaxation or sweep."""
+"""Series of readings: the trains, relaxations and sweeps of a run.
+
+A leg is one execution of one protocol step.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ from kmc_oxy.inputs.schema import Input
 from kmc_oxy.protocol import Reading, flatten
 from kmc_oxy.storage import OutputFile
 
-#: Most values read at once for a table or a figure.
+#: Largest number of values read at once for a table or a figure.
 MAX_VALUES = 4_000_000
 
 Kind = Literal["train", "relax", "sweep", "single", "program", "map", "field", "product"]
-#: Steps whose legs are what the step is, whatever their readings look like.
+#: Steps that determine the kind of their legs. Legs of other steps are classified by readings.
 KIND_OF_STEP: dict[str, Kind] = {
     "program": "program",
     "map": "map",
@@ -29,25 +32,25 @@ KIND_OF_STEP: dict[str, Kind] = {
 
 @dataclass(frozen=True, eq=False)
 class Leg:
-    """The readings of one step carried out once, at one point of the scan.
+    """Readings of one execution of one step, at one point of the scan.
 
     Parameters
     ----------
     point, step, number : int
-        `number` counts the steps carried out before.
+        Point of the scan, index of the step, and number of executions before.
     kind : str
         ``train``: the pulse number rises from reading to reading; ``sweep``: the voltage changes;
         ``relax``: only time passes; ``single``: one reading; ``program``, ``map``, ``field`` and
         ``product``: the steps of these names.
     readings : slice
-        Which readings of the point.
+        Its readings among those of the point.
     time_s, pulse, voltage_V : ndarray, shape (n,)
-        Time since the reading before this leg (its first, if there is none); nominal voltage of
-        the last pulse at the cells that it was meant for.
+        Time since the last reading before this leg, or since the protocol began; number of the
+        pulse; nominal voltage of the last pulse at the cells that it is applied to.
     cell : (int, int) or None
-        The cell programmed.
+        Cell that is programmed.
     target_S : float or None
-        Of a write-verify.
+        Target of a write-verify.
     """
 
     point: int
@@ -64,7 +67,7 @@ class Leg:
     def values(self, file: OutputFile, name: str, row: int = 0, column: int = 0) -> NDArray[Any]:
         """An observable of one cell during this leg, shape (members, n).
 
-        Of a very large ensemble only the first members that fit in `MAX_VALUES`.
+        Of a very large ensemble only the first members, `MAX_VALUES` values at most.
         """
         members = slice(max(1, MAX_VALUES // self.pulse.size))
         found: NDArray[Any] = file[name][self.point, members, row, column, self.readings]
@@ -73,7 +76,7 @@ class Leg:
     def array_values(self, file: OutputFile, name: str) -> NDArray[Any]:
         """An observable of every cell during this leg, shape (members, rows, columns, n).
 
-        Of a very large ensemble only the first members that fit in `MAX_VALUES`.
+        Of a very large ensemble only the first members, `MAX_VALUES` values at most.
         """
         cells = int(np.prod(file[name].shape[2:4]))
         members = slice(max(1, MAX_VALUES // (cells * self.pulse.size)))

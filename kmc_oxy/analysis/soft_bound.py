@@ -1,13 +1,13 @@
-r"""The non-linear soft bound of a train of pulses, and its rivals.
+r"""Fit of the non-linear soft bound to a train, compared with other laws.
 
-With g = (G - Gmin)/(Gmax - Gmin) a pulse does (Fusi and Abbott 2007, doi 10.1038/nn1859;
+With g = (G - Gmin)/(Gmax - Gmin) a pulse changes g by (Fusi and Abbott 2007, doi 10.1038/nn1859;
 Frascaroli 2018, doi 10.1038/s41598-018-25376-x; Brivio 2021, doi 10.3389/fnins.2021.580909)
 
 .. math:: g \leftarrow g + a_p (1 - g)^{\gamma_p}, \qquad g \leftarrow g - a_d\, g^{\gamma_d}.
 
-Many small steps follow its closed form, which is compared with its rivals, the linear hard bound
-(the same step until the bound is reached) and the logarithm, by the criterion of `analysis`. The
-steps of a real train are not small, so the parameters handed on are those of the recursion itself.
+Many small steps follow its closed form. It is compared by AICc with the linear hard bound (equal
+steps until the bound is reached) and the logarithm. Steps of a real train are not small, so the
+parameters of the result are those of the recursion itself.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from kmc_oxy.analysis.laws import above_rounding, corrected_akaike, fit
 from kmc_oxy.analysis.update_curves import DIRECTION, Trains
 from kmc_oxy.storage import StoreError
 
-#: Fewest pulses of a train that is fitted.
+#: Smallest number of pulses of a train that is fitted.
 SHORTEST_FITTED = 8
-#: The soft bound comes close to an exponential dG(G), a logarithmic train, above this exponent:
-#: a larger one would only carry the bound away.
+#: Above this exponent the soft bound approaches an exponential dG(G), a logarithmic train, and
+#: only the bound changes.
 LARGEST_GAMMA = 10.0
-#: The bound may lie this many times the train's excursion away.
+#: Largest distance of the bound, in units of the total change of the train.
 FARTHEST_BOUND = 100.0
 
 Array = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Where the oxygens of one device were, at the readings at which a run kept their places."""
+"""Snapshots of a run: sites of the oxygens of one device at some readings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kmc_oxy.physics import Lattice
 from kmc_oxy.simulation import build_lattice
 from kmc_oxy.storage import OutputFile, StoreError
 
-#: What to say where there are none.
+#: Advice if a run has no snapshots.
 HOW_TO_KEEP = "run it with output.snapshots=all"
 
 
@@ -47,12 +47,12 @@ def snapshots(
     device : (int, int, int, int)
         Point, member, row and column.
     ends_only : bool
-        Whether only the first and the last are wanted.
+        Only the first and the last.
 
     Raises
     ------
     StoreError
-        If none were stored.
+        If the run stored none.
     """
     if "oxygen_site" not in file:
         raise StoreError(f"the run stored no snapshots of the oxygens: {HOW_TO_KEEP}")

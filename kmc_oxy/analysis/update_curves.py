@@ -1,9 +1,8 @@
-"""The update curve: how far one pulse moves the conductance, from the trains of a run.
+"""Update curves: change of the conductance by one pulse, from the trains of a run.
 
-Neural-network simulators ask for the change dG of the conductance by one pulse as a function of
-the conductance G before it, for pulses that raise it (V > 0) and for pulses that lower it. Here
-the pulses of all devices and of all trains are pooled and sorted by G; what is found in a bin is
-the step and its scatter.
+Neural-network simulators need the change dG by one pulse as a function of the conductance G
+before it, for pulses that raise it (V > 0) and for pulses that lower it. The pulses of all devices
+and trains are pooled and binned by G; each bin gives the mean step and its scatter.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from kmc_oxy.inputs import at_point
 from kmc_oxy.inputs.schema import Input, Repeat, Section, Step, Train
 from kmc_oxy.storage import OutputFile, StoreError
 
-#: Conductances between which the update curve is interpolated, the ends included.
+#: Nodes of an update curve, the ends included.
 NODES = 11
 #: Levels of the cumulative distribution in a bin.
 CDF_LEVELS = 101
@@ -39,9 +38,9 @@ class Trains:
     sign : int
         1 for positive pulses, which raise the conductance, -1 for negative ones.
     voltage_V, duration_s : float
-        Of each pulse.
+        Voltage and length of each pulse.
     conductance_S : tuple of ndarray, shape (members, pulses + 1)
-        A train each: before its first pulse and after every pulse.
+        One array a train: conductance before the first pulse and after every pulse.
     """
 
     sign: int
@@ -63,7 +62,7 @@ class Trains:
 
     @cached_property
     def change_S(self) -> Array:
-        """What each pulse did to it, in the order of `before_S`."""
+        """Change by each pulse, in the order of `before_S`."""
         return np.concatenate([np.diff(train, axis=1).ravel() for train in self.conductance_S])
 
     def __str__(self) -> str:
@@ -88,7 +87,7 @@ def read_trains(
     Raises
     ------
     StoreError
-        If trains of one polarity differ in voltage or duration: they have no common curve.
+        If trains of one polarity differ in voltage or duration.
     """
     protocol = at_point(Input.model_validate(file.resolved), point).protocol
     bodies = list(_bodies(protocol))
@@ -115,7 +114,7 @@ def read_trains(
 
 
 def _bodies(steps: Iterable[Step]) -> Iterator[Section]:
-    """The steps as they are carried out, repetitions one by one: leg n is the n-th of them."""
+    """The steps in the order of execution, repetitions included: the n-th belongs to leg n."""
     for step in steps:
         if isinstance(step.body, Repeat):
             for _ in range(step.body.count):
@@ -130,7 +129,7 @@ def both_polarities(trains: Mapping[int, Trains]) -> tuple[Trains, Trains]:
     Raises
     ------
     StoreError
-        If one is missing, or does not move the conductance the way it should.
+        If a polarity is missing, or changes the conductance in the wrong direction.
     """
     missing = [DIRECTION[sign] for sign in (1, -1) if sign not in trains]
     if missing:
@@ -176,14 +175,14 @@ class UpdateCurve:
     conductance_S : ndarray, shape (nodes,)
         Centres of the bins, evenly spaced.
     pulses : ndarray of int, shape (nodes,)
-        Pulses found in each bin. Where there is none, the rest is interpolated from the nearest
-        bins that have some.
+        Number of pulses of each bin. Curves of an empty bin are interpolated between the nearest
+        bins with pulses.
     mean_S, spread_S : ndarray, shape (nodes,)
         Mean of the change, and its standard deviation over all pulses in the bin.
     cdf : ndarray, shape (levels,)
         From 0 to 1.
     quantile_S : ndarray, shape (levels, nodes)
-        Change that is not exceeded with probability `cdf`.
+        Quantile of the change at probability `cdf`.
     """
 
     conductance_S: Array
@@ -197,14 +196,14 @@ class UpdateCurve:
 def update_curve(
     trains: Trains, low_S: float, high_S: float, nodes: int = NODES, levels: int = CDF_LEVELS
 ) -> UpdateCurve:
-    """Sort the pulses by the conductance before them.
+    """Bin the pulses by the conductance before them.
 
     Parameters
     ----------
     trains : Trains
     low_S, high_S : float
-        First and last node; a pulse belongs to the nearest node, and to none if it began more
-        than half a bin outside.
+        First and last node. A pulse belongs to the nearest node; pulses that begin more than half
+        a bin outside are left out.
     nodes, levels : int
         At least 2.
 
@@ -233,7 +232,7 @@ def update_curve(
     rows = []
     for node in filled:
         change_S = trains.change_S[index == node]
-        # Of one pulse alone the scatter is not known; the neighbours' stands in its place.
+        # The scatter of a single pulse is unknown: it is interpolated between the neighbours.
         spread_S = change_S.std(ddof=1) if change_S.size > 1 else np.nan
         quantile_S = np.quantile(change_S, cdf, method="hazen")
         rows.append(np.concatenate([[change_S.mean(), spread_S], quantile_S]))
@@ -253,18 +252,17 @@ def update_curve(
 
 @dataclass(frozen=True)
 class Scatter:
-    """Where the scatter of the steps comes from.
+    """Components of the scatter of the steps.
 
     Parameters
     ----------
     device_to_device : float
-        Standard deviation, over members, of a device's steps relative to the mean curve.
+        Standard deviation over members of the ratio of the steps to the mean curve.
     cycle_to_cycle : float
-        Standard deviation of the lasting part of a step from pulse to pulse, relative to the
+        Standard deviation of a step from pulse to pulse, reading noise excluded, relative to the
         root mean square step.
     reading_S : float
-        Standard deviation of a reading about the state: the part of the scatter that the next
-        reading takes back.
+        Standard deviation of a reading: the part of the scatter that the next reading reverses.
     """
 
     device_to_device: float
@@ -273,11 +271,10 @@ class Scatter:
 
 
 def scatter(trains: Trains, curve: UpdateCurve) -> Scatter:
-    """Split what the mean curve leaves of the steps.
+    """Split the scatter of the steps about the mean curve into its components.
 
-    A reading that is off by e enters its step with +e and the next one with -e, so that two
-    successive residuals have the covariance -var(e), while steps that scatter on their own have
-    none.
+    An error e of a reading adds +e to one step and -e to the next. It gives successive residuals
+    the covariance -var(e); independent scatter of the steps gives none.
 
     Parameters
     ----------
@@ -295,7 +292,7 @@ def scatter(trains: Trains, curve: UpdateCurve) -> Scatter:
     inside, expected, changes = [], [], []
     for train in trains.conductance_S:
         before_S = train[:, :-1]
-        # Pulses that the curve does not cover tell nothing about it.
+        # Pulses outside the range of the curve are left out.
         within = (before_S >= low_S) & (before_S <= high_S)
         inside.append(within)
         expected.append(within * np.interp(before_S, curve.conductance_S, curve.mean_S))
@@ -318,8 +315,8 @@ def scatter(trains: Trains, curve: UpdateCurve) -> Scatter:
             ]
         )
         covariance = float(successive.mean()) if successive.size else 0.0
-        # A device's own mean is taken from its n steps: that lowers the expectations of variance
-        # and covariance by a share 1/n of the lasting variance.
+        # The mean of a device is estimated from its n steps, which lowers the expected variance
+        # and covariance by 1/n of the variance of the steps.
         lasting = (total + 2 * covariance) / (1 - 3 / pulses)
         reading = -covariance - lasting / pulses
         if reading <= 0:
@@ -335,7 +332,7 @@ def scatter(trains: Trains, curve: UpdateCurve) -> Scatter:
 
 
 def _weighted_spread(values: Array, weights: Array) -> float:
-    """Standard deviation; what was seen of a value in few or small steps counts for little."""
+    """Standard deviation of weighted values."""
     if values.size < 2:
         return np.nan
     mean = np.average(values, weights=weights)

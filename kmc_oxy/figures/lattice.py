@@ -1,4 +1,4 @@
-"""Pictures of the oxygens in the lattice of one device: in the box, from above, layer by layer."""
+"""Pictures of the oxygens of one device: oblique view, view from above, profile along z."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from kmc_oxy.analysis import ensemble_mean
 from kmc_oxy.figures.style import COLOURS, MARKERS
 from kmc_oxy.physics import Lattice
 
-#: Share of y along x and z in the oblique view of the box.
+#: Components of y along x and z in the oblique view.
 OBLIQUE = (0.45, 0.28)
-#: More oxygens than this hide each other: every k-th column of sites is shown.
+#: Largest number of oxygens drawn; of more, those of every k-th column of sites.
 MOST_SHOWN = 3000
 ELECTRODE, ORGANIC, OXIDE = "0.55", "#e3efdd", "#d8dde6"
 IN_ORGANIC, IN_OXIDE = "#b2182b", "#33527a"
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 
 def draw_box(lattice: Lattice, sites: NDArray[np.int64]) -> Figure:
-    """The box seen obliquely, an oxygen a dot: dark and large in front, light and small behind.
+    """Oblique view of the lattice. Oxygens are dots, darker and larger in front.
 
     Parameters
     ----------
@@ -45,10 +45,10 @@ def draw_box(lattice: Lattice, sites: NDArray[np.int64]) -> Figure:
         _walls(axes, width, depth, organic, stack, OXIDE)
         axes.add_patch(_plane(width, depth, organic, edgecolor="0.4", linestyle=":", fill=False))
     shown = sites[lattice.column[sites] % shown_of(lattice, sites) == 0]
-    # Those behind first, so that those in front cover them.
+    # From back to front, so that dots in front cover those behind.
     shown = shown[np.argsort(-lattice.position_m[shown, 1], kind="stable")]
     x, y, z = 1e9 * lattice.position_m[shown].T
-    # Positions begin at 0; the middle of a site is half a spacing further.
+    # Positions begin at 0; the centre of a site is half a spacing further.
     x, y = (axis + 0.5e9 * lattice.spacing_m for axis in (x, y))
     near = 1 - y / depth
     colours = np.where(lattice.organic[shown], IN_ORGANIC, IN_OXIDE)
@@ -65,7 +65,7 @@ def draw_box(lattice: Lattice, sites: NDArray[np.int64]) -> Figure:
     axes.set_xlim(-0.03 * right, 1.2 * right)
     axes.set_xlabel("x (nm)")
     axes.set_ylabel("height above LSMO z (nm)")
-    # The scales end where the front of the box does.
+    # The axes end at the front face of the box.
     axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= width])
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= stack])
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
@@ -73,7 +73,7 @@ def draw_box(lattice: Lattice, sites: NDArray[np.int64]) -> Figure:
 
 
 def shown_of(lattice: Lattice, sites: NDArray[np.int64]) -> int:
-    """Of how many columns of sites one is shown in the box."""
+    """k, if every k-th column of sites is drawn in the oblique view."""
     return max(1, -(-sites.size // MOST_SHOWN))
 
 
@@ -103,7 +103,7 @@ def column_counts(lattice: Lattice, sites: NDArray[np.int64]) -> NDArray[np.int6
 
 
 def draw_from_above(lattice: Lattice, sites: NDArray[np.int64], largest: int) -> Figure:
-    """Number of oxygens in Gaq3 above each place of the LSMO electrode.
+    """Number of oxygens in Gaq3 above each lateral position.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def draw_from_above(lattice: Lattice, sites: NDArray[np.int64], largest: int) ->
     sites : ndarray of int
         Sites of the oxygens.
     largest : int
-        End of the scale, so that pictures can be compared.
+        End of the colour scale; a common one makes pictures comparable.
     """
     figure = Figure(figsize=(4.8, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -140,11 +140,11 @@ def draw_profiles(
     Parameters
     ----------
     height_m : ndarray, shape (layers,)
-        Of the layers' centres above LSMO.
+        Height of the centres of the layers above LSMO.
     organic_thickness_m : float
         Height of the boundary to AlOx.
     profiles : dict of str to ndarray, shape (members, layers)
-        What to call each, and its occupied fractions.
+        Label and occupied fractions of each profile.
     """
     figure = Figure(figsize=(5.4, 3.8), layout="constrained")
     axes = figure.add_subplot()

@@ -228,7 +228,7 @@ def endurance(file: OutputFile) -> list[Verdict]:
 
 
 def cycle_numbers(file: OutputFile) -> Array:
-    """Number of the cycle that each on reading belongs to: two pulses, and so two legs, each."""
+    """Number of the cycle of each on reading. A cycle is two pulses and so two legs."""
     legs_before: NDArray[np.int64] = file["leg"][0, 0::2] - file["leg"][0, 0]
     return 1.0 + (legs_before // 2).astype(np.float64)
 
@@ -307,10 +307,10 @@ def _slope(x: Array | NDArray[np.int64], y: Array) -> Array:
 
 
 def _form(row: str, name: str, series: Sequence[Array], rival: str) -> list[Verdict]:
-    """How much log N is preferred to the rival, in the series where it is so least.
+    """Preference of log N over the rival law, in the series where it is smallest.
 
-    What is judged takes the members as the independent observations (`analysis.law_comparison`).
-    What takes the pulses of their sum as that, and so overstates itself, is reported beside it.
+    The judged value takes members as independent observations (`analysis.law_comparison`). The
+    AICc of the sum, which takes pulses as independent and overstates the preference, is reported.
     """
     found = [compare_with_log(values, rival) for values in series]
     worst = min(found, key=lambda comparison: comparison.preference.value)
@@ -342,9 +342,9 @@ def _aicc_gain(values: Array, rival: str) -> Estimate:
 
 
 def _stretched(row: str, series: Sequence[Array]) -> Verdict:
-    """The rival with one parameter more, which holds the exponential and, nearly, the logarithm.
+    """Stretched exponential: it contains the exponential and approximates the logarithm.
 
-    No published finding is against it, so it is reported and not judged.
+    No published finding excludes it, so it is reported and not judged.
     """
     quantity = "AICc of a stretched exponential minus that of log N, least of all"
     gains = (_aicc_gain(g, "stretched") for g in series)

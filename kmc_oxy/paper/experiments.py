@@ -1,4 +1,4 @@
-"""The paper's experiments: which input, how much less of it is quick, and what judges it."""
+"""The experiments of the paper: input, settings of the quick form, and criterion."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Experiment:
     id : str
         Row of the table.
     name : str
-        Of the input and of the output, without its ending.
+        Name of the input and of the output, without suffix.
     quick : tuple of str
         Settings ``"a.b=c"`` with which it takes a minute or two on one core.
     judge : callable
-        Output -> rows of the table; none for what is only drawn.
+        Output -> rows of the table; no rows if the experiment is only drawn.
     """
 
     id: str
@@ -43,18 +43,18 @@ class Experiment:
     def run(
         self, inputs: Path, folder: Path, settings: Sequence[str] = (), fresh: bool = False
     ) -> Path:
-        """Run it, or go on with it; a complete output is left as it is.
+        """Run or resume the experiment; a complete output is left unchanged.
 
         Parameters
         ----------
         inputs : Path
             Folder of the inputs.
         folder : Path
-            Where the output is, or will be.
+            Folder of the output.
         settings : sequence of str
             ``"a.b=c"``, e.g. `quick`.
         fresh : bool
-            Begin again whatever was computed before.
+            Discard earlier results.
 
         Returns
         -------
@@ -64,7 +64,7 @@ class Experiment:
         Raises
         ------
         InputError, StoreError
-            As in `kmc-oxy run`; a `StoreError` too if the output is that of another input.
+            As `kmc-oxy run`; also if the output belongs to another input.
         """
         plan = Plan(load(inputs / f"{self.name}.yaml", settings))
         output = folder / f"{self.name}.h5"
@@ -97,11 +97,11 @@ def _short_experiments() -> tuple[str, ...]:
 def _row(
     identity: str, name: str, quick: tuple[str, ...], judge: Callable[[OutputFile], list[Verdict]]
 ) -> Experiment:
-    """Quick runs look one step around a bond, which changes no verdict (docs/parameters.md)."""
+    """Quick forms use `reach` 1, which changes no verdict (docs/parameters.md)."""
     return Experiment(identity, name, ("engine.reach=1", *quick), judge)
 
 
-#: The longest first, so that processes that share them end together.
+#: The longest first, so that parallel processes finish together.
 EXPERIMENTS = (
     _row("S3", "figS3", ("ensemble.members=4", "protocol.3.repeat.count=10",
                "protocol.3.repeat.steps.2.repeat.count=24"), criteria.endurance),
@@ -144,21 +144,21 @@ PROTOCOLS: Mapping[str, tuple[str, str]] = {
 
 
 def fingerprint(resolved: Mapping[str, Any]) -> str:
-    """A short name of what is done to the device, whatever the device: protocol and scan.
+    """Digest of protocol and scan, without the device.
 
     Parameters
     ----------
     resolved : mapping
-        A resolved input, as an output has it.
+        Resolved input, as stored in an output.
     """
     text = json.dumps([resolved["protocol"], resolved["scan"]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def recognise(resolved: Mapping[str, Any]) -> tuple[Experiment, bool] | None:
-    """The experiment of the paper that a resolved input does, and whether in its quick form.
+    """The experiment of the paper with this protocol and scan, and whether in its quick form.
 
-    None if its protocol or scan is another: its criterion would not mean anything.
+    None if there is none: no criterion applies.
     """
     found = fingerprint(resolved)
     for experiment in EXPERIMENTS:

@@ -14,7 +14,7 @@ class Verdict:
     Parameters
     ----------
     id : str
-        Of the experiment.
+        Row of the experiment.
     quantity, published : str
         What is measured, and the published value or finding.
     estimate : Estimate

@@ -1,4 +1,4 @@
-"""Which oxygens of a run can be shown, before and after, and what to say of them."""
+"""Pictures of the oxygens of one device before and after a run, with captions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Sites = NDArray[np.int64]
 
 
 class Drawing(NamedTuple):
-    """A figure and its words."""
+    """A figure with its caption and description."""
 
     figure: Figure
     title: str
@@ -32,7 +32,7 @@ class Drawing(NamedTuple):
 
 
 class OxygenPictures(NamedTuple):
-    """Pictures of one device, and what they show."""
+    """Pictures of one device, and their introduction."""
 
     introduction: str
     drawings: list[Drawing]
@@ -41,8 +41,8 @@ class OxygenPictures(NamedTuple):
 def oxygen_pictures(file: OutputFile) -> OxygenPictures:
     """Oxygens of the first member at the first point of the scan, at the first and last reading.
 
-    Of an array, the cell that is programmed first. A run that kept no snapshots has its start
-    drawn anew from its seed.
+    Of an array, the cell that is programmed first. If the run stored no snapshots, the first
+    occupation is drawn again from its seed.
     """
     shape = file.shape()
     cell = next((leg.cell for leg in legs(file, 0) if leg.cell), (0, 0))
@@ -76,7 +76,7 @@ def oxygen_pictures(file: OutputFile) -> OxygenPictures:
 
 
 def _rebuilt(file: OutputFile, device: tuple[int, int, int, int]) -> Sites:
-    """Sites of the oxygens before the protocol, by the stream that the run drew them from."""
+    """Sites of the oxygens before the protocol, drawn from the same random stream as in the run."""
     point, *cell = device
     given = at_point(Input.model_validate(file.resolved), point).device
     stream = generator(int(file.attributes["seed"]), Purpose.OXYGEN, *cell)

@@ -1,7 +1,7 @@
-"""A finished run as one page for a colleague: HTML with everything in it.
+"""A finished run as one self-contained HTML page.
 
-The page holds no script and asks for nothing from outside, and it says so to the browser. It
-depends on the output alone: the same file gives the same bytes.
+The page has no script and loads nothing from elsewhere; its content security policy forbids both.
+It depends on the output alone: the same file gives the same bytes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from kmc_oxy.report.tables import Cell, Table, leg_table
 from kmc_oxy.storage import OutputFile, StoreError, atomic_write, open_output, wrap_os_errors
 from kmc_oxy.units import count_text, duration_text
 
-#: Resolution of the figures: sharp on a phone and in print.
+#: Resolution of the figures, for screen and print.
 DPI = 200
-#: Points of a scan whose notes are listed, and legs of each.
+#: Largest number of scan points, and of legs of each, whose notes are listed.
 MOST_NOTES = 20
-#: Attributes that have a place of their own on the page, and what the others are called there.
+#: Attributes that are shown elsewhere on the page, and labels of some others.
 SHOWN_APART = ("complete", "format", "input_yaml", "name", "overrides", "resolved", "versions")
 LABELS = {
     "created": "begun (UTC)",
@@ -47,7 +47,7 @@ LABELS = {
 
 
 class Picture(NamedTuple):
-    """A figure as an `img` has it."""
+    """A figure as an `img` element."""
 
     source: str  #: data URI
     width: int  #: px
@@ -115,12 +115,12 @@ def page(file: OutputFile) -> str:
 
 
 def _written(value: Any) -> str:
-    """A scanned value as one line."""
+    """A scanned value on one line."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _drawn(panel: Panel) -> Figure:
-    """A panel by itself; several axes one above the other, so that a phone can show them."""
+    """One panel as a figure; several axes one above the other, for narrow screens."""
     figure = Figure(figsize=(5.4, 4.0 if panel.width == 1 else 3.2 * panel.width))
     figure.set_layout_engine("constrained")
     axes = figure.subplots(panel.width, 1, squeeze=False)
@@ -129,7 +129,7 @@ def _drawn(panel: Panel) -> Figure:
 
 
 def picture(figure: Figure, title: str, caption: str, alt: str) -> Picture:
-    """Draw a figure as a PNG that depends on nothing but the figure."""
+    """Draw a figure as a PNG without time stamp, as a data URI."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
@@ -139,7 +139,7 @@ def picture(figure: Figure, title: str, caption: str, alt: str) -> Picture:
 
 
 def _verdicts(file: OutputFile) -> Table | None:
-    """How the criteria of the paper judge the run; None if it is not one of its experiments."""
+    """Verdicts of the criteria of the paper; None if the run is none of its experiments."""
     known = recognise(file.resolved)
     if known is None:
         return None
@@ -154,14 +154,14 @@ def _verdicts(file: OutputFile) -> Table | None:
         _, what, wanted, found, low, high, answer = verdict.row()
         interval = "" if np.isnan(verdict.estimate.low) else f"{low} to {high}"
         rows.append([Cell(text) for text in (what, wanted, found, interval, answer)])
-    caption = f"Experiment {experiment.id} of the paper, by the criteria of kmc_oxy.criteria"
+    caption = f"Experiment {experiment.id} of the paper, by the criteria of kmc_oxy.paper"
     if quick:
         caption += "; protocol or scan in its short (quick) form, and the verdict that of less data"
     return Table(caption, head, rows)
 
 
 def _notes(file: OutputFile) -> list[str]:
-    """Laws of the trains, ends of write-verifies, disturb: as `run` prints them."""
+    """Laws of trains, results of write-verify, half-select disturb: as `run` prints them."""
     several = file.shape()["point"] > 1
     found = []
     for point in range(min(file.shape()["point"], MOST_NOTES)):
@@ -179,7 +179,7 @@ def _key_table(caption: str, keys: Sequence[summary.Key]) -> Table:
 
 
 def _command(file: OutputFile) -> str:
-    """The line that runs it again, once the input is in a file."""
+    """The command line that repeats the run, given its input as a file."""
     settings = [*json.loads(file.attributes["overrides"])]
     settings.append(f"ensemble.seed={file.attributes['seed']}")
     given = " ".join(f"--set {shlex.quote(setting)}" for setting in settings)
@@ -187,7 +187,7 @@ def _command(file: OutputFile) -> str:
 
 
 def _provenance(file: OutputFile) -> Table:
-    """Whatever the file says about where it comes from, and what it cost."""
+    """Provenance of the file, and the cost of the run."""
     attributes, shape = file.attributes, file.shape()
     facts = {
         LABELS.get(name, name.replace("_", " ")): str(value)

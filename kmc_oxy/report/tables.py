@@ -1,4 +1,4 @@
-"""The readings of a run as a table of a page: each leg with its means and their intervals."""
+"""Table of the readings of a run: a row a leg, with means and intervals over members."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kmc_oxy.analysis import Leg, ensemble_mean, legs, step_name, voltage_text
 from kmc_oxy.figures import evenly_spaced, scanned_texts, short_name, siemens_text
 from kmc_oxy.storage import OutputFile
 
-#: More legs than this are thinned.
+#: Largest number of legs in the table; of more, evenly spaced ones are shown.
 MOST_LEGS = 32
 
 
 class Cell(NamedTuple):
-    """A cell of a table, and what stands small below it."""
+    """A cell of a table, with a note in small print below."""
 
     text: str
     note: str = ""
@@ -73,7 +73,7 @@ def _leg_cells(file: OutputFile, leg: Leg) -> list[Cell]:
 
 
 def _step(file: OutputFile, leg: Leg) -> str:
-    """Number and kind of a leg's step; what a `repeat` repeats is known by its readings."""
+    """Number and kind of the step of a leg; inside a `repeat` the kind of its readings."""
     kind = next(iter(file.resolved["protocol"][leg.step]))
     if leg.kind != "single":
         return step_name(leg)
