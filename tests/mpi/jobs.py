@@ -16,13 +16,14 @@ import h5py
 #: The mpiexec of the environment that Python runs in, unless MPIEXEC says otherwise.
 MPIEXEC = shlex.split(os.environ.get("MPIEXEC", str(Path(sys.executable).parent / "mpiexec")))
 
-# A second or two of hops, in tasks of unequal length.
+# Some seconds of hops, in tasks of unequal length: longer than the tests let it run before they
+# send a signal.
 TEXT = """
 name: a job
 device: {lattice: {nx: 12, ny: 12}}
 protocol:
   - train: {voltage: 1 V, duration: 10 ms, count: 4, rest: {voltage: 0 V, duration: 100 ms}}
-scan: {protocol.0.train.count: [1, 16]}
+scan: {protocol.0.train.count: [4, 64]}
 ensemble: {members: 6, seed: 4}
 """
 TASKS = 12

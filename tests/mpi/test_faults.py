@@ -11,7 +11,7 @@ import pytest
 from jobs import LINE, TASKS, TEXT, Job, datasets, messages, run
 
 # Tasks of a few hundredths of a second.
-SMALL = TEXT.replace("[1, 16]", "[1, 2]").replace("nx: 12", "nx: 6")
+SMALL = TEXT.replace("[4, 64]", "[1, 2]").replace("nx: 12", "nx: 6")
 
 
 @pytest.fixture
