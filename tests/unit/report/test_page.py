@@ -166,7 +166,7 @@ def test_what_differs_from_the_defaults():
     other += "protocol: [read: {}]"
     keyed = {key.key: key for key in keys(inputs.loads(other).model) if key.differs}
     assert keyed["device.barriers.bulk.distribution"].value == "gaussian"
-    assert keyed["device.barriers.bulk.mean"] == ("device.barriers.bulk.mean", "0.5 eV", NOTHING)
+    assert keyed["device.barriers.bulk.mean"] == ("device.barriers.bulk.mean", "0.5 eV", NO_DEFAULT)
 
 
 @pytest.mark.parametrize("source", sorted(INPUTS.glob("*.yaml")), ids=lambda path: path.stem)
