@@ -71,7 +71,7 @@ class Recorder:
     def _row_and_column(self, cell: int) -> tuple[int, int]:
         return divmod(cell, self._inputs.crossbar.columns)
 
-    def of_cell(self, cell: int) -> Record:
+    def cell_record(self, cell: int) -> Record:
         """Copy of the record of one cell."""
         place = self._row_and_column(cell)
         return {
@@ -80,8 +80,8 @@ class Recorder:
             if name in CELL_OBSERVABLES
         }
 
-    def enter(self, cell: int, values: Mapping[str, NDArray[Any]]) -> None:
-        """Set the record of a cell to what `of_cell` gave, in this or another process."""
+    def set_cell_record(self, cell: int, values: Mapping[str, NDArray[Any]]) -> None:
+        """Set the record of a cell to what `cell_record` gave, in this or another process."""
         for name, array in values.items():
             self.record[name][self._row_and_column(cell)] = array
 

@@ -183,11 +183,7 @@ def distribution_name(model: type[Section]) -> str | None:
 
 
 _BY_NAME = {str(distribution_name(cls)): cls for cls in DISTRIBUTIONS}
-_IMPOSABLE = {
-    name: cls
-    for name, cls in _BY_NAME.items()
-    if "of" in vars(cls)
-}
+_IMPOSABLE = {name: cls for name, cls in _BY_NAME.items() if "of" in vars(cls)}
 
 
 def _name_of(value: Any) -> str:
