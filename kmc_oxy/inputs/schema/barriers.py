@@ -175,15 +175,24 @@ DISTRIBUTIONS: tuple[type[BarrierDistribution], ...] = (
     ExponentialBarrier,
     ConstantBarrier,
 )
+BY_NAME = {cls.model_fields["distribution"].default: cls for cls in DISTRIBUTIONS}
+# Those that define `of`.
+_IMPOSABLE = {name: cls for name, cls in BY_NAME.items() if "of" in vars(cls)}
 
 
 def distribution_name(model: type[Section]) -> str | None:
-    """Name of the distribution that a section describes; None if it describes none."""
-    return model.model_fields["distribution"].default if model in DISTRIBUTIONS else None
+    """Name of the distribution that a section describes.
 
+    Parameters
+    ----------
+    model : type of Section
 
-_BY_NAME = {str(distribution_name(cls)): cls for cls in DISTRIBUTIONS}
-_IMPOSABLE = {name: cls for name, cls in _BY_NAME.items() if "of" in vars(cls)}
+    Returns
+    -------
+    str or None
+        None if the section describes no distribution.
+    """
+    return next((name for name, cls in BY_NAME.items() if cls is model), None)
 
 
 def _name_of(value: Any) -> str:
@@ -200,7 +209,7 @@ if TYPE_CHECKING:
 else:
     ImposableName = Literal[tuple(_IMPOSABLE)]
     BarrierField = Annotated[
-        Union[tuple(Annotated[cls, Tag(name)] for name, cls in _BY_NAME.items())],  # noqa: UP007
+        Union[tuple(Annotated[cls, Tag(name)] for name, cls in BY_NAME.items())],  # noqa: UP007
         Discriminator(_name_of),
     ]
 

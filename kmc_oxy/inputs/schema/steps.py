@@ -43,9 +43,9 @@ class StepBody(Section):
         """Rough number of pulses, stairs and readings; limits the size of a protocol."""
         return 1.0
 
+    @abstractmethod
     def voltages_V(self) -> Iterator[float]:
         """Voltages that the step applies to a cell, V, without the array's own reading voltage."""
-        yield from ()
 
     @abstractmethod
     def text(self) -> str:
@@ -319,6 +319,9 @@ class Map(StepBody):
         gt=0,
         description="for how long every cell has the reading voltage before it is read",
     )
+
+    def voltages_V(self) -> Iterator[float]:
+        yield from ()
 
     def text(self) -> str:
         return "a map of all cells"

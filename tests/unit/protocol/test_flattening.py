@@ -23,6 +23,9 @@ def test_every_step_has_a_rule_and_a_text(name):
 
 def test_a_step_without_a_rule_is_named():
     class WithoutRule(StepBody):
+        def voltages_V(self):
+            yield 1.0
+
         def text(self):
             return "a step without a rule"
 
