@@ -1,6 +1,6 @@
-"""Quantities with units, as a user writes them, and physical constants.
+"""Physical constants, and quantities with units as a user writes them.
 
-The code uses SI units, and electronvolts for energies.
+The code has all values in SI units, except energies, which are in electronvolts.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ UNITS: dict[str, tuple[str, float]] = {
     "%": ("fraction", 1e-2),
 }
 
-#: dimension -> unit of a bare number and of the value in the code; empty: a pure number
+#: dimension -> unit of a bare number and of values in the code; empty for a pure number
 HELD_IN: dict[str, str] = {
     "duration": "s",
     "length": "m",
@@ -95,7 +95,7 @@ _SHOWN_IN: dict[str, tuple[str, ...]] = {
     "conductance": ("S", "mS", "uS", "nS", "pS"),
 }
 
-# Other spellings of the units in the table.
+# Characters that stand for those of the table: typographic signs, Greek letters.
 _SPELLINGS = {
     "\N{MICRO SIGN}": "u",
     "\N{GREEK SMALL LETTER MU}": "u",
@@ -109,17 +109,41 @@ _SPELLINGS = {
 }
 _TRANSLATION = str.maketrans(_SPELLINGS)
 _NUMBER = re.compile(r"([-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(.*)", re.S)
-# Bounds the time of the decimal arithmetic.
+# Decimal arithmetic with a very long exponent takes very long; no quantity needs one.
 _LONGEST_NUMBER = 60
 
 
 def units_of(dimension: str) -> list[str]:
-    """Names of the units of `dimension`, in the order of the table."""
+    """Names of the units of a dimension.
+
+    Parameters
+    ----------
+    dimension : str
+        A key of `HELD_IN`.
+
+    Returns
+    -------
+    list of str
+        In the order of `UNITS`.
+    """
     return [name for name, (of, _) in UNITS.items() if of == dimension]
 
 
 def format_quantity(value: float, dimension: str) -> str:
-    """Write a value as `parse_quantity` reads it, in a suitable unit, to ten digits."""
+    """Write a value with a unit, as `parse_quantity` reads it.
+
+    Parameters
+    ----------
+    value : float
+        In ``HELD_IN[dimension]``.
+    dimension : str
+        A key of `HELD_IN`.
+
+    Returns
+    -------
+    str
+        To ten digits, in the largest of the usual units that is not larger than the value.
+    """
     names = _SHOWN_IN.get(dimension, (HELD_IN[dimension],))
     name = next((n for n in names if n and abs(value) >= UNITS[n][1]), names[-1] if value else "")
     if not name:
@@ -128,14 +152,14 @@ def format_quantity(value: float, dimension: str) -> str:
 
 
 def parse_quantity(value: object, dimension: str) -> float:
-    """Read a quantity as a float in the unit of the code for `dimension`.
+    """Read a quantity in the unit of the code.
 
     Parameters
     ----------
     value : float, int or str
-        A bare number, in ``HELD_IN[dimension]``, or a string of a number and a unit such as
-        ``"50 ms"``. Micro and ohm signs, the typographic minus and ``"1/nm"`` for ``"/nm"`` are
-        accepted.
+        A bare number, taken in ``HELD_IN[dimension]``, or a string of a number and a unit
+        such as ``"50 ms"``. Micro and ohm signs and the typographic minus are accepted, and
+        ``"1/nm"`` for ``"/nm"``.
     dimension : str
         A key of `HELD_IN`.
 
@@ -203,7 +227,16 @@ def _expected(dimension: str) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """A duration in a suitable unit."""
+    """A duration to three digits, in a unit from microseconds to days.
+
+    Parameters
+    ----------
+    seconds : float
+
+    Returns
+    -------
+    str
+    """
     if seconds < 1e-9:
         return f"{seconds:.0f} s"
     for unit, size in (("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3600.0)):
@@ -214,7 +247,17 @@ def duration_text(seconds: float) -> str:
 
 
 def count_text(count: float) -> str:
-    """A large number to three digits: ``1.23e+09`` is 1.23 G."""
+    """A number to three digits with a prefix: ``1.23e+09`` is ``"1.23 G"``.
+
+    Parameters
+    ----------
+    count : float
+
+    Returns
+    -------
+    str
+        Ends in a space if there is no prefix, so that a unit can follow.
+    """
     for letter, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if 0.9995 * size <= count < 1e12:
             return f"{count / size:.3g} {letter}"

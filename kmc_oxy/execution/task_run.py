@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from kmc_oxy.execution.tasks import Plan, Task
 from kmc_oxy.process import Interrupted
-from kmc_oxy.simulation import CellDistribution, Pause, Simulation
+from kmc_oxy.simulation import CellDistribution, Pause, Simulation, TaskParameters
 from kmc_oxy.storage import WorkFolder
 
 #: Wall-clock seconds between two checkpoints of a task.
@@ -96,13 +95,7 @@ def _start(
 ) -> tuple[Simulation, float]:
     """The simulation of a task, new or from its checkpoint, and its wall time before (s)."""
     plan = session.plan
-    arguments: dict[str, Any] = {
-        "point": task.point,
-        "member": task.member,
-        "seed": session.seed,
-        "tolerance": plan.tolerance(task),
-        "distribution": distribution,
-    }
+    parameters = TaskParameters(task.point, task.member, session.seed, plan.tolerance(task))
     inputs, schedule = plan.point(task.point), plan.schedule(task.point)
     checkpoint = distribution.scatter(
         lambda: session.work.load_checkpoint(task.index),
@@ -112,8 +105,10 @@ def _start(
         },
     )
     if checkpoint is None:
-        return Simulation(inputs, schedule, **arguments), 0.0
-    simulation = Simulation.from_state(inputs, schedule, checkpoint["simulation"], **arguments)
+        return Simulation(inputs, schedule, parameters, distribution), 0.0
+    simulation = Simulation.from_state(
+        inputs, schedule, checkpoint["simulation"], parameters, distribution
+    )
     return simulation, checkpoint["wall_time_s"]
 
 

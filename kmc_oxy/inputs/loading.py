@@ -1,4 +1,4 @@
-"""From an input file to checked models, or to every fault of the file with its place."""
+"""Read an input file: checked models, or every fault of the file with its place."""
 
 from __future__ import annotations
 
@@ -9,19 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from kmc_oxy.inputs import yaml_loader
-from kmc_oxy.inputs.messages import Complaint, Fault, InputError
-from kmc_oxy.inputs.scan import NoSuchPlace, check_scan, put
+from kmc_oxy.inputs.messages import DataFault, Fault, InputError
+from kmc_oxy.inputs.scan import NoSuchKey, check_scan, set_value
 from kmc_oxy.inputs.schema import Input, Location, dotted
 from kmc_oxy.inputs.validation import check
 
 
 @dataclass(frozen=True)
 class LoadedInput:
-    """A checked input and where it came from."""
+    """A checked input and where it came from.
 
-    text: str  #: of the file, unchanged
-    source: str  #: its name, as given
-    overrides: tuple[str, ...]  #: ``"a.b=c"``, as given
+    Parameters
+    ----------
+    text : str
+        Text of the file, unchanged.
+    source : str
+        Name of the file, as given.
+    overrides : tuple of str
+        ``"a.b=c"``, as given.
+    model : Input
+    """
+
+    text: str
+    source: str
+    overrides: tuple[str, ...]
     model: Input
 
     @property
@@ -38,7 +49,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> LoadedInput:
     path : str or Path
         A YAML file in UTF-8.
     overrides : sequence of str
-        ``"a.b=c"``: puts the value ``c``, in YAML, under the dotted key ``a.b``.
+        ``"a.b=c"``: sets the dotted key ``a.b`` to the value ``c``, in YAML.
 
     Returns
     -------
@@ -47,7 +58,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> LoadedInput:
     Raises
     ------
     InputError
-        With every fault of the file and the overrides.
+        With every fault of the file and of the overrides.
     """
     source = str(path)
     try:
@@ -64,38 +75,57 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> LoadedInput:
 
 
 def loads(text: str, overrides: Sequence[str] = (), source: str = "<input>") -> LoadedInput:
-    """Check the text of an input, as `load` does; `source` names it in faults."""
-    places = _Places(source, yaml_loader.read(text))
-    data, document = places.document.data, places.document
-    faults = [places.at_mark(*fault) for fault in document.faults]
+    """Check the text of an input, as `load` does for a file.
+
+    Parameters
+    ----------
+    text : str
+    overrides : sequence of str
+        As in `load`.
+    source : str
+        Name of the text in messages.
+
+    Returns
+    -------
+    LoadedInput
+
+    Raises
+    ------
+    InputError
+        With every fault of the text and of the overrides.
+    """
+    document = yaml_loader.read(text)
+    places = _SourceMap(source, document)
+    data = document.data
+    faults = [places.fault_at_mark(*fault) for fault in document.faults]
     if data is None and not faults:
-        faults.append(places.at((), "must be a mapping of keys to values"))
+        faults.append(places.fault_at((), "must be a mapping of keys to values"))
     if data is None:
         raise InputError(faults)
     if not isinstance(data, dict):
-        raise InputError([*faults, places.at((), "must be a mapping of keys to values")])
+        raise InputError([*faults, places.fault_at((), "must be a mapping of keys to values")])
     for number, override in enumerate(overrides):
-        faults += places.override(data, override, number)
+        faults += places.apply_override(data, override, number)
     model, found = check(data)
-    faults += [places.complaint(complaint, data) for complaint in found]
-    faults += [places.complaint(complaint, data) for complaint in check_scan(model, data)]
+    faults += [places.locate(fault, data) for fault in found]
+    faults += [places.locate(fault, data) for fault in check_scan(model, data)]
     if faults or model is None:
         raise InputError(faults)
     return LoadedInput(text, source, tuple(overrides), model)
 
 
-class _Places:
-    """Where each part of the data was written: in the file or in an override."""
+class _SourceMap:
+    """The place where each part of the data was written: in the file or in an override."""
 
     def __init__(self, source: str, document: yaml_loader.Document) -> None:
         self.source, self.document = source, document
         self._overrides: dict[Location, tuple[int, str]] = {}
 
-    def at_mark(self, mark: yaml_loader.Mark, location: Location, message: str) -> Fault:
+    def fault_at_mark(self, mark: yaml_loader.Mark, location: Location, message: str) -> Fault:
         place = f"{self.source}:{mark.line}:{mark.column}"
         return Fault(0, mark.line, mark.column, place, dotted(location), message)
 
-    def at(self, location: Location, message: str, of_key: bool = False) -> Fault:
+    def fault_at(self, location: Location, message: str, of_key: bool = False) -> Fault:
         """A fault at the value (or key) of `location`, with its place."""
         for end in range(len(location), 0, -1):
             if location[:end] in self._overrides:
@@ -106,10 +136,10 @@ class _Places:
             if location and inside:
                 number, place = self._overrides[inside[-1]]
                 return Fault(1 + number, 0, 0, place, dotted(location), message)
-        return self.at_mark(self.document.mark(location, of_key=of_key), location, message)
+        return self.fault_at_mark(self.document.mark(location, of_key=of_key), location, message)
 
-    def override(self, data: dict[str, Any], override: str, number: int) -> list[Fault]:
-        """Apply one ``a.b=c`` to `data`; give what is wrong with it."""
+    def apply_override(self, data: dict[str, Any], override: str, number: int) -> list[Fault]:
+        """Apply one ``a.b=c`` to `data` in place; returns its faults."""
         key, equals, text = override.partition("=")
         key = key.strip()
         place = f"--set {key}"
@@ -124,21 +154,20 @@ class _Places:
         if text.strip() and value.faults:
             return [fault(f"the value is wrong: {what}") for _, _, what in value.faults]
         try:
-            location = put(data, path, value.data)
-        except NoSuchPlace as error:
+            location = set_value(data, path, value.data)
+        except NoSuchKey as error:
             return [fault(f"{dotted(error.location)} {error.message}")]
         self._overrides[location] = (number, place)
         return []
 
-    def complaint(self, complaint: Complaint, data: dict[str, Any]) -> Fault:
-        """A complaint of the schema as a fault, with what was given."""
-        location = complaint.location
-        message = complaint.message
-        if complaint.shows_value:
-            message += f" (got {self._shown(location, data)})"
-        return self.at(location, message, of_key=complaint.of_key)
+    def locate(self, fault: DataFault, data: dict[str, Any]) -> Fault:
+        """A fault of the data with its place and, if the fault asks for it, the value given."""
+        message = fault.message
+        if fault.shows_value:
+            message += f" (got {self._value_text(fault.location, data)})"
+        return self.fault_at(fault.location, message, of_key=fault.of_key)
 
-    def _shown(self, location: Location, data: Any) -> str:
+    def _value_text(self, location: Location, data: Any) -> str:
         for part in location:
             if isinstance(data, dict):
                 data = data.get(part)

@@ -1,4 +1,4 @@
-"""The reference of the input file, written from the schema itself."""
+"""The reference page of the input file, generated from the schema."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from kmc_oxy.inputs.schema import (
     Section,
     Step,
     dimension_of,
+    distribution_name,
     dotted,
     parts,
     sections_in,
@@ -30,21 +31,28 @@ if typing.TYPE_CHECKING:
 _INTRODUCTION = """\
 # The input file
 
-YAML, one mapping. Only `protocol` is required. Unknown keys, duplicate keys, tabs, anchors, merge
-keys and tags are refused, and `kmc-oxy validate` names every fault with its line and column.
+An input file is one YAML mapping. Only `protocol` is required. Unknown keys, duplicate keys, tabs,
+anchors, merge keys and tags are errors; `kmc-oxy validate` reports every error with its line and
+column.
 
-A quantity is a number in the unit of its column below, or text with any unit of its dimension,
-such as `50 ms`, `0.835 nm` or `-2.8 V`. Any key can be given on the command line as well:
-`--set device.temperature="100 K"`, `--set protocol.3.train.count=20` (steps count from 0).
+A quantity is a number in the unit given below, or text with any unit of its dimension, such as
+`50 ms`, `0.835 nm` or `-2.8 V`. Any key can be given on the command line as well:
+`--set device.temperature="100 K"`, `--set protocol.3.train.count=20` (steps are counted from 0).
 *Free* numbers are parameters of the model that were fitted, not measured.
 
-This page is written from the schema by `kmc_oxy.inputs.reference_page.reference_markdown`.
+This page is generated from the schema by `kmc_oxy.inputs.reference_page.reference_markdown`.
 """
 _HEADER = "| key | type | unit | default | range | meaning |\n|---|---|---|---|---|---|"
 
 
 def reference_markdown() -> str:
-    """The reference of every key: type, unit, default, range and meaning, as a markdown page."""
+    """Write the reference of every key: type, unit, default, range and meaning.
+
+    Returns
+    -------
+    str
+        A page in markdown: docs/input.md.
+    """
     blocks = [_INTRODUCTION]
     for title, model, after in _chapters():
         body = _steps() if model is Step else _table(model)
@@ -57,8 +65,8 @@ def _chapters() -> Iterator[tuple[str, type[Section], str]]:
     """Heading, model and closing remark of each table, in the order of the page."""
     yield "Top level", Input, ""
     yield from _sections(Input, ())
-    for shape in DISTRIBUTIONS:
-        yield f"A barrier: `{shape.model_fields['distribution'].default}`", shape, ""
+    for model in DISTRIBUTIONS:
+        yield f"A barrier: `{distribution_name(model)}`", model, ""
     yield "A step of `protocol`", Step, ""
     for name, field in Step.model_fields.items():
         yield f"`{name}`", sections_in(field.annotation)[0], ""
@@ -129,8 +137,7 @@ def _default(field: FieldInfo, dimension: str | None) -> str:
         voltage, duration = value.voltage, value.duration
         return f"{format_quantity(voltage, 'voltage')}, {format_quantity(duration, 'duration')}"
     if isinstance(value, BarrierDistribution):
-        name = type(value).model_fields["distribution"].default
-        return f"`{name}`, {value.text()}"
+        return f"`{distribution_name(type(value))}`, {value.text()}"
     if isinstance(value, Section):
         return "as below"
     if value is None:
@@ -145,17 +152,17 @@ def _default(field: FieldInfo, dimension: str | None) -> str:
 
 
 def _range(field: FieldInfo, dimension: str | None) -> str:
-    words = []
+    bounds = []
     unit = HELD_IN[dimension] if dimension else ""
     for rule in field.metadata:
         for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
             bound = getattr(rule, name, None)
             if bound is not None:
                 number = f"{bound:g}" if bound < 1e6 else f"{bound:.0e}"
-                words.append(f"{sign} {number} {unit}".rstrip())
+                bounds.append(f"{sign} {number} {unit}".rstrip())
         if isinstance(rule, MinLen):
-            words.append(f"at least {rule.min_length} item")
-    return ", ".join(words)
+            bounds.append(f"at least {rule.min_length} item")
+    return ", ".join(bounds)
 
 
 def _units() -> str:

@@ -1,72 +1,89 @@
-"""The scan: its grid of points, the input at one point, and checks of every point."""
+"""The scan: its grid of points, the input at one point, and the check of every point."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
-from kmc_oxy.inputs.messages import Complaint, Fault, InputError, complaints
+from kmc_oxy.inputs.messages import DataFault, Fault, InputError, data_faults
 from kmc_oxy.inputs.schema import Input, Location, dotted
-from kmc_oxy.inputs.validation import _overlap, check
+from kmc_oxy.inputs.validation import check, overlap
 
-# Every point of a grid up to this size is checked before anything runs.
+# Every point of a grid up to this size is checked before the run.
 CHECKED_POINTS = 2000
-# What belongs to the whole run, or gives the datasets of all points their common shape.
+# Keys of the whole run, and keys on which the shape of the datasets of all points depends.
 _NOT_SCANNED = (
     "name", "scan", "ensemble", "output", "engine.check_tolerance", "crossbar.rows",
     "crossbar.columns", "device.lattice.organic_layers", "device.lattice.oxide_layers",
 )  # fmt: skip
 
 
-def check_scan(model: Input | None, data: dict[str, Any]) -> Iterator[Complaint]:
-    """What the values of the scan do to an input that is in order, or nearly."""
+def check_scan(model: Input | None, data: dict[str, Any]) -> Iterator[DataFault]:
+    """Find the faults of the scanned keys and of their values.
+
+    Parameters
+    ----------
+    model : Input or None
+        The checked input; None if it has faults.
+    data : dict
+        Its data.
+
+    Yields
+    ------
+    DataFault
+        Faults that the input without its scan does not have.
+    """
     scan = data.get("scan")
     if not isinstance(scan, dict):
         return
-    grid: dict[str, list[Any]] = {}
     base = data if model is None else model.model_dump(mode="json")
     base = {key: value for key, value in base.items() if key != "scan"}
-    known = set() if model is not None else {(c.location, c.message) for c in check(base)[1]}
+    grid: dict[str, list[Any]] = {}
     for key, values in scan.items():
         if not isinstance(values, list) or not values:
             continue
-        path = tuple(key.split("."))
-        common = next((k for k in _NOT_SCANNED if _overlap(path, tuple(k.split(".")))), None)
-        if common:
-            message = f"cannot be scanned: {common} is common to all points"
-            yield Complaint(("scan", key), message, of_key=True)
-            continue
-        rival = next((k for k in grid if _overlap(path, tuple(k.split(".")))), None)
-        if rival:
-            message = f"cannot be scanned together with {rival}: one lies inside the other"
-            yield Complaint(("scan", key), message, of_key=True)
-            continue
-        try:
-            put(_copy(base), path, values[0])
-        except NoSuchPlace as error:
-            message = f"{dotted(error.location)} {error.message}"
-            yield Complaint(("scan", key), message, of_key=True)
-            continue
-        grid[key] = values
-    seen = set(known)
-    for choice in _choices(grid):
+        message = _fault_of_key(key, values[0], grid, base)
+        if message is None:
+            grid[key] = values
+        else:
+            yield DataFault(("scan", key), message, of_key=True)
+    seen = set()
+    if model is None:
+        seen = {(fault.location, fault.message) for fault in check(base)[1]}
+    for point in _points_to_check(grid):
         changed = _copy(base)
-        for key, index in choice.items():
-            put(changed, tuple(key.split(".")), grid[key][index])
-        for found in check(changed)[1]:
-            if (found.location, found.message) in seen:
+        for key, index in point.items():
+            set_value(changed, tuple(key.split(".")), grid[key][index])
+        for fault in check(changed)[1]:
+            if (fault.location, fault.message) in seen:
                 continue
-            seen.add((found.location, found.message))
-            yield _blame(found, choice)
+            seen.add((fault.location, fault.message))
+            yield _at_scanned_value(fault, point)
 
 
-def _choices(grid: dict[str, list[Any]]) -> Iterator[dict[str, int]]:
-    """Points to check: all of a small grid; of a large one, those on its axes."""
+def _fault_of_key(key: str, value: Any, others: Iterable[str], base: dict[str, Any]) -> str | None:
+    """Why a key cannot be scanned, with the keys that are scanned already; None if it can."""
+    path = tuple(key.split("."))
+    common = next((k for k in _NOT_SCANNED if overlap(path, tuple(k.split(".")))), None)
+    if common:
+        return f"cannot be scanned: {common} is common to all points"
+    other = next((k for k in others if overlap(path, tuple(k.split(".")))), None)
+    if other:
+        return f"cannot be scanned together with {other}: one lies inside the other"
+    try:
+        set_value(_copy(base), path, value)
+    except NoSuchKey as error:
+        return f"{dotted(error.location)} {error.message}"
+    return None
+
+
+def _points_to_check(grid: dict[str, list[Any]]) -> Iterator[dict[str, int]]:
+    """Indices of values by key: every point of a small grid, the axes of a large one."""
     if not grid:
         return
     if math.prod(len(values) for values in grid.values()) <= CHECKED_POINTS:
@@ -78,26 +95,34 @@ def _choices(grid: dict[str, list[Any]]) -> Iterator[dict[str, int]]:
             yield {**dict.fromkeys(grid, 0), key: index}
 
 
-def _blame(found: Complaint, choice: dict[str, int]) -> Complaint:
-    """The complaint, moved to the scanned value that caused it."""
-    location = tuple(str(part) for part in found.location)
-    uses = [tuple(str(part) for part in use) for use in found.uses]
+def _at_scanned_value(fault: DataFault, point: dict[str, int]) -> DataFault:
+    """The fault at the location of the scanned value that caused it."""
+    location = tuple(str(part) for part in fault.location)
+    uses = [tuple(str(part) for part in use) for use in fault.uses]
 
-    def closeness(key: str) -> int:
+    def relevance(key: str) -> int:
         path = tuple(key.split("."))
-        if _overlap(path, location):
+        if overlap(path, location):
             return 2
-        return int(any(_overlap(path, use) for use in uses))
+        return int(any(overlap(path, use) for use in uses))
 
-    key = max(choice, key=closeness)
-    if found.of_key:
-        return Complaint(("scan", key), f"{dotted(found.location)}: {found.message}", of_key=True)
-    message = f"{dotted(found.location)} {found.message}"
-    return Complaint(("scan", key, choice[key]), message, shows_value=True)
+    key = max(point, key=relevance)
+    if fault.of_key:
+        return DataFault(("scan", key), f"{dotted(fault.location)}: {fault.message}", of_key=True)
+    message = f"{dotted(fault.location)} {fault.message}"
+    return DataFault(("scan", key, point[key]), message, shows_value=True)
 
 
-class NoSuchPlace(Exception):
-    """A dotted key that leads nowhere."""
+class NoSuchKey(Exception):
+    """A dotted key that the data do not have.
+
+    Parameters
+    ----------
+    location : Location
+        The part of the key that exists.
+    message : str
+        What is wrong with the rest.
+    """
 
     def __init__(self, location: Location, message: str) -> None:
         self.location, self.message = location, message
@@ -112,8 +137,26 @@ def _copy(data: Any) -> Any:
     return data
 
 
-def put(data: dict[str, Any], path: Sequence[str], value: Any) -> Location:
-    """Set the value at `path` in place, making sections on the way; give its location."""
+def set_value(data: dict[str, Any], path: Sequence[str], value: Any) -> Location:
+    """Set a value of the data in place; missing sections on the way are made.
+
+    Parameters
+    ----------
+    data : dict
+    path : sequence of str
+        Parts of a dotted key; below ``scan``, the rest is one key.
+    value : object
+
+    Returns
+    -------
+    Location
+        Of the value in the data.
+
+    Raises
+    ------
+    NoSuchKey
+        If the path leads into a scalar, or to no item of a list.
+    """
     if path[0] == "scan" and len(path) > 1:
         path = ("scan", ".".join(path[1:]))
     container: Any = data
@@ -121,10 +164,10 @@ def put(data: dict[str, Any], path: Sequence[str], value: Any) -> Location:
     for part, following in zip(path, [*path[1:], None], strict=True):
         if isinstance(container, list):
             if not re.fullmatch("0|[1-9][0-9]{0,8}", part):
-                raise NoSuchPlace(location, f"is a list: {part[:30]!r} is not a place in it")
+                raise NoSuchKey(location, f"is a list: {part[:30]!r} is not a place in it")
             index = int(part)
             if index >= len(container):
-                raise NoSuchPlace(location, f"has {len(container)} items, counted from 0")
+                raise NoSuchKey(location, f"has {len(container)} items, counted from 0")
             location = (*location, index)
             if following is None:
                 container[index] = value
@@ -137,17 +180,38 @@ def put(data: dict[str, Any], path: Sequence[str], value: Any) -> Location:
                 container[part] = {}
             container = container[part]
         else:
-            raise NoSuchPlace(location, "holds one value, not a mapping")
+            raise NoSuchKey(location, "holds one value, not a mapping")
     return location
 
 
 def n_points(model: Input) -> int:
-    """Number of points of the scan's grid; 1 without a scan."""
+    """Number of points of the scan's grid.
+
+    Parameters
+    ----------
+    model : Input
+
+    Returns
+    -------
+    int
+        1 without a scan.
+    """
     return math.prod(len(values) for values in model.scan.values())
 
 
 def point_values(model: Input, point: int) -> dict[str, Any]:
-    """Scanned keys and their values, as written, at grid point `point`; the last key is fastest.
+    """Scanned keys and their values at one point of the grid.
+
+    Parameters
+    ----------
+    model : Input
+    point : int
+        The last key runs fastest.
+
+    Returns
+    -------
+    dict
+        Dotted key -> value as written in the input.
 
     Raises
     ------
@@ -164,14 +228,25 @@ def point_values(model: Input, point: int) -> dict[str, Any]:
 
 
 def at_point(model: Input, point: int) -> Input:
-    """The input of one point of the scan: its values in place, and no scan left.
+    """The input at one point of the scan.
+
+    Parameters
+    ----------
+    model : Input
+    point : int
+        As in `point_values`.
+
+    Returns
+    -------
+    Input
+        With the values of the point and without a scan; `model` itself if it has no scan.
 
     Raises
     ------
     IndexError
         If there is no such point.
     InputError
-        If the values of this point do not go together.
+        If the values of this point are not valid together.
     """
     values = point_values(model, point)
     if not values:
@@ -180,12 +255,12 @@ def at_point(model: Input, point: int) -> Input:
     faults = []
     try:
         for key, value in values.items():
-            put(data, tuple(key.split(".")), value)
+            set_value(data, tuple(key.split(".")), value)
         data["scan"] = {}
         return Input.model_validate(data)
-    except NoSuchPlace as error:
+    except NoSuchKey as error:
         faults.append((dotted(error.location), error.message))
     except ValidationError as error:
-        faults += [(dotted(c.location), c.message) for c in complaints(error)]
+        faults += [(dotted(fault.location), fault.message) for fault in data_faults(error)]
     place = f"scan, point {point}"
     raise InputError([Fault(0, 0, 0, place, key, message) for key, message in faults])

@@ -1,4 +1,4 @@
-"""An input in words: what was done to which device, and which keys differ from the defaults."""
+"""Summary of an input: a sentence, and the keys with their defaults."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from kmc_oxy.inputs.scan import n_points
-from kmc_oxy.inputs.schema import Input, dimension_of, dotted
+from kmc_oxy.inputs.schema import MAX_LISTED_STEPS, Input, dimension_of, dotted
 from kmc_oxy.units import format_quantity
 
-#: A protocol of more steps than this is summed up by their kinds, and a scan of more values by
-#: its ends.
-MOST_LISTED = 6
-#: Keys that are shown by themselves and not compared with a default.
-APART = ("name", "protocol", "scan")
-#: Stands for a value that is not there.
-NOTHING = "—"
+#: Of a scan with more values than this, only the first two and the last are given.
+MAX_LISTED_VALUES = 6
+#: Keys that are not compared with a default.
+KEYS_WITHOUT_DEFAULT = ("name", "protocol", "scan")
+#: The default of a key that has none.
+NO_DEFAULT = "—"
 
 
 class Key(NamedTuple):
@@ -35,18 +34,28 @@ class Key(NamedTuple):
 
 
 def keys(inputs: Input) -> list[Key]:
-    """Every key but `APART`, in the order of the schema."""
+    """Keys of an input with their values and defaults.
+
+    Parameters
+    ----------
+    inputs : Input
+
+    Returns
+    -------
+    list of Key
+        All but `KEYS_WITHOUT_DEFAULT`, in the order of the schema.
+    """
     values = dict(_leaves(inputs, ()))
-    # The protocol has no default, and none of its keys is looked at.
+    # A protocol is required, but its keys are not compared.
     shortest = Input.model_validate({"protocol": [{"read": {}}]})
     defaults = dict(_leaves(shortest, ()))
-    return [Key(key, value, defaults.get(key, NOTHING)) for key, value in values.items()]
+    return [Key(key, value, defaults.get(key, NO_DEFAULT)) for key, value in values.items()]
 
 
 def _leaves(model: BaseModel, prefix: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
-        if not prefix and name in APART:
+        if not prefix and name in KEYS_WITHOUT_DEFAULT:
             continue
         if isinstance(value, BaseModel):
             yield from _leaves(value, (*prefix, name))
@@ -55,7 +64,19 @@ def _leaves(model: BaseModel, prefix: tuple[str, ...]) -> Iterator[tuple[str, st
 
 
 def value_text(value: Any, dimension: str | None) -> str:
-    """A value as a user would write it."""
+    """A value as a user would write it.
+
+    Parameters
+    ----------
+    value : object
+        Of a key of the input.
+    dimension : str or None
+        As in `units.HELD_IN`; None for a pure number.
+
+    Returns
+    -------
+    str
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -68,7 +89,16 @@ def value_text(value: Any, dimension: str | None) -> str:
 
 
 def sentence(inputs: Input) -> str:
-    """What was run: devices, temperature, array, protocol and scan."""
+    """Describe an input in one sentence: devices, temperature, array, protocol and scan.
+
+    Parameters
+    ----------
+    inputs : Input
+
+    Returns
+    -------
+    str
+    """
     members, array = inputs.ensemble.members, inputs.crossbar
     lattice, oxygen = inputs.device.lattice, inputs.device.oxygen
     sites = lattice.nx * lattice.ny * (lattice.organic_layers + lattice.oxide_layers)
@@ -83,17 +113,16 @@ def sentence(inputs: Input) -> str:
     size = f"{cell} a lattice of {sites:,} sites with {round(oxygen.filling * sites):,} oxygens"
     scanned = "device.temperature" in inputs.scan
     where = "" if scanned else f"At {inputs.device.temperature:g} K, "
-    said = f"{where}{subject} ({size.strip()}) went through {_protocol(inputs)}{_scan(inputs)}."
-    return said[0].upper() + said[1:]
+    text = f"{where}{subject} ({size.strip()}) went through {_protocol(inputs)}{_scan(inputs)}."
+    return text[0].upper() + text[1:]
 
 
 def _protocol(inputs: Input) -> str:
     protocol = inputs.protocol
-    if len(protocol) <= MOST_LISTED:
-        listed = [step.body.text() for step in protocol]
-        return "; then ".join(listed)
-    kinds = Counter(step.kind.replace("_", " ") for step in protocol)
-    counted = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
+    if len(protocol) <= MAX_LISTED_STEPS:
+        return "; then ".join(step.body.text() for step in protocol)
+    counts = Counter(step.kind.replace("_", " ") for step in protocol)
+    counted = ", ".join(f"{count} × {kind}" for kind, count in counts.items())
     return f"a protocol of {len(protocol)} steps ({counted})"
 
 
@@ -105,10 +134,10 @@ def _scan(inputs: Input) -> str:
 
 
 def _listed(values: Sequence[Any]) -> str:
-    """Values of a scanned key as they were written; those that are not plain are counted."""
+    """Values of a scanned key as they were written; only their number if any is not a scalar."""
     if any(isinstance(value, (dict, list, tuple)) for value in values):
         return f"{len(values)} variants"
     texts = [value_text(value, None) for value in values]
-    if len(texts) > MOST_LISTED:
+    if len(texts) > MAX_LISTED_VALUES:
         texts = [*texts[:2], "...", texts[-1]]
     return ", ".join(texts)

@@ -1,6 +1,6 @@
-"""Checks of an input's data: against the schema, and against it again at every point of the scan.
+"""Check of the data of an input against the schema.
 
-Data are what YAML gives, mappings, lists and scalars; where they were written is not known here.
+Data are mappings, lists and scalars, as read from YAML, without their places in the text.
 """
 
 from __future__ import annotations
@@ -9,39 +9,61 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kmc_oxy.inputs.messages import Complaint, complaints
+from kmc_oxy.inputs.messages import DataFault, data_faults
 from kmc_oxy.inputs.schema import Input, Location
 
 
-def check(data: dict[str, Any]) -> tuple[Input | None, list[Complaint]]:
-    """The model, or everything wrong with `data`."""
+def check(data: dict[str, Any]) -> tuple[Input | None, list[DataFault]]:
+    """Validate data and find as many of their faults as possible.
+
+    Parameters
+    ----------
+    data : dict
+
+    Returns
+    -------
+    model : Input or None
+        None if there are faults.
+    faults : list of DataFault
+    """
     try:
         return Input.model_validate(data), []
     except ValidationError as error:
-        found = complaints(error)
-    # Checks between sections run only when every section is in order. To hear of both kinds of
-    # faults at once, put defaults where faults are and keep what does not depend on those.
-    repaired, replaced = _repair(data, [c.location for c in found])
+        found = data_faults(error)
+    # pydantic checks sections against each other only if each one is valid. To report both kinds
+    # of faults at once, replace invalid sections by their defaults and validate again; keep only
+    # the faults that do not depend on a replaced section.
+    repaired, replaced = _repair(data, [fault.location for fault in found])
     try:
         Input.model_validate(repaired)
     except ValidationError as error:
         found += [
-            c
-            for c in complaints(error)
-            if c.uses and c not in found
-            if not any(_overlap(use, section) for use in c.uses for section in replaced)
+            fault
+            for fault in data_faults(error)
+            if fault.uses and fault not in found
+            if not any(overlap(use, section) for use in fault.uses for section in replaced)
         ]
     return None, found
 
 
-def _overlap(a: Location, b: Location) -> bool:
+def overlap(a: Location, b: Location) -> bool:
+    """Whether one location is the other or lies inside it.
+
+    Parameters
+    ----------
+    a, b : Location
+
+    Returns
+    -------
+    bool
+    """
     return all(x == y for x, y in zip(a, b, strict=False))
 
 
 def _repair(
     data: dict[str, Any], locations: list[Location]
 ) -> tuple[dict[str, Any], list[Location]]:
-    """A copy with faulty sections left out and faulty steps exchanged, and which these are."""
+    """A copy without invalid sections, with a reading for invalid steps; which were replaced."""
     repaired = {key: dict(v) if isinstance(v, dict) else v for key, v in data.items()}
     replaced: list[Location] = []
     for location in locations:

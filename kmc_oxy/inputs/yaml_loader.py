@@ -1,8 +1,8 @@
-"""YAML as the input files use it: a small, strict part of YAML 1.2, with the place of every value.
+"""Reader of a strict subset of YAML 1.2 that records the place of every value.
 
-PyYAML as shipped reads ``1e13`` as text, ``012`` as ten and ``yes`` as true, and lets the last
-of two equal keys win. Here scalars follow the core schema of YAML 1.2, and whatever makes a file
-mean something else than it seems to (duplicate keys, aliases, merge keys, tags) is refused.
+PyYAML by itself reads ``1e13`` as text, ``012`` as ten and ``yes`` as true, and takes the last of
+two equal keys. Here scalars follow the core schema of YAML 1.2. Duplicate keys, aliases, merge
+keys and tags are errors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import yaml
 
 from kmc_oxy.inputs.schema import Location
 
-MAX_BYTES = 250_000  #: PyYAML takes some 10 s for a megabyte
+MAX_BYTES = 250_000  #: PyYAML takes about 10 s for a megabyte
 MAX_DEPTH = 60
 MAX_DIGITS = 300
 
@@ -29,18 +29,28 @@ class Mark(NamedTuple):
 
 @dataclass
 class Document:
-    """A parsed text: its data and where each part of it stands."""
+    """A parsed text: its data and the place of each part."""
 
     data: Any = None
-    keys: dict[Location, Mark] = field(default_factory=dict)  #: of the key of a mapping's item
-    values: dict[Location, Mark] = field(default_factory=dict)
+    keys: dict[Location, Mark] = field(default_factory=dict)  #: places of keys
+    values: dict[Location, Mark] = field(default_factory=dict)  #: places of values
     scalars: dict[Location, str] = field(default_factory=dict)  #: as written
     faults: list[tuple[Mark, Location, str]] = field(default_factory=list)
 
     def mark(self, location: Location, *, of_key: bool = False) -> Mark:
-        """Place of a value, or of the nearest part of the text around it.
+        """Place of a value, or of the smallest part of the text around it.
 
-        A block below its key begins on another line than the key: its place is the key's.
+        A mapping or list has the place of its key, since it may begin on a later line.
+
+        Parameters
+        ----------
+        location : Location
+        of_key : bool
+            Whether to return the place of the key instead.
+
+        Returns
+        -------
+        Mark
         """
         while location and location not in self.values:
             location = location[:-1]
@@ -51,9 +61,9 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes only; resolvers are those of YAML 1.2's core schema."""
+    """Composes nodes only; the resolvers are those of the core schema of YAML 1.2."""
 
-    # A class variable of PyYAML's, whose stubs say otherwise.
+    # A class variable of PyYAML, which its stubs declare as an attribute.
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012
 
     def __init__(self, text: str) -> None:
@@ -90,8 +100,8 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
-# Line breaks to PyYAML and to no editor: every place behind them would be off.
-_STRANGE_BREAK = re.compile("[\x85\u2028\u2029]")
+# PyYAML takes these for line breaks and editors do not: all places after them would be wrong.
+_OTHER_BREAK = re.compile("[\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -100,7 +110,15 @@ def _error(problem: str, event: Any) -> yaml.MarkedYAMLError:
 
 
 def decode(raw: bytes) -> str:
-    """The text of a file as it stands in it.
+    """Decode the text of a file.
+
+    Parameters
+    ----------
+    raw : bytes
+
+    Returns
+    -------
+    str
 
     Raises
     ------
@@ -118,16 +136,26 @@ def decode(raw: bytes) -> str:
 
 
 def read(text: str) -> Document:
-    """Parse one document. Never raises: what is wrong with the text is in `faults`."""
+    """Parse one document.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    Document
+        Errors of the text are in its `faults`; none is raised.
+    """
     document = Document()
     if len(text) > MAX_BYTES:
         document.faults.append((Mark(1, 1), (), f"longer than {MAX_BYTES} characters"))
         return document
     text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
-    strange = _STRANGE_BREAK.search(text)
-    if strange:
-        what = f"a line break other than a newline (U+{ord(strange[0]):04X})"
-        document.faults.append((_place(text, strange.start()), (), what))
+    other_break = _OTHER_BREAK.search(text)
+    if other_break:
+        what = f"a line break other than a newline (U+{ord(other_break[0]):04X})"
+        document.faults.append((_place(text, other_break.start()), (), what))
         return document
     try:
         loader = _Loader(text)
@@ -140,7 +168,7 @@ def read(text: str) -> Document:
         what = f"a character that YAML does not allow (U+{ord(text[error.position]):04X})"
         document.faults.append((place, (), what))
     except (ValueError, OverflowError) as error:
-        # PyYAML's scanner converts escapes and directives without looking at their range.
+        # PyYAML converts escapes and directives without a check of their range.
         document.faults.append((Mark(1, 1), (), f"not YAML: {str(error)[:80]}"))
     else:
         if node is None:
@@ -228,5 +256,5 @@ def _construct_scalar(document: Document, node: yaml.Node, location: Location) -
         return 0
     if node.tag == _INT:
         return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-    # .inf and .nan are values for the schema to refuse, by the name of their key.
+    # The schema refuses .inf and .nan, with the name of the key.
     return float(text.replace(".", "") if text[-1].isalpha() else text)

@@ -6,7 +6,7 @@ Every module takes numbers and arrays and can be used alone. May import `kmc_oxy
 from kmc_oxy.physics.conductance import FilamentNetwork, current
 from kmc_oxy.physics.crossbar import CrossbarSolver, solve_crossbar, vector_matrix
 from kmc_oxy.physics.engine import WINDOWS_PER_DECADE, Engine
-from kmc_oxy.physics.landscape import Landscape, gaussian_barriers
+from kmc_oxy.physics.landscape import Landscape
 from kmc_oxy.physics.lattice import Lattice
 from kmc_oxy.physics.line_voltages import programming_voltages, reading_voltages
 from kmc_oxy.physics.network_parameters import MAX_RATIO, NetworkParameters
@@ -27,7 +27,6 @@ __all__ = [
     "SpinParameters",
     "SpinValve",
     "current",
-    "gaussian_barriers",
     "generator",
     "programming_voltages",
     "reading_voltages",

@@ -205,13 +205,3 @@ def _require_finite(name: str, values: NDArray[np.float64]) -> None:
             f"The {name!r} parameter must be finite. "
             f"Got {values[bad[0]]} at index {bad[0]} instead."
         )
-
-
-def gaussian_barriers(
-    rng: np.random.Generator, mean_eV: float, sigma_eV: float, count: int
-) -> NDArray[np.float64]:
-    """Gaussian barriers truncated at zero: negative draws are drawn again, shape (count,), eV."""
-    barriers = rng.normal(mean_eV, sigma_eV, count)
-    while (negative := np.flatnonzero(barriers < 0)).size:
-        barriers[negative] = rng.normal(mean_eV, sigma_eV, negative.size)
-    return barriers

@@ -1,6 +1,6 @@
 """The protocol: its steps flattened to holds of constant voltage and readings.
 
-Also says which quantities a reading records. May import `inputs` and what lies below it.
+Also lists the quantities that a reading records. May import `inputs` and the rooms below it.
 """
 
 from kmc_oxy.protocol.flattening import ProtocolError, flatten

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,10 @@ class ProtocolError(ValueError):
 
 @dataclass
 class _ScheduleBuilder:
-    """Collects operations and keeps the present time, voltage and pulse number."""
+    """Collects operations and keeps the present time, voltage and pulse number.
+
+    A *leg* is one execution of one step; each repetition of a `repeat` gives new legs.
+    """
 
     operations: list[Operation] = field(default_factory=list)
     time_s: float = 0.0
@@ -36,30 +38,32 @@ class _ScheduleBuilder:
     pulse: int = 0
     pulse_drive: Drive | None = None
     kind: str = ""
-    held: Drive | None = None
+    last_drive: Drive | None = None
 
     def hold(
         self, drive: Drive | float, duration_s: float, resolution_s: float | None = None
     ) -> None:
-        self._hold(drive, duration_s, resolution_s)
+        """A hold that is no pulse; none if the duration is zero."""
+        self._hold(drive, duration_s, resolution_s=resolution_s)
 
     def apply(self, drive: Drive | float, duration_s: float, target: Target | None = None) -> None:
         """A hold that is the pulse of the readings after it."""
         self.pulse_drive = drive if isinstance(drive, Drive) else Drive(drive)
-        self._hold(drive, duration_s, None, is_pulse=True, target=target)
+        self._hold(drive, duration_s, is_pulse=True, target=target)
 
     def _hold(
         self,
         drive: Drive | float,
         duration_s: float,
-        resolution_s: float | None,
+        *,
+        resolution_s: float | None = None,
         is_pulse: bool = False,
         target: Target | None = None,
     ) -> None:
         if duration_s == 0:
             return
         drive = drive if isinstance(drive, Drive) else Drive(drive)
-        # Without a change of the voltage there is no edge: fast degrees of freedom stay relaxed.
+        # Without a change of voltages there is no edge: fast hops stay in equilibrium.
         self.operations.append(
             Hold(
                 drive,
@@ -68,15 +72,23 @@ class _ScheduleBuilder:
                 self.step,
                 self.leg,
                 self.pulse,
-                edge=drive != self.held,
+                edge=drive != self.last_drive,
                 is_pulse=is_pulse,
                 target=target,
             )
         )
-        self.held = drive
+        self.last_drive = drive
         self.time_s += duration_s
 
-    def read(self, **special: Any) -> None:
+    def read(
+        self,
+        *,
+        cell: tuple[int, int] | None = None,
+        target: Target | None = None,
+        field_T: float | None = None,
+        inputs_V: tuple[float, ...] = (),
+    ) -> None:
+        """A reading of all cells; the arguments are those of `Reading`."""
         self.operations.append(
             Reading(
                 self.time_s,
@@ -85,7 +97,10 @@ class _ScheduleBuilder:
                 self.pulse,
                 self.kind,
                 self.pulse_drive,
-                **special,
+                cell=cell,
+                target=target,
+                field_T=field_T,
+                inputs_V=inputs_V,
             )
         )
 
@@ -101,7 +116,7 @@ class _ScheduleBuilder:
 
 
 def flatten(steps: Sequence[Step]) -> Schedule:
-    """Schedule of a checked protocol.
+    """Turn a checked protocol into a schedule.
 
     Parameters
     ----------
@@ -115,7 +130,7 @@ def flatten(steps: Sequence[Step]) -> Schedule:
     Raises
     ------
     ProtocolError
-        If no step reads.
+        If no step has a reading.
     """
     builder = _ScheduleBuilder()
     for index, step in enumerate(steps):
@@ -141,7 +156,19 @@ def _add_step(builder: _ScheduleBuilder, step: Step) -> None:
 
 @singledispatch
 def add_operations(body: StepBody, builder: _ScheduleBuilder) -> None:
-    """Append the holds and readings of one step; a rule for each type of step."""
+    """Append the holds and readings of one step; every type of step registers its rule here.
+
+    Parameters
+    ----------
+    body : StepBody
+    builder : _ScheduleBuilder
+        At the end of the step before.
+
+    Raises
+    ------
+    NotImplementedError
+        If no rule is registered for the type of the step.
+    """
     raise NotImplementedError(f"kmc_oxy.protocol.flattening has no rule for {type(body).__name__}")
 
 
@@ -188,10 +215,9 @@ def _program(body: schema.Program, builder: _ScheduleBuilder) -> None:
     """Pulses on one cell, or time slots for the largest number of pulses of a write-verify."""
     forward = Drive(body.voltage, "program", body.cell)
     waiting = Drive(0.0 if body.rest is None else body.rest.voltage, "read", body.cell)
-    target, count = None, body.count
+    target = None
     if body.target is not None:
-        back = -body.voltage if body.reverse is None else body.reverse
-        raising, lowering = max(body.voltage, back), min(body.voltage, back)
+        lowering, raising = sorted((body.voltage, body.reverse_voltage_V))
         target = Target(
             body.target,
             body.tolerance,
@@ -199,10 +225,9 @@ def _program(body: schema.Program, builder: _ScheduleBuilder) -> None:
             Drive(lowering, "program", body.cell),
             waiting,
         )
-        count = body.max_pulses
     builder.pulse = 0
     builder.read(cell=body.cell, target=target)
-    for number in range(1, count + 1):
+    for number in range(1, body.pulse_slots + 1):
         builder.pulse = number
         builder.apply(forward, body.duration, target)
         if body.rest is not None:
@@ -212,15 +237,25 @@ def _program(body: schema.Program, builder: _ScheduleBuilder) -> None:
 
 @add_operations.register
 def _relax(body: schema.Relax, builder: _ScheduleBuilder) -> None:
-    elapsed = 0.0
-    for time in relax_times(body):
-        builder.hold(body.voltage, time - elapsed, body.first * RELAX_RESOLUTION_SHARE)
+    elapsed_s = 0.0
+    for time_s in relax_times(body):
+        builder.hold(body.voltage, time_s - elapsed_s, body.first * RELAX_RESOLUTION_SHARE)
         builder.read()
-        elapsed = time
+        elapsed_s = time_s
 
 
 def relax_times(body: schema.Relax) -> list[float]:
-    """Reading times since the step began (s), even in log time, the last one at its end."""
+    """Reading times of a relaxation, evenly spaced in the logarithm of time.
+
+    Parameters
+    ----------
+    body : schema.Relax
+
+    Returns
+    -------
+    list of float
+        Times since the step began (s); the last one is its duration.
+    """
     decades = np.log10(body.duration / body.first)
     points = 1 + max(1, round(body.points_per_decade * decades))
     times = np.geomspace(body.first, body.duration, points)
@@ -237,19 +272,19 @@ def _sweep(body: schema.Sweep, builder: _ScheduleBuilder) -> None:
 
 
 def staircase(corners_V: Iterable[float], step_V: float) -> Iterator[float]:
-    """Levels of a voltage staircase from 0 V through all corners, each corner hit exactly.
+    """Levels of a voltage staircase from 0 V through all corners, each corner exactly.
 
     Parameters
     ----------
     corners_V : iterable of float
-        Voltages to go to, one after the other.
+        Turning points in order (V).
     step_V : float
-        Largest step; each flank is divided evenly.
+        Largest step (V); the way to each corner is divided evenly.
 
     Yields
     ------
     float
-        The levels after 0 V, in order.
+        The levels after 0 V, in order (V).
     """
     level = 0.0
     for corner in corners_V:
@@ -266,7 +301,19 @@ def staircase(corners_V: Iterable[float], step_V: float) -> Iterator[float]:
 
 
 def field_path(amplitude_T: float, step_T: float) -> list[float]:
-    """Fields from +amplitude to -amplitude and back (T), both ends hit exactly."""
+    """Fields of a magnetic sweep from +amplitude to -amplitude and back, both ends exactly.
+
+    Parameters
+    ----------
+    amplitude_T : float
+    step_T : float
+        Largest step; the sweep is divided evenly.
+
+    Returns
+    -------
+    list of float
+        The fields in order (T).
+    """
     count = max(1, int(np.ceil(2 * amplitude_T / step_T - 1e-9)))
     down = [round(amplitude_T * (1 - 2 * number / count), 12) for number in range(1, count)]
     up = down[::-1]

@@ -1,15 +1,14 @@
-"""What a simulation records: names, dimensions and units of its datasets."""
+"""The quantities that a simulation records: names, dimensions and units of their datasets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from kmc_oxy.inputs.schema import Input, Repeat, Step
+from kmc_oxy.inputs.schema import Input, all_steps
 
-#: Stands among the kinds of steps for an array of more than one cell.
+#: In `Observable.needs`, beside the kinds of steps: an array of more than one cell.
 ARRAY = "array"
 
 
@@ -20,15 +19,16 @@ class Observable:
     Parameters
     ----------
     name : str
-        Of the dataset.
+        Name of the dataset.
     dimensions : tuple of str
-        Besides point and member.
+        Dimensions besides point and member.
     unit : str
-        As written in the dataset's attribute; "1" for a pure number.
+        Unit in the dataset's attribute; "1" for a pure number.
     long_name : str
     dtype : type
     needs : frozenset of str
-        Kinds of steps, or `ARRAY`, of which the run must have one; empty: always recorded.
+        The quantity is recorded if the run has a step of one of these kinds, or an `ARRAY`;
+        if empty, always.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Observable:
 
     @property
     def missing(self) -> float | int:
-        """The value that stands where there is no reading: NaN, or -1 for counts."""
+        """The value where there is no reading: NaN, or -1 for integers."""
         return np.nan if self.dtype is np.float64 else -1
 
 
@@ -125,13 +125,23 @@ OBSERVABLES = (
 
 
 def observables(inputs: Input) -> tuple[Observable, ...]:
-    """The entries of `OBSERVABLES` that the input asks for."""
+    """Select the quantities that a run records.
+
+    Parameters
+    ----------
+    inputs : Input
+
+    Returns
+    -------
+    tuple of Observable
+        Those entries of `OBSERVABLES`, in their order.
+    """
     unwanted = set()
     if not inputs.output.profile:
         unwanted.add("profile")
     if inputs.output.snapshots == "none":
         unwanted.add("oxygen_site")
-    found = set(_kinds(inputs.protocol))
+    found = {step.kind for _, step in all_steps(inputs.protocol)}
     if inputs.crossbar.rows * inputs.crossbar.columns > 1:
         found.add(ARRAY)
     return tuple(
@@ -141,15 +151,20 @@ def observables(inputs: Input) -> tuple[Observable, ...]:
     )
 
 
-def _kinds(steps: Iterable[Step]) -> Iterator[str]:
-    for step in steps:
-        yield step.kind
-        if isinstance(step.body, Repeat):
-            yield from _kinds(step.body.steps)
-
-
 def snapshot_readings(inputs: Input, readings: int) -> list[int]:
-    """Indices of the readings at which the places of all oxygens are stored."""
+    """Readings at which the positions of all oxygens are stored.
+
+    Parameters
+    ----------
+    inputs : Input
+    readings : int
+        Number of readings of the protocol.
+
+    Returns
+    -------
+    list of int
+        Their indices.
+    """
     if inputs.output.snapshots == "none":
         return []
     if inputs.output.snapshots == "ends":

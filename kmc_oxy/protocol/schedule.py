@@ -1,4 +1,4 @@
-"""What happens when: a flat schedule of holds of constant voltage and of readings."""
+"""The schedule: holds of constant voltage and readings, in the order of time."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 from kmc_oxy.inputs.schema import READ_VOLTAGE_V, Crossbar
 from kmc_oxy.physics import programming_voltages, reading_voltages
 
-Lines = tuple[NDArray[np.float64], NDArray[np.float64]]
+LinePotentials = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Drive:
-    """How a voltage is put on the lines of the array.
+    """Voltages applied to the lines of the array.
 
     Parameters
     ----------
     voltage_V : float or None
-        V(LSMO) - V(Co) of the cells that are meant; None: the array's own reading voltage.
+        V(LSMO) - V(Co) of the selected cells; None: the reading voltage of the array.
     kind : {"all", "program", "read", "product"}
-        "all": every row at `voltage_V`, every column at ground. "program": one cell, by the
-        array's scheme. "read": the input of one cell at -`voltage_V`, all else at ground.
-        "product": the columns at `inputs_V`, the rows at ground.
+        "all": every row at `voltage_V`, every column at ground. "program": one cell selected, by
+        the array's scheme. "read": the column of one cell at -`voltage_V`, all other lines at
+        ground. "product": the columns at `inputs_V`, the rows at ground.
     cell : (int, int) or None
-        Of "program" and "read".
+        The selected cell, for "program" and "read".
     inputs_V : tuple of float
-        Of "product".
+        Potentials of the columns, for "product".
     """
 
     voltage_V: float | None
@@ -38,8 +38,18 @@ class Drive:
     cell: tuple[int, int] | None = None
     inputs_V: tuple[float, ...] = ()
 
-    def lines(self, crossbar: Crossbar) -> Lines:
-        """Potentials of the rows and of the columns (V), NaN where a line floats."""
+    def lines(self, crossbar: Crossbar) -> LinePotentials:
+        """Potentials of the lines of an array.
+
+        Parameters
+        ----------
+        crossbar : Crossbar
+
+        Returns
+        -------
+        row_V, column_V : ndarray, shapes (rows,) and (columns,)
+            NaN where a line floats.
+        """
         rows, columns = crossbar.rows, crossbar.columns
         if self.kind == "product":
             return np.zeros(rows), np.array(self.inputs_V)
@@ -53,14 +63,16 @@ class Drive:
 
 @dataclass(frozen=True)
 class Target:
-    """What a write-verify chooses from before each pulse.
+    """Target of a write-verify, and the drives from which it chooses before each pulse.
 
     Parameters
     ----------
-    conductance_S, tolerance : float
-        Wanted low-bias conductance of the cell, and the relative distance that counts as there.
+    conductance_S : float
+        Low-bias conductance of the cell to be reached.
+    tolerance : float
+        Relative distance from it that counts as reached.
     raising, lowering, waiting : Drive
-        Below the target, above it, and from its being reached on.
+        Applied below the target, above it, and after it has been reached.
     """
 
     conductance_S: float
@@ -77,18 +89,19 @@ class Hold:
     Parameters
     ----------
     drive : Drive
-        Of a write-verify: that of the first direction; what is done depends on the cell.
+        For a write-verify, the drive of its first direction; the drive applied depends on the
+        conductance of the cell.
     duration_s : float
     resolution_s : float or None
-        Earliest time after the edge that matters; None: a hundredth of the duration.
+        Shortest time after the edge that is resolved; None: a hundredth of the duration.
     step, leg, pulse : int
-        As in `Reading`, for whoever watches the run.
+        As in `Reading`; for the progress display.
     edge : bool
-        False if the voltages just go on from the hold before.
+        False if the voltages are those of the hold before: the rate cap goes on without a reset.
     is_pulse : bool
-        Whether this is the pulse that readings after it refer to.
+        Whether readings after it take it as their last pulse.
     target : Target or None
-        Of a write-verify.
+        Target of a write-verify.
     """
 
     drive: Drive
@@ -103,7 +116,7 @@ class Hold:
 
     @property
     def voltage_V(self) -> float:
-        """V(LSMO) - V(Co) of the cells that are meant, as far as it is known before the run."""
+        """V(LSMO) - V(Co) of the selected cells, as far as it is known before the run."""
         if self.drive.inputs_V:
             return -max(self.drive.inputs_V, key=abs)
         return READ_VOLTAGE_V if self.drive.voltage_V is None else self.drive.voltage_V
@@ -111,31 +124,31 @@ class Hold:
 
 @dataclass(frozen=True)
 class Reading:
-    """A reading of every cell, which takes no time and disturbs nothing.
+    """A reading of every cell; it takes no time and does not change the cells.
 
     Parameters
     ----------
     time_s : float
-        Since the protocol began.
+        Time since the protocol began.
     step : int
         Index into the protocol's list of steps.
     leg : int
-        How many steps were carried out before, the repetitions of a `repeat` counted one by one:
-        tells two trains apart that one `repeat` makes.
+        Number of executions of steps before this one. A *leg* is one execution of one step: each
+        repetition of a `repeat` gives new legs.
     pulse : int
-        Pulses of the current train so far, 0 before the first.
+        Number of pulses of the current train so far, 0 before the first.
     kind : str
-        Of the step that reads: ``"train"``, ``"map"``, ...
+        Kind of the step that reads: ``"train"``, ``"map"``, ...
     pulse_drive : Drive or None
-        Of the last pulse, None before the first.
+        Drive of the last pulse, None before the first.
     cell : (int, int) or None
-        The cell that the step has chosen.
+        The cell that a program step has selected.
     target : Target or None
-        Of a write-verify.
+        Target of a write-verify.
     field_T : float or None
         Magnetic field of a field sweep.
     inputs_V : tuple of float
-        Of a vector-matrix product.
+        Voltages of the columns of a vector-matrix product.
     """
 
     time_s: float
@@ -151,7 +164,7 @@ class Reading:
 
     @property
     def voltage_V(self) -> float:
-        """Nominal voltage of the last pulse at the cells that it was meant for."""
+        """Nominal voltage of the last pulse at the cells selected by it; 0 before the first."""
         return (self.pulse_drive and self.pulse_drive.voltage_V) or 0.0
 
 
@@ -160,7 +173,7 @@ Operation = Hold | Reading
 
 @dataclass(frozen=True)
 class Schedule:
-    """What happens when: holds and readings in order.
+    """Holds and readings in the order of time.
 
     Parameters
     ----------
@@ -185,15 +198,22 @@ class Schedule:
         return sum(hold.duration_s for hold in self.holds)
 
     def per_reading(self, name: str) -> NDArray[Any]:
-        """One attribute of every reading (`time_s`, `step`, `leg`, `pulse`, `voltage_V`)."""
-        kind = float if name in ("time_s", "voltage_V") else int
-        return np.array([getattr(reading, name) for reading in self.readings], dtype=kind)
+        """One attribute of all readings.
+
+        Parameters
+        ----------
+        name : {"time_s", "step", "leg", "pulse", "voltage_V"}
+
+        Returns
+        -------
+        ndarray, shape (readings,)
+            Of float for a time or a voltage, of int otherwise.
+        """
+        dtype = float if name in ("time_s", "voltage_V") else int
+        return np.array([getattr(reading, name) for reading in self.readings], dtype=dtype)
 
     def nominal_voltages_V(self, crossbar: Crossbar) -> NDArray[np.float64]:
-        """Voltage of the last pulse at each cell as nominally applied, V.
-
-        Without line resistance; NaN at the cells of floating lines; of a write-verify that of its
-        first direction.
+        """Nominal voltage of the last pulse at each cell, without line resistance.
 
         Parameters
         ----------
@@ -202,6 +222,8 @@ class Schedule:
         Returns
         -------
         ndarray, shape (rows, columns, readings)
+            In V; NaN at the cells of floating lines. For a write-verify, the voltage of its first
+            direction.
         """
         voltage_V = np.zeros((crossbar.rows, crossbar.columns, len(self.readings)))
         known: dict[Drive, NDArray[np.float64]] = {}

@@ -1,6 +1,6 @@
-"""One task: the device of one member, its cells, and the schedule that they go through.
+"""One task: the device of one member, its cells, and their run through the schedule.
 
-Here checked input meets the physics. May import `protocol`, `inputs` and `physics`.
+It applies the physics to the checked input. May import `protocol`, `inputs` and `physics`.
 """
 
 from kmc_oxy.simulation.cell_distribution import (
@@ -13,7 +13,7 @@ from kmc_oxy.simulation.cell_distribution import (
 )
 from kmc_oxy.simulation.device import CrossPoint, build_lattice, oxygens
 from kmc_oxy.simulation.feedback import FeedbackError
-from kmc_oxy.simulation.simulation import Simulation
+from kmc_oxy.simulation.simulation import Simulation, TaskParameters
 
 __all__ = [
     "Array",
@@ -24,6 +24,7 @@ __all__ = [
     "Pause",
     "Simulation",
     "SyncResult",
+    "TaskParameters",
     "balancing_moves",
     "build_lattice",
     "oxygens",

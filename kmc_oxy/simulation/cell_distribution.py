@@ -54,7 +54,7 @@ class SyncResult:
     pause : Pause
         What all processes do next.
     steps_left : int
-        Steps left to the end of the stretch, all cells together.
+        Steps left to the end of the segment, all cells together.
     conductance_S : ndarray, shape (cells,)
         Conductances as measured last (S).
     moves : tuple of CellMove
@@ -139,12 +139,12 @@ class CellDistribution:
         """
 
     def should_rebalance(self, steps: int, steps_left: Callable[[], Mapping[int, int]]) -> bool:
-        """Whether an idle process could take over cells of this one before their stretch ends.
+        """Whether an idle process could take over cells of this one before their segment ends.
 
         Parameters
         ----------
         steps : int
-            Number of steps of the stretch.
+            Number of steps of the segment.
         steps_left : callable
             Returns the number of steps left of each cell of this process.
 
@@ -168,7 +168,7 @@ class CellDistribution:
         pause : Pause
             What this process requests.
         steps : int
-            Number of steps of the stretch.
+            Number of steps of the segment.
         steps_left : mapping of int to int
             Steps left of each cell of this process.
         conductance_S : mapping of int to float

@@ -1,26 +1,26 @@
-"""The cells of an array and its circuit together.
+"""The cells of an array, and the voltages that its circuit applies to them.
 
-Every cell has an engine of its own and runs at its own voltage. Without line resistance and
-without floating lines that voltage does not depend on the cells' conductances. Otherwise the
-circuit is solved with the conductances as they are at the start of each interval, and the
-intervals end where the engine's windows do: at 10^(k/4) s after the lines last changed, from the
-resolution of the hold on. Conductances change about evenly in the logarithm of time, so this is a
-constant number of steps a decade.
+Every cell has its own engine and its own voltage. Without line resistance and without floating
+lines that voltage does not depend on the conductances. Otherwise the circuit is solved with the
+conductances at the start of each interval. Intervals end where the windows of the engine end: at
+10^(k/4) s after the lines last changed, from the resolution of the hold on. Conductances change
+roughly evenly in the logarithm of time, so the number of intervals per decade is constant.
 
-A cell is left alone while its voltage stays within a tolerance of what is applied to it: that
-small a change alters no rate by more than a tenth. Beyond it the voltage is applied anew:
+The potential of a cell is updated only if its voltage has changed by more than a tolerance; a
+smaller change alters no rate by more than a tenth. An update counts
 
-- if the lines have just changed, as an *edge*, from which the rate cap counts its time;
-- if the other cells have moved the voltage during a hold, without one. What the cap slows
-  equilibrates within about its tolerance times the time since the edge, and the voltage changes
-  over that time itself; so the cap goes on from where it is.
+- as an *edge*, from which the rate cap counts its time, if the lines have changed;
+- not as an edge, if the conductances of other cells have changed the voltage during a hold. Hops
+  that the cap slows down equilibrate within about its tolerance times the time since the edge, and
+  the voltage changes over that time itself; so the rate cap goes on without a reset.
 
-With `device.feedback` a cell's potential and temperature follow its own state too (`feedback`).
-Holds are then divided into the same intervals, and at the start of each the cell takes them anew,
-without asking the others; the same tolerance and the same rule for edges hold.
+With `device.feedback` the potential and the temperature of a cell also depend on its own state
+(module `feedback`). Holds are then divided into the same intervals, and each cell computes both at
+the start of an interval, without the other cells. The tolerance and the rule for edges are the
+same.
 
-Within an interval the cells do not know of each other, and several processes may have some cells
-each. `Lines` says what every cell goes through, without the cells being there.
+Within an interval the cells are independent, so that several processes may run some cells each.
+`CrossbarLines` computes the intervals without the engines of the cells.
 """
 
 from __future__ import annotations
@@ -41,25 +41,27 @@ from kmc_oxy.units import BOLTZMANN_EV_PER_K
 
 Array = NDArray[np.float64]
 
-#: Largest change of the logarithm of a rate by a voltage, or by what follows the state of the
-#: cell, that is not applied anew.
+#: Largest change of the logarithm of a rate, by the voltage or by feedback, for which the potential
+#: of a cell is not updated.
 RATE_TOLERANCE = 0.1
-#: Share of a hold from which on it is resolved, if it does not say.
-DEFAULT_RESOLUTION = 0.01
+#: Default resolution of a hold, as a fraction of its duration.
+DEFAULT_RESOLUTION_FRACTION = 0.01
 
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """Time that every cell spends at its voltage.
+    """A time during which every cell has a constant voltage.
 
     Parameters
     ----------
     voltage_V : ndarray, shape (rows, columns)
     tolerance_V : float
-        Voltage change that is not applied.
+        Change of the voltage for which the potential of a cell is not updated.
     is_edge : bool
-        Whether a change counts as one of the lines.
-    duration_s, resolution_s : float
+        Whether the lines have changed at the start of the interval.
+    duration_s : float
+    resolution_s : float
+        Shortest time after an edge that is resolved.
     """
 
     voltage_V: Array
@@ -70,7 +72,7 @@ class Interval:
 
 
 class Gather:
-    """Stands where the conductances of all cells are needed: no cell can go on before."""
+    """Marks the point where the conductances of all cells are needed before any cell continues."""
 
 
 GATHER: Final = Gather()
@@ -87,15 +89,15 @@ class Cell:
     device : CrossPoint
     engine : Engine
     voltage_V : float
-        What is applied to it.
+        Voltage of the present potential.
     age_s : float
-        Time since its last edge.
+        Time since the last edge.
     conductance_S : float
-        Low-bias conductance with parallel magnetisations, when it was last measured.
+        Low-bias conductance with parallel magnetisations, as measured last.
     steps : int
-        How many steps of the present stretch (`simulation`) it has behind it.
+        Number of finished steps of the present segment (`execution_plan`).
     begun : bool
-        Whether it is inside the interval that comes next.
+        Whether the engine is inside the next interval.
     """
 
     index: int
@@ -113,7 +115,7 @@ class Cell:
         self._feedback = Feedback(self.device) if is_on else None
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that `from_state` needs; valid between two kernel calls."""
+        """State for `from_state`, valid between two kernel calls."""
         return {
             "engine": self.engine.state_dict(),
             "voltage_V": self.voltage_V,
@@ -125,19 +127,19 @@ class Cell:
 
     @classmethod
     def from_state(cls, index: int, device: CrossPoint, state: Mapping[str, Any]) -> Cell:
-        """The cell that gave `state`, on the same device."""
+        """Make the cell with this `state_dict`, on the same device."""
         others = {key: value for key, value in state.items() if key != "engine"}
         return cls(
             index, device, Engine.from_state(device.landscape, dict(state["engine"])), **others
         )
 
     def measure(self) -> float:
-        """Take the conductance, as it is now."""
+        """Measure the conductance, S."""
         self.conductance_S = self.device.spin_valve.conductances(self.engine.occupied)[0]
         return self.conductance_S
 
     def advance(self, interval: Interval) -> bool:
-        """One kernel call; True at the end of the interval."""
+        """Make one kernel call; returns True at the end of the interval."""
         if not self.begun:
             self._begin(interval)
         if not self.engine.step():
@@ -154,11 +156,11 @@ class Cell:
             if is_new:
                 self.engine.set_potential(self.device.potential_per_volt * voltage_V)
         else:
-            felt = self._feedback.at(voltage_V, self.engine.occupied)
-            change = self._feedback.change_of_rates(self.engine, *felt)
+            updated = self._feedback.potential_and_temperature(voltage_V, self.engine.occupied)
+            change = self._feedback.log_rate_change(self.engine, *updated)
             is_new = is_edge or change > RATE_TOLERANCE
             if is_new:
-                self.engine.set_potential(*felt)
+                self.engine.set_potential(*updated)
         if is_new:
             self.voltage_V = voltage_V
         if is_edge:
@@ -167,32 +169,32 @@ class Cell:
         self.begun = True
 
 
-class Lines:
-    """What is on the lines of an array, and what that is at its cells.
+class CrossbarLines:
+    """The potentials of the lines of an array, and the voltages of its cells.
 
     Parameters
     ----------
     inputs : Input
     tolerance_V : float
-        Of `voltage_tolerance_V`.
+        `voltage_tolerance_V` of its devices.
 
     Attributes
     ----------
     cell_voltage_V : ndarray, shape (rows, columns)
-        By the circuit, in the last interval.
+        Cell voltages in the last interval, from the circuit.
     conductance_S : ndarray, shape (rows, columns)
-        Of all cells, when they were last gathered.
+        Conductances of all cells, as gathered last.
     """
 
     def __init__(self, inputs: Input, tolerance_V: float) -> None:
         self.shape = (inputs.crossbar.rows, inputs.crossbar.columns)
         self.line_resistance_ohm = inputs.crossbar.line_resistance
         self.nonlinearity_V = inputs.conductance.nonlinearity
-        self._follows = inputs.device.feedback.is_on
+        self._has_feedback = inputs.device.feedback.is_on
         self._tolerance_V = tolerance_V
         self.cell_voltage_V: Array = np.zeros(self.shape)
         self.conductance_S: Array = np.full(self.shape, np.nan)
-        self._known = False
+        self._is_gathered = False
         self._row_V: Array | None = None
         self._column_V: Array = np.zeros(self.shape[1])
         self._age_s = 0.0  # of the lines, at the start of the interval
@@ -201,10 +203,10 @@ class Lines:
         self._uncoupled: dict[tuple[bytes, bytes], Array] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that `restore` needs; valid where `hold` asks for conductances or is over."""
+        """State for `restore`, valid where `hold` yields `GATHER` or has ended."""
         return {
             "conductance_S": self.conductance_S.copy(),
-            "known": self._known,
+            "known": self._is_gathered,
             "row_V": None if self._row_V is None else self._row_V.copy(),
             "column_V": self._column_V.copy(),
             "age_s": self._age_s,
@@ -213,48 +215,48 @@ class Lines:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to a `state_dict`."""
+        """Restore the state from a `state_dict`."""
         self.conductance_S = state["conductance_S"].copy()
-        self._known = state["known"]
+        self._is_gathered = state["known"]
         self._row_V = None if state["row_V"] is None else state["row_V"].copy()
         self._column_V = state["column_V"].copy()
         self._age_s = state["age_s"]
         self._elapsed_s = state["elapsed_s"]
         self._holding = state["holding"]
 
-    def learn(self, conductance_S: Array) -> None:
-        """Take the conductances of all cells, shape (rows*columns,), as they are now."""
+    def set_conductances(self, conductance_S: Array) -> None:
+        """Set the present conductances of all cells, shape (rows*columns,), S."""
         self.conductance_S = conductance_S.reshape(self.shape).copy()
-        self._known = True
+        self._is_gathered = True
 
     def hold(
         self, row_V: Array, column_V: Array, duration_s: float, resolution_s: float | None
     ) -> Iterator[Interval | Gather]:
-        """Hold the lines at their potentials; goes on with a hold that was interrupted.
+        """Hold the lines at constant potentials; continues a hold that was interrupted.
 
         Parameters
         ----------
         row_V, column_V : ndarray, shapes (rows,) and (columns,)
-            NaN where a line floats.
+            In V; NaN where a line floats.
         duration_s : float
         resolution_s : float or None
-            Earliest time after the edge that matters; None: a hundredth of `duration_s`.
+            Shortest time after the edge that is resolved; None: a hundredth of `duration_s`.
 
         Yields
         ------
         Interval or Gather
-            What every cell goes through; at `GATHER` it has to `learn` the conductances.
+            The intervals of all cells. After `GATHER`, `set_conductances` has to be called.
         """
         if resolution_s is None:
-            resolution_s = duration_s * DEFAULT_RESOLUTION
+            resolution_s = duration_s * DEFAULT_RESOLUTION_FRACTION
         if not self._holding:
-            self._take(row_V, column_V)
+            self._set_potentials(row_V, column_V)
         coupled = bool(self.line_resistance_ohm or np.isnan([*row_V, *column_V]).any())
         while True:
             left_s = end_s = duration_s - self._elapsed_s
-            if coupled or self._follows:
+            if coupled or self._has_feedback:
                 end_s = interval_end_s(self._age_s, resolution_s) - self._age_s
-            if coupled and not self._known:
+            if coupled and not self._is_gathered:
                 yield GATHER
             self._solve(coupled)
             yield Interval(
@@ -264,28 +266,28 @@ class Lines:
                 min(left_s, end_s),
                 resolution_s,
             )
-            self._known = False
+            self._is_gathered = False
             self._age_s += min(left_s, end_s)
             self._elapsed_s += end_s
             if left_s <= end_s:
                 break
         self._holding = False
 
-    def _take(self, row_V: Array, column_V: Array) -> None:
-        """Put potentials on the lines."""
-        same = (
+    def _set_potentials(self, row_V: Array, column_V: Array) -> None:
+        """Begin a hold; the age of the lines is zero if their potentials change."""
+        is_unchanged = (
             self._row_V is not None
             and np.array_equal(row_V, self._row_V, equal_nan=True)
             and np.array_equal(column_V, self._column_V, equal_nan=True)
         )
-        if not same:
+        if not is_unchanged:
             self._row_V, self._column_V = row_V, column_V
             self._age_s = 0.0
         self._elapsed_s = 0.0
         self._holding = True
 
     def _solve(self, coupled: bool) -> None:
-        """Cell voltages from the lines and, if they depend on it, the cells' conductances."""
+        """Compute the cell voltages from the lines and, if coupled, the conductances."""
         assert self._row_V is not None
         if coupled:
             self.cell_voltage_V = solve_crossbar(
@@ -296,7 +298,7 @@ class Lines:
                 self.nonlinearity_V,
             ).cell_voltage_V
             return
-        # A train alternates between few voltages, but may do so thousands of times.
+        # A train has few different voltages, but may have thousands of pulses.
         key = (self._row_V.tobytes(), self._column_V.tobytes())
         if key not in self._uncoupled:
             self._uncoupled[key] = self._row_V[:, None] - self._column_V
@@ -304,20 +306,43 @@ class Lines:
 
 
 def voltage_tolerance_V(device: CrossPoint) -> float:
-    """Change of the voltage that alters the logarithm of no rate by more than `RATE_TOLERANCE`.
+    """Change of the voltage that alters no logarithm of a rate by more than `RATE_TOLERANCE`.
 
-    A rate's exponent changes by at most the charge times the potential step of its bond over kT.
+    The exponent of a rate changes by at most the charge times the change of the potential step
+    of its bond, over kT.
+
+    Parameters
+    ----------
+    device : CrossPoint
+
+    Returns
+    -------
+    float
+        In V.
     """
     first, second = device.landscape.bonds.T
-    lever = np.abs(device.potential_per_volt[second] - device.potential_per_volt[first]).max()
-    thermal_V = BOLTZMANN_EV_PER_K * device.inputs.device.temperature
-    return float(RATE_TOLERANCE * thermal_V / (device.inputs.device.oxygen.charge_number * lever))
+    per_volt, settings = device.potential_per_volt, device.inputs.device
+    largest_step = np.abs(per_volt[second] - per_volt[first]).max()
+    thermal_V = BOLTZMANN_EV_PER_K * settings.temperature
+    return float(RATE_TOLERANCE * thermal_V / (settings.oxygen.charge_number * largest_step))
 
 
 def interval_end_s(age_s: float, resolution_s: float) -> float:
-    """Time since the lines changed at which the circuit is solved again, s.
+    """Time since the lines changed at which the circuit is solved again.
 
-    The first end of an engine's window after `age_s`, or after the resolution if that is later.
+    It is the first end of a window of the engine after `age_s`, or after the resolution if that
+    is later.
+
+    Parameters
+    ----------
+    age_s : float
+        Present time since the lines changed.
+    resolution_s : float
+
+    Returns
+    -------
+    float
+        In s.
     """
     start_s = max(age_s, resolution_s)
     window = math.floor(WINDOWS_PER_DECADE * math.log10(start_s)) + 1

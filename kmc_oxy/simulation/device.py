@@ -1,6 +1,6 @@
-"""One cross-point: its lattice, quenched landscape, conduction network and starting oxygens.
+"""One cross-point: its lattice, quenched landscape, conduction network and initial oxygens.
 
-This is where the checked input meets the physics modules.
+The functions here translate the checked input into the parameters of the physics modules.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.inputs.schema import BARRIER_CLASSES, Input
-from kmc_oxy.inputs.schema import device as schema_device
+from kmc_oxy.inputs.schema import BARRIER_CLASSES, Device, Input
 from kmc_oxy.physics import (
     Engine,
     FilamentNetwork,
@@ -30,15 +29,21 @@ from kmc_oxy.physics import (
 class CrossPoint:
     """A simulated patch of one junction.
 
-    Attributes
+    Parameters
     ----------
+    inputs : Input
+        Checked input of one point of the scan.
     lattice : Lattice
     landscape : Landscape
     spin_valve : SpinValve
-        On `spin_valve.network`, the conduction network.
+        It contains the conduction network.
     potential_per_volt : ndarray, shape (n_sites,)
-        Potential for 1 V = V(LSMO) - V(Co).
+        Potential (V) at each site for V(LSMO) - V(Co) = 1 V.
     occupied_at_start : ndarray of bool, shape (n_sites,)
+        Initial occupation.
+    seed : int
+    cell : (int, int, int)
+        Member, row and column.
     """
 
     inputs: Input
@@ -59,8 +64,19 @@ class CrossPoint:
     def build(cls, inputs: Input, member: int, row: int, column: int, seed: int) -> CrossPoint:
         """Draw the quenched disorder of one cell.
 
-        It depends on (seed, member, row, column) but not on the point of a scan: all points see
-        the same devices, so that differences between them are differences of the scanned key.
+        It does not depend on the point of a scan: all points have the same devices, so that a
+        difference between points is an effect of the scanned key.
+
+        Parameters
+        ----------
+        inputs : Input
+            Checked input of one point of the scan.
+        member, row, column : int
+        seed : int
+
+        Returns
+        -------
+        CrossPoint
         """
         device = inputs.device
         cell = (member, row, column)
@@ -91,7 +107,19 @@ class CrossPoint:
         )
 
     def engine(self, point: int, tolerance: float | None) -> Engine:
-        """A fresh engine for one point of the scan, with a stream of its own."""
+        """Make an engine with the initial occupation.
+
+        Parameters
+        ----------
+        point : int
+            Point of the scan: part of the name of the engine's random stream.
+        tolerance : float or None
+            1/C of the rate cap; None for exact residence times.
+
+        Returns
+        -------
+        Engine
+        """
         return Engine(
             self.landscape,
             self.occupied_at_start,
@@ -104,8 +132,17 @@ class CrossPoint:
         )
 
 
-def build_lattice(device: schema_device.Device) -> Lattice:
-    """The lattice that the input describes."""
+def build_lattice(device: Device) -> Lattice:
+    """Make the lattice of a device.
+
+    Parameters
+    ----------
+    device : inputs.schema.Device
+
+    Returns
+    -------
+    Lattice
+    """
     given = device.lattice
     return Lattice(
         nx=given.nx,
@@ -119,19 +156,17 @@ def build_lattice(device: schema_device.Device) -> Lattice:
 
 
 def site_energies(
-    device: schema_device.Device, lattice: Lattice, rng: np.random.Generator
+    device: Device, lattice: Lattice, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Zero-field site energies, shape (n_sites,), eV; an organic site far from LSMO is the zero."""
+    """Zero-field site energies, shape (n_sites,), eV; zero in the middle of the organic layer."""
     given = device.site_energy
     energy = np.where(lattice.organic, 0.0, given.oxide_offset)
     energy[lattice.layer == 0] -= given.first_layer_binding
     return energy + rng.normal(0.0, given.disorder, lattice.n_sites)
 
 
-def barriers(
-    device: schema_device.Device, lattice: Lattice, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Quenched barriers, shape (n_bonds,), eV, by the class of each bond."""
+def barriers(device: Device, lattice: Lattice, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Quenched barriers, shape (n_bonds,), eV, from the distribution of each bond's class."""
     given = device.barriers
     classes = bond_classes(device, lattice, rng)
     drawn = np.empty(len(classes))
@@ -141,12 +176,10 @@ def barriers(
     return drawn
 
 
-def bond_classes(
-    device: schema_device.Device, lattice: Lattice, rng: np.random.Generator
-) -> NDArray[np.int8]:
+def bond_classes(device: Device, lattice: Lattice, rng: np.random.Generator) -> NDArray[np.int8]:
     """Class of each bond as an index into `BARRIER_CLASSES`, shape (n_bonds,).
 
-    A site's +x, +y and +z bonds take their class from that site's layer.
+    The class of a site's +x, +y and +z bonds depends on the layer of that site.
     """
     number = {name: index for index, name in enumerate(BARRIER_CLASSES)}
     layer, vertical = lattice.bond_layer, lattice.bond_axis == 2
@@ -160,7 +193,7 @@ def bond_classes(
     return classes
 
 
-def potential_per_volt(device: schema_device.Device, lattice: Lattice) -> NDArray[np.float64]:
+def potential_per_volt(device: Device, lattice: Lattice) -> NDArray[np.float64]:
     """Potential at each site for 1 V, shape (n_sites,)."""
     given = device.field
     z, organic, stack = lattice.layer_z_m, lattice.organic_thickness_m, lattice.stack_m
@@ -178,21 +211,30 @@ def potential_per_volt(device: schema_device.Device, lattice: Lattice) -> NDArra
     return profile[lattice.layer]
 
 
-def oxygens(
-    device: schema_device.Device, lattice: Lattice, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Starting occupation, shape (n_sites,)."""
+def oxygens(device: Device, lattice: Lattice, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw the initial occupation.
+
+    Parameters
+    ----------
+    device : inputs.schema.Device
+    lattice : Lattice
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of bool, shape (n_sites,)
+    """
     count = round(device.oxygen.filling * lattice.n_sites)
-    room = np.arange(lattice.n_sites)
+    allowed = np.arange(lattice.n_sites)
     if device.oxygen.start == "oxide":
-        room = np.flatnonzero(~lattice.organic)
+        allowed = np.flatnonzero(~lattice.organic)
     occupied = np.zeros(lattice.n_sites, dtype=bool)
-    occupied[rng.choice(room, count, replace=False)] = True
+    occupied[rng.choice(allowed, count, replace=False)] = True
     return occupied
 
 
 def network_parameters(inputs: Input) -> NetworkParameters:
-    """Parameters of the conduction network."""
+    """Parameters of the conduction network, from the input."""
     given = inputs.conductance
     return NetworkParameters(
         conductance_scale_S=given.conductance_scale,
@@ -219,7 +261,7 @@ def network_parameters(inputs: Input) -> NetworkParameters:
 
 
 def spin_parameters(inputs: Input) -> SpinParameters:
-    """Parameters of the spin valve."""
+    """Parameters of the spin valve, from the input."""
     given = inputs.spin
     return SpinParameters(
         model=given.model,

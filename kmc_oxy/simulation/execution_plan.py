@@ -1,8 +1,9 @@
-"""A schedule as the steps that every cell goes through, in stretches.
+"""The steps of every cell, planned from the schedule in segments.
 
-Within a *stretch* no cell needs to know of the others. It ends where the conductances of all cells
-are needed: for the circuit, for a reading of the whole array, or for the next pulse of a
-write-verify. Without any of these the whole schedule is one stretch.
+A *segment* is the part of the schedule between two synchronisation points; within it the cells are
+independent. A synchronisation point is where the conductances of all cells are needed: for the
+circuit, for a reading of the whole array, or for the next pulse of a write-verify. Without any of
+these the whole schedule is one segment.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from numpy.typing import NDArray
 
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.protocol import Drive, Hold, Reading, Schedule
-from kmc_oxy.simulation.cells import GATHER, Gather, Interval, Lines
-from kmc_oxy.simulation.readings import Recorder, take_all_cells
+from kmc_oxy.simulation.cells import GATHER, CrossbarLines, Gather, Interval
+from kmc_oxy.simulation.readings import Recorder, need_all_cells
 
 
 @dataclass(frozen=True, eq=False)
 class ReadCell:
-    """A cell is read, for one reading of the schedule or several at once.
+    """A cell is read for one or several readings of the schedule at the same time.
 
     Parameters
     ----------
     readings : range
+        Indices of the readings.
     pulse_V : ndarray, shape (rows, columns)
         Cell voltages at the end of the last pulse.
     """
@@ -39,27 +41,27 @@ class Measure:
     """The conductance of a cell is measured."""
 
 
-Step = Interval | ReadCell | Measure
+CellStep = Interval | ReadCell | Measure
 
 
-class Script:
-    """Plans one stretch after the other, always ahead of the cells.
+class ExecutionPlan:
+    """Plans the steps of the cells, one segment after the other.
 
     Parameters
     ----------
     inputs : Input
     schedule : Schedule
     tolerance_V : float
-        Of the voltage at a cell (`array.voltage_tolerance_V`).
+        `cells.voltage_tolerance_V` of the devices.
     recorder : Recorder
-        Gets what is read of the array as a whole.
+        It gets the readings of the array as a whole.
     state : mapping, optional
-        A `state_dict` to go on from.
+        A `state_dict` to continue from.
 
     Attributes
     ----------
-    steps : list of Step
-        The present stretch.
+    steps : list of CellStep
+        The steps of the present segment, the same for every cell.
     """
 
     def __init__(
@@ -73,76 +75,85 @@ class Script:
         self._crossbar = inputs.crossbar
         self._operations = schedule.operations
         self._recorder = recorder
-        self._lines = Lines(inputs, tolerance_V)
-        self._operation = 0
-        self._readings = 0
-        self._is_read = False  # by every cell, what is to be read now
-        self._applied = 0
-        self._reached = False
+        self._lines = CrossbarLines(inputs, tolerance_V)
+        self._operation = 0  # number of operations planned
+        self._reading = 0  # number of readings planned
+        self._cells_are_read = False  # for the readings at the present operation
+        self._pulses_applied = 0
+        self._target_reached = False
         self._verified_S = np.nan
         self._pulse_V: NDArray[np.float64] = np.zeros(self._lines.shape)
         if state is not None:
             self._restore(state)
-        self._rest = self._write()
-        self._plan()
+        self._steps_to_plan = self._generate_steps()
+        self._plan_segment()
 
     def state_dict(self) -> dict[str, Any]:
-        """What it takes to plan the present stretch again."""
-        return dict(self._start)
+        """State at the start of the present segment, from which it is planned again."""
+        return dict(self._segment_start)
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self._lines.restore(state["lines"])
         self._operation = state["operation"]
-        self._readings = state["readings"]
-        self._is_read = state["is_read"]
-        self._applied = state["applied"]
-        self._reached = state["reached"]
+        self._reading = state["readings"]
+        self._cells_are_read = state["is_read"]
+        self._pulses_applied = state["applied"]
+        self._target_reached = state["reached"]
         self._verified_S = state["verified_S"]
         self._pulse_V = state["pulse_V"].copy()
 
     @property
     def is_last(self) -> bool:
-        """Whether nothing comes after the present stretch."""
+        """Whether the present segment is the last one."""
         return self._operation == len(self._operations)
 
     def fraction(self, steps: float) -> float:
-        """Share of the schedule's operations done after that many steps of the stretch."""
-        before = int(self._start["operation"])
-        of_stretch = steps / len(self.steps) if self.steps else 1.0
-        return (before + (self._operation - before) * of_stretch) / len(self._operations)
+        """Fraction of the schedule's operations done after a number of steps of the segment.
 
-    def go_on(self, conductance_S: NDArray[np.float64]) -> None:
-        """Plan the next stretch from the conductances at the end of the present one.
+        Parameters
+        ----------
+        steps : float
+
+        Returns
+        -------
+        float
+        """
+        before = int(self._segment_start["operation"])
+        of_segment = steps / len(self.steps) if self.steps else 1.0
+        return (before + (self._operation - before) * of_segment) / len(self._operations)
+
+    def next_segment(self, conductance_S: NDArray[np.float64]) -> None:
+        """Plan the next segment from the conductances at the end of the present one.
 
         Parameters
         ----------
         conductance_S : ndarray, shape (cells,)
         """
-        self._lines.learn(conductance_S)
-        self._plan()
+        self._lines.set_conductances(conductance_S)
+        self._plan_segment()
 
-    def _plan(self) -> None:
-        self._start: dict[str, Any] = {
+    def _plan_segment(self) -> None:
+        self._segment_start: dict[str, Any] = {
             "lines": self._lines.state_dict(),
             "operation": self._operation,
-            "readings": self._readings,
-            "is_read": self._is_read,
-            "applied": self._applied,
-            "reached": self._reached,
+            "readings": self._reading,
+            "is_read": self._cells_are_read,
+            "applied": self._pulses_applied,
+            "reached": self._target_reached,
             "verified_S": self._verified_S,
             "pulse_V": self._pulse_V.copy(),
         }
-        self.steps: list[Step] = []
-        for step in self._rest:
+        self.steps: list[CellStep] = []
+        for step in self._steps_to_plan:
             if isinstance(step, Gather):
-                # Who has just been read has been measured.
+                # A reading has measured the conductance.
                 if not self.steps or not isinstance(self.steps[-1], ReadCell):
                     self.steps.append(Measure())
                 break
             self.steps.append(step)
 
-    def _write(self) -> Iterator[Step | Gather]:
-        """What comes next for every cell; where it says `GATHER` nobody can go on alone."""
+    def _generate_steps(self) -> Iterator[CellStep | Gather]:
+        """All steps of a cell; `GATHER` at the synchronisation points."""
         while not self.is_last:
             operation = self._operations[self._operation]
             if isinstance(operation, Hold):
@@ -150,36 +161,36 @@ class Script:
                 self._operation += 1
                 continue
             readings = self._readings_now()
-            if not self._is_read:
-                yield ReadCell(range(self._readings, self._readings + len(readings)), self._pulse_V)
-                self._is_read = True
-                if take_all_cells(readings):
+            if not self._cells_are_read:
+                yield ReadCell(range(self._reading, self._reading + len(readings)), self._pulse_V)
+                self._cells_are_read = True
+                if need_all_cells(readings):
                     yield GATHER
             for reading in readings:
                 self._read_array(reading)
-                self._readings += 1
+                self._reading += 1
             self._operation += len(readings)
-            self._is_read = False
+            self._cells_are_read = False
 
     def _hold(self, hold: Hold) -> Iterator[Interval | Gather]:
-        """Drive the array for the duration of a hold."""
-        lines = self._drive(hold).lines(self._crossbar)
-        yield from self._lines.hold(*lines, hold.duration_s, hold.resolution_s)
-        if hold.is_pulse and not (hold.target and self._reached):
-            self._applied += 1
+        """The intervals of a hold."""
+        potentials = self._drive(hold).lines(self._crossbar)
+        yield from self._lines.hold(*potentials, hold.duration_s, hold.resolution_s)
+        if hold.is_pulse and not (hold.target and self._target_reached):
+            self._pulses_applied += 1
             self._pulse_V = self._lines.cell_voltage_V
 
     def _drive(self, hold: Hold) -> Drive:
-        """What a hold applies; a write-verify decides by its last reading."""
+        """The drive of a hold; for a write-verify it depends on the last reading."""
         target = hold.target
         if target is None:
             return hold.drive
-        if self._reached:
+        if self._target_reached:
             return target.waiting
         return target.raising if self._verified_S < target.conductance_S else target.lowering
 
     def _readings_now(self) -> list[Reading]:
-        """The readings from the present operation to the next hold: all of one state."""
+        """The readings before the next hold: all of the same state."""
         found: list[Reading] = []
         for operation in self._operations[self._operation :]:
             if isinstance(operation, Hold):
@@ -188,18 +199,22 @@ class Script:
         return found
 
     def _read_array(self, reading: Reading) -> None:
-        """Record what concerns the array as a whole."""
+        """Record the quantities of the whole array."""
         conductance_S = self._lines.conductance_S
         if reading.kind == "program":
-            assert reading.cell is not None
-            if reading.pulse == 0:
-                self._applied, self._reached = 0, False
-            target = reading.target
-            if target is not None:
-                self._verified_S = float(conductance_S[reading.cell])
-                distance_S = abs(self._verified_S - target.conductance_S)
-                self._reached |= bool(distance_S <= target.tolerance * target.conductance_S)
-            self._recorder.read_program(
-                self._readings, self._applied, None if target is None else self._reached
-            )
-        self._recorder.read_array(self._readings, reading, conductance_S)
+            self._read_program(reading, conductance_S)
+        self._recorder.read_array(self._reading, reading, conductance_S)
+
+    def _read_program(self, reading: Reading, conductance_S: NDArray[np.float64]) -> None:
+        """Record the progress of a program step, and verify its target."""
+        assert reading.cell is not None
+        if reading.pulse == 0:
+            self._pulses_applied, self._target_reached = 0, False
+        target = reading.target
+        if target is not None:
+            self._verified_S = float(conductance_S[reading.cell])
+            distance_S = abs(self._verified_S - target.conductance_S)
+            self._target_reached |= bool(distance_S <= target.tolerance * target.conductance_S)
+        self._recorder.read_program(
+            self._reading, self._pulses_applied, None if target is None else self._target_reached
+        )

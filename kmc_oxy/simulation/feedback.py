@@ -1,18 +1,19 @@
-r"""What the oxygens feel of the device's own state: its network, their charge, its heat.
+r"""Feedback of the state of a device on its oxygens: conduction network, charge, heating.
 
-Three switches of `device.feedback`, all off by default. Together they turn the voltage of a cell
-and the places of its oxygens into the potential at every site and the temperature:
+The section `device.feedback` has three effects, all off by default. They give the potential at
+every site and the temperature from the voltage of a cell and the positions of its oxygens:
 
-- *network*: each layer of Gaq3 is at the mean potential of the conduction network's nodes in it,
-  at the full voltage, with links :math:`I = g V_0 \sinh(\Delta V/V_0)`. It replaces the prescribed
-  share of the voltage.
-- *screened charge*: the laterally averaged charge of the oxygens, less what the layer had at the
-  start, adds its screened potential (`potential.screened_potential_V`), at any voltage.
+- *network*: the potential of each layer of Gaq3 is the mean over the nodes of the conduction
+  network in it, at the full voltage, with links :math:`I = g V_0 \sinh(\Delta V/V_0)`. It replaces
+  the prescribed profile of the potential.
+- *screened charge*: the laterally averaged charge of the oxygens in each layer, minus its initial
+  value, adds its screened potential (`physics.screened_potential_V`), at any voltage.
 - *self-heating*: :math:`T = T_0 + R_\mathrm{th} I V` of the patch, with the current of the
   junction, :math:`I = G V_1 \sinh(V/V_1)`, :math:`V_1` = `conductance.nonlinearity`. Heat spreads
-  over a filament within picoseconds to nanoseconds, so the steady state is taken at once.
+  over a filament within picoseconds to nanoseconds, so the steady state is used.
 
-The potential depends on z alone, as everywhere in the model. `array` says when it is taken anew.
+The potential depends on z only, as everywhere in the model. `cells` updates it at edges and four
+times per decade.
 """
 
 from __future__ import annotations
@@ -31,23 +32,23 @@ Array = NDArray[np.float64]
 
 
 class FeedbackError(RuntimeError):
-    """A state that the model says nothing of, in a sentence for the user."""
+    """A state outside the validity of the model; the message is for the user."""
 
 
 class Feedback:
     """Potential and temperature at the oxygens of one cross-point.
 
-    Both are functions of the voltage and of the occupation alone, so there is no state to save.
+    Both are functions of the voltage and of the occupation only, so there is no state to save.
 
     Parameters
     ----------
     device : CrossPoint
-        Its input says which switches are on.
+        Its input says which effects are on.
     """
 
     def __init__(self, device: CrossPoint) -> None:
         self._device = device
-        self._given = device.inputs.device.feedback
+        self._settings = device.inputs.device.feedback
         self._charge_number = device.inputs.device.oxygen.charge_number
         landscape = device.landscape
         first, second = landscape.bonds.T
@@ -56,8 +57,10 @@ class Feedback:
         )
         self._highest_eV = float(climb_eV.max())
 
-    def at(self, voltage_V: float, occupied: NDArray[np.bool_]) -> tuple[Array, float]:
-        """Potential and temperature at a voltage.
+    def potential_and_temperature(
+        self, voltage_V: float, occupied: NDArray[np.bool_]
+    ) -> tuple[Array, float]:
+        """Compute potential and temperature at a voltage.
 
         Parameters
         ----------
@@ -73,38 +76,50 @@ class Feedback:
         Raises
         ------
         FeedbackError
-            If the patch heats itself beyond `MAX_TEMPERATURE_K`.
+            If the temperature exceeds `MAX_TEMPERATURE_K`.
         """
-        device, given = self._device, self._given
+        device, settings = self._device, self._settings
         layer = device.lattice.layer
-        if given.potential == "network":
+        if settings.potential == "network":
             potential_V = network_profile_V(
-                device.network, occupied, voltage_V, given.link_nonlinearity
+                device.network, occupied, voltage_V, settings.link_nonlinearity
             )[layer]
         else:
             potential_V = device.potential_per_volt * voltage_V
-        if given.screening_length is not None:
-            potential_V = potential_V + self._screened_V(occupied, given.screening_length)[layer]
+        if settings.screening_length is not None:
+            potential_V = potential_V + self._screened_V(occupied, settings.screening_length)[layer]
         temperature_K = device.inputs.device.temperature
-        if given.thermal_resistance and voltage_V:
-            temperature_K += given.thermal_resistance * self._power_W(voltage_V, occupied)
+        if settings.thermal_resistance and voltage_V:
+            temperature_K += settings.thermal_resistance * self._power_W(voltage_V, occupied)
             if not temperature_K <= MAX_TEMPERATURE_K:
                 raise FeedbackError(
                     f"thermal runaway: at {voltage_V:g} V a patch heats itself to "
                     f"{temperature_K:.3g} K, above the {MAX_TEMPERATURE_K:g} K that "
                     "device.temperature may be; make device.feedback.thermal_resistance "
-                    f"({given.thermal_resistance:g} K/W), conductance.conductance_scale or the "
+                    f"({settings.thermal_resistance:g} K/W), conductance.conductance_scale or the "
                     "voltage smaller"
                 )
         return potential_V, temperature_K
 
-    def change_of_rates(self, engine: Engine, potential_V: Array, temperature_K: float) -> float:
-        """Bound of the change of the logarithm of any rate, from what is applied to an engine.
+    def log_rate_change(self, engine: Engine, potential_V: Array, temperature_K: float) -> float:
+        """Upper bound of the change of the logarithm of any hopping rate.
 
-        A rate's exponent is a height over kT. The potential changes a height by at most the charge
-        times the change of its bond's potential step; the temperature changes the exponent by the
-        height times that of 1/kT, and no height exceeds the largest barrier and difference of
-        site energies together by more than one and a half potential steps.
+        The exponent of a rate is an energy over kT. The potential changes this energy by at most
+        the charge times the change of the potential step of the bond. The temperature changes
+        the exponent by the energy times the change of 1/kT. The energy is at most the largest sum
+        of a barrier and a difference of site energies, plus one and a half potential steps.
+
+        Parameters
+        ----------
+        engine : Engine
+            With the present potential and temperature.
+        potential_V : ndarray, shape (n_sites,)
+        temperature_K : float
+            The new ones.
+
+        Returns
+        -------
+        float
         """
         before, after = (
             np.diff(p.reshape(self._device.lattice.n_layers, -1)[:, 0])
@@ -121,18 +136,18 @@ class Feedback:
         )
 
     def _screened_V(self, occupied: NDArray[np.bool_], screening_length_m: float) -> Array:
-        """Potential of the charge that has moved since the start, shape (n_layers,)."""
+        """Potential of the change of the charge since the start, shape (n_layers,), V."""
         device, lattice = self._device, self._device.lattice
         field = device.inputs.device.field
-        moved = occupied.astype(float) - device.occupied_at_start
-        share = moved.reshape(lattice.n_layers, -1).mean(axis=1)
+        change = occupied.astype(float) - device.occupied_at_start
+        change_per_site = change.reshape(lattice.n_layers, -1).mean(axis=1)
         organic = np.arange(lattice.n_layers) < lattice.organic_layers
         thickness_m = np.where(
             organic,
             lattice.organic_thickness_m / lattice.organic_layers,
             lattice.oxide_thickness_m / max(lattice.oxide_layers, 1),
         )
-        charge_C = -self._charge_number * ELEMENTARY_CHARGE_C * share
+        charge_C = -self._charge_number * ELEMENTARY_CHARGE_C * change_per_site
         return screened_potential_V(
             thickness_m,
             np.where(organic, field.permittivity_organic, field.permittivity_oxide),
@@ -142,9 +157,9 @@ class Feedback:
 
     def _power_W(self, voltage_V: float, occupied: NDArray[np.bool_]) -> float:
         """Electrical power of one patch at a voltage."""
-        given = self._device.inputs.conductance
-        patch_S = self._device.network.conductance(occupied) / given.patches
-        nonlinearity_V = math.inf if given.nonlinearity is None else given.nonlinearity
+        settings = self._device.inputs.conductance
+        patch_S = self._device.network.conductance(occupied) / settings.patches
+        nonlinearity_V = math.inf if settings.nonlinearity is None else settings.nonlinearity
         with np.errstate(over="ignore"):
             return float(voltage_V * current(patch_S, voltage_V, nonlinearity_V))
 
@@ -155,11 +170,11 @@ def network_profile_V(
     voltage_V: float,
     link_nonlinearity_V: float,
 ) -> Array:
-    """Potential of each layer as the conduction network shares the voltage.
+    """Potential of each layer from the potentials of the nodes of the conduction network.
 
-    A layer of Gaq3 is at the mean of its nodes. Where means rise against the voltage, the layers
-    out of order get the mean of their nodes together, which is the monotone profile nearest to
-    the nodes in the least squares. Between layer centres, and so in a layer without nodes, the
+    A layer of Gaq3 has the mean potential of its nodes. Where these means do not fall from LSMO
+    to Co, the monotone profile nearest to them is taken (isotonic regression by least squares,
+    weighted by the number of nodes). Between layer centres, and in layers without nodes, the
     potential is linear, from V at LSMO (z = 0) to 0 at Co; in AlOx it is linear from the last layer
     of Gaq3 that has nodes.
 
@@ -173,6 +188,7 @@ def network_profile_V(
     Returns
     -------
     ndarray, shape (n_layers,)
+        In V.
 
     Raises
     ------
@@ -183,26 +199,40 @@ def network_profile_V(
     site, node_V = network.node_potentials_V(occupied, voltage_V, link_nonlinearity_V)
     layer = lattice.layer[site]
     nodes = np.bincount(layer, minlength=lattice.n_layers)
-    there = np.flatnonzero(nodes)
+    with_nodes = np.flatnonzero(nodes)
     sign = math.copysign(1.0, voltage_V)
     total = sign * np.bincount(layer, node_V, lattice.n_layers)
-    mean_V = sign * _falling(total[there] / nodes[there], nodes[there])
+    mean_V = sign * nearest_decreasing(total[with_nodes] / nodes[with_nodes], nodes[with_nodes])
     profile_V: Array = np.interp(
         lattice.layer_z_m,
-        [0.0, *lattice.layer_z_m[there], lattice.stack_m],
+        [0.0, *lattice.layer_z_m[with_nodes], lattice.stack_m],
         [voltage_V, *mean_V, 0.0],
     )
     return profile_V
 
 
-def _falling(values: Array, weights: NDArray[np.intp]) -> Array:
-    """The falling sequence nearest to `values`: neighbours out of order are pooled."""
+def nearest_decreasing(values: Array, weights: NDArray[np.intp]) -> Array:
+    """Isotonic regression: the decreasing sequence nearest to `values` in least squares.
+
+    Pool-adjacent-violators algorithm (Barlow et al., Statistical Inference under Order
+    Restrictions, 1972).
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+    weights : ndarray of int, shape (n,)
+        Positive.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
     pools: list[tuple[float, float, int]] = []  # mean, weight, length
     for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
         pool = (value, weight, 1)
         while pools and pools[-1][0] < pool[0]:
-            mean, heft, length = pools.pop()
-            whole = heft + pool[1]
-            pool = ((mean * heft + pool[0] * pool[1]) / whole, whole, length + pool[2])
+            mean, before, length = pools.pop()
+            total = before + pool[1]
+            pool = ((mean * before + pool[0] * pool[1]) / total, total, length + pool[2])
         pools.append(pool)
     return np.repeat([p[0] for p in pools], [p[2] for p in pools]).astype(float)

@@ -1,4 +1,4 @@
-"""What a reading puts into the record of a simulation."""
+"""The record of a simulation: what its readings store."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from kmc_oxy.simulation.device import CrossPoint
 
 Record = dict[str, NDArray[Any]]
 
-#: Observables of a cell by itself; the others take the whole array.
-OF_A_CELL = (
+#: Observables that a reading of one cell gives; the others are of the whole array.
+CELL_OBSERVABLES = (
     "conductance",
     "magnetoresistance",
     "oxygen_organic",
@@ -30,19 +30,20 @@ OF_A_CELL = (
 
 
 class Recorder:
-    """The record of one simulation, filled as the readings come.
+    """The record of one simulation, filled by its readings.
 
     Parameters
     ----------
     inputs : Input
     schedule : Schedule
     device : CrossPoint
-        Any of the array: all have as many layers and oxygens.
+        Any device of the array: all have the same numbers of layers and oxygens.
 
     Attributes
     ----------
     record : dict of ndarray
-        An array per observable of the input; what has not been read is missing.
+        An array per observable of the input. Before its reading a value is
+        `Observable.missing`.
     """
 
     def __init__(self, inputs: Input, schedule: Schedule, device: CrossPoint) -> None:
@@ -67,32 +68,35 @@ class Recorder:
             for item in observables(inputs)
         }
 
-    def _corner(self, cell: int) -> tuple[int, int]:
+    def _row_and_column(self, cell: int) -> tuple[int, int]:
         return divmod(cell, self._inputs.crossbar.columns)
 
-    def of_cell(self, cell: int) -> Record:
-        """Copy of what is recorded of one cell."""
-        corner = self._corner(cell)
+    def cell_record(self, cell: int) -> Record:
+        """Copy of the record of one cell."""
+        place = self._row_and_column(cell)
         return {
-            name: array[corner].copy() for name, array in self.record.items() if name in OF_A_CELL
+            name: array[place].copy()
+            for name, array in self.record.items()
+            if name in CELL_OBSERVABLES
         }
 
-    def enter(self, cell: int, values: Mapping[str, NDArray[Any]]) -> None:
-        """Put in what another process has recorded of a cell, from its `of_cell`."""
+    def set_cell_record(self, cell: int, values: Mapping[str, NDArray[Any]]) -> None:
+        """Set the record of a cell to what `cell_record` gave, in this or another process."""
         for name, array in values.items():
-            self.record[name][self._corner(cell)] = array
+            self.record[name][self._row_and_column(cell)] = array
 
     def read_cell(self, cell: Cell, readings: range, pulse_V: NDArray[np.float64]) -> None:
-        """Record the state of a cell for readings between which no time passes.
+        """Record the state of a cell for one or several readings at the same time.
 
         Parameters
         ----------
         cell : Cell
         readings : range
+            Indices of the readings.
         pulse_V : ndarray, shape (rows, columns)
             Cell voltages at the end of the last pulse.
         """
-        corner = self._corner(cell.index)
+        place = self._row_and_column(cell.index)
         occupied, lattice = cell.engine.occupied, cell.device.lattice
         parallel_S, antiparallel_S = cell.device.spin_valve.conductances(occupied)
         cell.conductance_S = parallel_S
@@ -102,22 +106,22 @@ class Recorder:
             "profile": occupied.reshape(lattice.n_layers, -1).mean(axis=1),
             "hops": cell.engine.hops,
             "magnetoresistance": parallel_S / antiparallel_S - 1 if antiparallel_S else np.inf,
-            "cell_voltage": pulse_V[corner],
+            "cell_voltage": pulse_V[place],
         }
         span = slice(readings.start, readings.stop)
         for name, value in values.items():
             if name in self.record:
-                self.record[name][(*corner, span)] = value
+                self.record[name][(*place, span)] = value
         for reading in readings:
             if reading in self._snapshots:
-                place = (*corner, self._snapshots[reading])
-                self.record["oxygen_site"][place] = np.flatnonzero(occupied)
-        self._read_loops(cell, occupied, corner, readings)
+                snapshot = (*place, self._snapshots[reading])
+                self.record["oxygen_site"][snapshot] = np.flatnonzero(occupied)
+        self._read_loops(cell, occupied, place, readings)
 
     def _read_loops(
-        self, cell: Cell, occupied: NDArray[np.bool_], corner: tuple[int, int], readings: range
+        self, cell: Cell, occupied: NDArray[np.bool_], place: tuple[int, int], readings: range
     ) -> None:
-        """G(H) of one cell along the field sweeps among `readings`, each from saturation."""
+        """Record G(H) of one cell for the field sweeps among `readings`, each from saturation."""
         for leg in sorted({self._readings[reading].leg for reading in readings}):
             path_T = {
                 reading: field_T
@@ -126,25 +130,36 @@ class Recorder:
                 if (field_T := self._readings[reading].field_T) is not None
             }
             if path_T:
-                places, fields_T = list(path_T), list(path_T.values())
+                at, fields_T = list(path_T), list(path_T.values())
                 loop_S, _ = cell.device.spin_valve.field_sweep(occupied, fields_T, (1.0, 1.0))
-                self.record["field_conductance"][(*corner, places)] = loop_S
+                self.record["field_conductance"][(*place, at)] = loop_S
 
     def read_program(self, index: int, applied: int, reached: bool | None) -> None:
-        """Record how far a program step is; `reached` is None without a target."""
+        """Record the progress of a program step.
+
+        Parameters
+        ----------
+        index : int
+            Index of the reading.
+        applied : int
+            Number of pulses applied.
+        reached : bool or None
+            Whether the target has been reached; None without a target.
+        """
         if reached is not None:
             self.record["target_reached"][index] = reached
         self.record["pulses_applied"][index] = applied
 
     def read_array(self, index: int, reading: Reading, conductance_S: NDArray[np.float64]) -> None:
-        """Record what concerns the array as a whole: fields, maps, products.
+        """Record the quantities of the whole array: fields, maps, products.
 
         Parameters
         ----------
         index : int
+            Index of the reading.
         reading : Reading
         conductance_S : ndarray, shape (rows, columns)
-            Of all cells at this reading if it `takes_all_cells`; not looked at otherwise.
+            Conductances of all cells at this reading; used only if it `need_all_cells`.
         """
         crossbar, scale_V = self._inputs.crossbar, self._inputs.conductance.nonlinearity
         if reading.field_T is not None:
@@ -167,8 +182,17 @@ class Recorder:
             self.record["product_error"][index] = product.relative_error
 
 
-def take_all_cells(readings: Sequence[Reading]) -> bool:
-    """Whether one of the readings, or what follows it, depends on the conductances of all."""
+def need_all_cells(readings: Sequence[Reading]) -> bool:
+    """Whether one of the readings, or the pulse after it, depends on all conductances.
+
+    Parameters
+    ----------
+    readings : sequence of Reading
+
+    Returns
+    -------
+    bool
+    """
     return any(
         reading.kind in ("map", "vector_matrix") or reading.target is not None
         for reading in readings

@@ -116,13 +116,15 @@ from pathlib import Path
 import numpy as np
 from kmc_oxy import inputs
 from kmc_oxy.execution import Plan
-from kmc_oxy.simulation import Simulation
+from kmc_oxy.simulation import Simulation, TaskParameters
 from kmc_oxy.storage import TaskArchiver, begin_or_resume, max_single_files
 plan = Plan(inputs.load("large.yaml", ["ensemble.members=2000"]))
 work = begin_or_resume(Path("large.h5"), plan.identity)
 archiver = TaskArchiver(work.archive, max_single_files(plan.n_tasks, 2))
-record = Simulation(plan.point(0), plan.schedule(0), point=0, member=0, seed=1,
-                    tolerance=plan.tolerance(plan.task(0, 0))).record
+parameters = TaskParameters(
+    point=0, member=0, seed=1, tolerance=plan.tolerance(plan.task(0, 0))
+)
+record = Simulation(plan.point(0), plan.schedule(0), parameters).record
 rng = np.random.default_rng(1)
 for index in range(plan.n_tasks):
     # These values compress about as well as counts and occupied fractions.

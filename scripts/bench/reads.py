@@ -22,7 +22,7 @@ import kmc_oxy.physics.conductance
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.physics import SpinValve
 from kmc_oxy.protocol import flatten
-from kmc_oxy.simulation import CrossPoint, Simulation
+from kmc_oxy.simulation import CrossPoint, Simulation, TaskParameters
 
 #: The patch of 16 x 16 columns has about the 500 nodes of which 1.5 ms are asked.
 PATCHES = (14, 16, 20, 24, 32, 48, 64)
@@ -127,7 +127,9 @@ def relaxation(tolerance: float, reach: int) -> tuple[float, float]:
         }
     )
     simulation = Simulation(
-        inputs, flatten(inputs.protocol), point=0, member=0, seed=1, tolerance=tolerance
+        inputs,
+        flatten(inputs.protocol),
+        TaskParameters(point=0, member=0, seed=1, tolerance=tolerance),
     )
     inside_s = 0.0
     read = SpinValve.conductances

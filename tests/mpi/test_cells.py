@@ -113,7 +113,7 @@ def test_any_number_of_ranks_gives_the_same(here, wholes, ranks, text):
 
 @pytest.mark.parametrize("text", [FREE, FEEDBACK], ids=["free", "feedback"])
 def test_cells_move_between_ranks(here, wholes, text):
-    """A run gives the same if all cells are moved all the time, in mid-stretch too."""
+    """A run gives the same if all cells are moved all the time, in mid-segment too."""
     (here / "in.yaml").write_text(text)
     before = """
 kmc_oxy.physics.engine.TRIALS_PER_CALL = 1000
@@ -133,7 +133,7 @@ cells.balancing_moves = all_in_turn
 
 
 def test_an_idle_rank_is_given_cells(here, wholes):
-    """The second rank begins with one cell of six; the first gives it some in mid-stretch."""
+    """The second rank begins with one cell of six; the first gives it some in mid-segment."""
     (here / "in.yaml").write_text(FREE)
     before = """
 begin = cells.DistributedCells.__init__

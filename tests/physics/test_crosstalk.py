@@ -5,7 +5,7 @@ import pytest
 
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.protocol import flatten
-from kmc_oxy.simulation import Simulation
+from kmc_oxy.simulation import Simulation, TaskParameters
 
 MEMBERS = 6
 
@@ -22,7 +22,9 @@ def record(member, *protocol, **crossbar):
         }
     )
     schedule = flatten(given.protocol)
-    simulation = Simulation(given, schedule, point=0, member=member, seed=3, tolerance=0.1)
+    simulation = Simulation(
+        given, schedule, TaskParameters(point=0, member=member, seed=3, tolerance=0.1)
+    )
     for _ in simulation.run():
         pass
     return simulation.record

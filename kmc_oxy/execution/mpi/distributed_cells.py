@@ -5,9 +5,9 @@ steps left, costs and conductances. Every term but one is zero, so the sums are 
 draw the same conclusions from them. Cells move between ranks, and to the root for a checkpoint, as
 messages.
 
-- A rank at the end of its stretch waits at the synchronisation point. A rank with several cells
+- A rank at the end of its segment waits at the synchronisation point. A rank with several cells
   left polls a shared counter for waiting ranks, synchronises early and gives cells away.
-- After each stretch the costs of the cells so far decide whether moving some is worth it.
+- After each segment the costs of the cells so far decide whether moving some is worth it.
 
 Which rank runs a cell does not change the results: the state of a cell contains everything that
 determines its future.
@@ -59,8 +59,8 @@ class DistributedCells(CellDistribution):
         # Costs of this rank's cells since the last synchronisation.
         self._step_s = np.zeros(cells)
         self._build_s = np.zeros(cells)
-        # Costs of all cells, in the present stretch and recently; the same on every rank.
-        self._stretch_s = np.zeros(cells)
+        # Costs of all cells, in the present segment and recently; the same on every rank.
+        self._segment_s = np.zeros(cells)
         self._recent_s = np.zeros(cells)
         self._total_build_s = 0.0
         self._builds = 0
@@ -109,7 +109,7 @@ class DistributedCells(CellDistribution):
         left = steps_left()
         # Estimate for two ranks: this one and an idle one.
         own = list(left)
-        spent_s = (self._stretch_s + self._step_s)[own]
+        spent_s = (self._segment_s + self._step_s)[own]
         remaining_s = _remaining_s(steps, np.array(list(left.values()), dtype=float), spent_s)
         return bool(self._moves(remaining_s, np.zeros(len(own), dtype=np.intp), 2))
 
@@ -138,7 +138,7 @@ class DistributedCells(CellDistribution):
         build_s, left, step_s, all_conductance_S = total[2:].reshape(4, self.cells)
         self._total_build_s += build_s.sum()
         self._builds += int(np.count_nonzero(build_s))
-        self._stretch_s += step_s
+        self._segment_s += step_s
         moves = [] if stop else self._moves_after(steps, left)
         for cell, _, rank in moves:
             self._owner[cell] = rank
@@ -150,14 +150,14 @@ class DistributedCells(CellDistribution):
         )
 
     def _moves_after(self, steps: int, left: Array) -> list[CellMove]:
-        """Moves after a synchronisation, in the middle or at the end of a stretch."""
+        """Moves after a synchronisation, in the middle or at the end of a segment."""
         if left.any():
-            remaining_s = _remaining_s(steps, left, self._stretch_s)
+            remaining_s = _remaining_s(steps, left, self._segment_s)
             moves = self._moves(remaining_s, self._owner, self._group.size)
             self._next_poll_s = time.monotonic() + (0.0 if moves else REBALANCE_PAUSE_S)
             return moves
-        self._recent_s += self._stretch_s
-        self._stretch_s[:] = 0.0
+        self._recent_s += self._segment_s
+        self._segment_s[:] = 0.0
         moves = self._moves(self._recent_s, self._owner, self._group.size)
         if moves:
             self._recent_s[:] = 0.0
@@ -205,7 +205,7 @@ class DistributedCells(CellDistribution):
 
 
 def _remaining_s(steps: int, left: Array, spent_s: Array) -> Array:
-    """Cost of the rest of a stretch, estimated from the cost of each cell's steps so far."""
+    """Cost of the rest of a segment, estimated from the cost of each cell's steps so far."""
     done = steps - left
     known = done > 0
     # Until a cell has done a step its cost is unknown: take the mean of the others, or 1 s a step.

@@ -10,27 +10,33 @@ from kmc_oxy.inputs.schema.barriers import (
     Barriers,
     FlatBarrier,
     GaussianBarrier,
+    distribution_name,
 )
-from kmc_oxy.inputs.schema.device import MAX_TEMPERATURE_K
+from kmc_oxy.inputs.schema.device import MAX_TEMPERATURE_K, Device
 from kmc_oxy.inputs.schema.fields import Location, Section, dimension_of, dotted, parts, sections_in
 from kmc_oxy.inputs.schema.input import Crossbar, Input
 from kmc_oxy.inputs.schema.steps import (
+    MAX_LISTED_STEPS,
     READ_VOLTAGE_V,
     Repeat,
     Rest,
     Step,
     StepBody,
     Train,
+    all_steps,
+    largest_voltage_V,
 )
 
 __all__ = [
     "BARRIER_CLASSES",
     "DISTRIBUTIONS",
+    "MAX_LISTED_STEPS",
     "MAX_TEMPERATURE_K",
     "READ_VOLTAGE_V",
     "BarrierDistribution",
     "Barriers",
     "Crossbar",
+    "Device",
     "FlatBarrier",
     "GaussianBarrier",
     "Input",
@@ -41,8 +47,11 @@ __all__ = [
     "Step",
     "StepBody",
     "Train",
+    "all_steps",
     "dimension_of",
+    "distribution_name",
     "dotted",
+    "largest_voltage_V",
     "parts",
     "sections_in",
 ]

@@ -1,11 +1,12 @@
 """Quenched barriers of the bonds: their distributions, and the classes of bonds.
 
-A distribution is a subclass of `BarrierDistribution` and its place in `DISTRIBUTIONS`.
+A distribution is a subclass of `BarrierDistribution` and its entry in `DISTRIBUTIONS`.
 """
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from kmc_oxy.inputs.schema.fields import Energy, Fraction, Frequency, Section, Whole
-from kmc_oxy.physics import gaussian_barriers
 from kmc_oxy.units import format_quantity
 
 
@@ -24,18 +24,47 @@ class BarrierDistribution(Section):
     """
 
     @property
+    @abstractmethod
     def mean_and_width(self) -> tuple[float, float]:
         """Mean and standard deviation, eV."""
-        raise NotImplementedError
 
     @classmethod
     def of(cls, mean: float, width: float) -> BarrierDistribution:
-        """The distribution of this shape with a mean and, where it has one, a width (eV)."""
+        """Make the distribution from a mean and a width.
+
+        `device.barriers.distribution` can impose the distributions that define this method.
+
+        Parameters
+        ----------
+        mean, width : float
+            Mean and standard deviation (eV), not negative. The width has no effect if the
+            distribution has no parameter for it.
+
+        Returns
+        -------
+        BarrierDistribution
+
+        Raises
+        ------
+        NotImplementedError
+            If a mean and a width do not determine the distribution.
+        """
         raise NotImplementedError
 
+    @abstractmethod
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-        """Random barriers, shape (count,), eV."""
-        raise NotImplementedError
+        """Draw independent barriers.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        count : int
+
+        Returns
+        -------
+        ndarray, shape (count,)
+            Barriers (eV), none of them negative.
+        """
 
     def text(self) -> str:
         """Parameters as a user would write them."""
@@ -47,14 +76,14 @@ class BarrierDistribution(Section):
 
 
 class FlatBarrier(BarrierDistribution):
-    """Barriers spread evenly between two energies."""
+    """Barriers distributed uniformly between two energies."""
 
-    distribution: Literal["flat"] = Field(default="flat", description="shape")
+    distribution: Literal["flat"] = Field(default="flat", description="name")
     low: Energy = Field(default=0.0, ge=0, description="lowest barrier")
     high: Energy = Field(default=1.0, ge=0, description="highest barrier")
 
     @model_validator(mode="after")
-    def _ordered(self) -> FlatBarrier:
+    def _low_below_high(self) -> FlatBarrier:
         if self.low > self.high:
             raise ValueError(f"must not have low ({self.low:g} eV) above high ({self.high:g} eV)")
         return self
@@ -66,6 +95,7 @@ class FlatBarrier(BarrierDistribution):
 
     @classmethod
     def of(cls, mean: float, width: float) -> FlatBarrier:
+        # Narrower than `width` where the lowest barrier would be negative.
         half = min(math.sqrt(3) * width, mean)
         return cls(low=mean - half, high=mean + half)
 
@@ -80,7 +110,7 @@ class FlatBarrier(BarrierDistribution):
 class GaussianBarrier(BarrierDistribution):
     """Normally distributed barriers, truncated at zero."""
 
-    distribution: Literal["gaussian"] = Field(default="gaussian", description="shape")
+    distribution: Literal["gaussian"] = Field(default="gaussian", description="name")
     mean: Energy = Field(ge=0, description="mean before truncation")
     sigma: Energy = Field(ge=0, description="standard deviation before truncation")
 
@@ -94,13 +124,16 @@ class GaussianBarrier(BarrierDistribution):
         return cls(mean=mean, sigma=width)
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-        return gaussian_barriers(rng, self.mean, self.sigma, count)
+        barriers = rng.normal(self.mean, self.sigma, count)
+        while (negative := np.flatnonzero(barriers < 0)).size:
+            barriers[negative] = rng.normal(self.mean, self.sigma, negative.size)
+        return barriers
 
 
 class ExponentialBarrier(BarrierDistribution):
     """Exponentially distributed barriers."""
 
-    distribution: Literal["exponential"] = Field(default="exponential", description="shape")
+    distribution: Literal["exponential"] = Field(default="exponential", description="name")
     scale: Energy = Field(gt=0, description="mean barrier")
 
     @property
@@ -119,7 +152,7 @@ class ExponentialBarrier(BarrierDistribution):
 class ConstantBarrier(BarrierDistribution):
     """One barrier for all bonds of the class."""
 
-    distribution: Literal["constant"] = Field(default="constant", description="shape")
+    distribution: Literal["constant"] = Field(default="constant", description="name")
     value: Energy = Field(ge=0, description="the barrier")
 
     @property
@@ -143,21 +176,38 @@ DISTRIBUTIONS: tuple[type[BarrierDistribution], ...] = (
     ConstantBarrier,
 )
 BY_NAME = {cls.model_fields["distribution"].default: cls for cls in DISTRIBUTIONS}
+# Those that define `of`.
+_IMPOSABLE = {name: cls for name, cls in BY_NAME.items() if "of" in vars(cls)}
+
+
+def distribution_name(model: type[Section]) -> str | None:
+    """Name of the distribution that a section describes.
+
+    Parameters
+    ----------
+    model : type of Section
+
+    Returns
+    -------
+    str or None
+        None if the section describes no distribution.
+    """
+    return next((name for name, cls in BY_NAME.items() if cls is model), None)
 
 
 def _name_of(value: Any) -> str:
-    """Name of the distribution that a mapping, or a model, asks for."""
+    """Name of the distribution that a mapping or a model describes."""
     if isinstance(value, dict):
         return str(value.get("distribution", "flat"))
     return str(getattr(value, "distribution", "flat"))
 
 
-# Made from the table when the module runs; for the type checker their common types.
+# pydantic needs the literal and the union, which a type checker cannot read from a table.
 if TYPE_CHECKING:
-    DistributionName: TypeAlias = str
+    ImposableName: TypeAlias = str
     BarrierField: TypeAlias = BarrierDistribution
 else:
-    DistributionName = Literal[tuple(BY_NAME)]
+    ImposableName = Literal[tuple(_IMPOSABLE)]
     BarrierField = Annotated[
         Union[tuple(Annotated[cls, Tag(name)] for name, cls in BY_NAME.items())],  # noqa: UP007
         Discriminator(_name_of),
@@ -175,10 +225,11 @@ def _flat(high: float, description: str) -> Any:
 class Barriers(Section):
     """Quenched barriers of the bonds, drawn once per device, by class of bond (all free)."""
 
-    distribution: DistributionName | None = Field(
+    distribution: ImposableName | None = Field(
         default=None,
-        description="shape imposed on every class below, keeping each one's mean and, where "
-        "the shape has one, width; for testing the flat hypothesis. null keeps their own shapes",
+        description="distribution imposed on every class below, to test the assumption of flat "
+        "ones; a class keeps its mean and, where the distribution has a width, its width. null: "
+        "every class has its own distribution",
     )
     bulk: BarrierField = _flat(0.2, "bonds of Gaq3 that are in no other class")
     first_layer_exit: BarrierField = _flat(0.38, "bonds out of the first layer at LSMO")
@@ -195,14 +246,14 @@ class Barriers(Section):
     tunnel_floor: Frequency = Field(
         default=0.0,
         ge=0,
-        description="rate added to both directions of every bond, in their ratio: "
-        "tunnelling of the ion, independent of temperature",
+        description="rate of the ion's tunnelling, independent of temperature: added to the "
+        "downhill direction of every bond, and to the uphill one as detailed balance requires",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _complete_from_default(cls, data: Any) -> Any:
-        """Take what a flat class leaves out from that class's default."""
+        """Complete a flat distribution from the default of its class."""
         if not isinstance(data, dict):
             return data
         data = dict(data)
@@ -215,8 +266,19 @@ class Barriers(Section):
         return data
 
     def effective(self, name: str) -> BarrierDistribution:
-        """The distribution of class `name` (one of `BARRIER_CLASSES`) that is drawn from."""
+        """The distribution from which the barriers of a class are drawn.
+
+        Parameters
+        ----------
+        name : str
+            One of `BARRIER_CLASSES`.
+
+        Returns
+        -------
+        BarrierDistribution
+            That of the class, or the imposed one with its mean and width.
+        """
         own: BarrierDistribution = getattr(self, name)
-        if self.distribution in (None, _name_of(own)):
+        if self.distribution is None or self.distribution == _name_of(own):
             return own
-        return BY_NAME[self.distribution].of(*own.mean_and_width)
+        return _IMPOSABLE[self.distribution].of(*own.mean_and_width)

@@ -1,6 +1,6 @@
-"""The `device` section of the input: lattice, oxygen, site energies, potential, feedback.
+"""The `device` section of the input: the lattice, its oxygens, their energies and the field.
 
-Defaults are the parameter set found by hand for the device of the paper. `free` marks a number
+Defaults are the parameter set found by hand for the paper's device; `free` marks a number
 that was fitted, not measured.
 """
 
@@ -15,15 +15,15 @@ from kmc_oxy.inputs.schema.fields import (
     Energy,
     Fraction,
     Frequency,
+    Inconsistency,
     Length,
     Number,
-    Problem,
     Section,
     Temperature,
     ThermalResistance,
     Voltage,
     Whole,
-    refuse,
+    raise_inconsistencies,
 )
 
 MAX_SITES = 100_000_000
@@ -38,7 +38,7 @@ class Lattice(Section):
     spacing: Length = Field(
         default=0.835e-9,
         gt=0,
-        description="lateral spacing; one molecule a site, from the density of "
+        description="lateral spacing; one molecule per site, from the density of "
         "Alq3, 1.31 g/cm3 (Xiang 2007)",
     )
     organic_layers: Whole = Field(
@@ -61,16 +61,16 @@ class Lattice(Section):
 
 
 class Oxygen(Section):
-    """The mobile species: at most one a site, its number conserved."""
+    """The mobile oxygens: at most one per site; their number is conserved."""
 
     filling: Fraction = Field(
-        default=0.075, gt=0, lt=1, description="share of all sites that hold an oxygen (free)"
+        default=0.075, gt=0, lt=1, description="fraction of all sites that hold an oxygen (free)"
     )
     charge_number: Whole = Field(
         default=2,
         ge=1,
         le=2,
-        description="z in the charge -z e; with 1 no set of parameters was found that switches",
+        description="z in the charge -z e; no set of parameters was found that switches with z = 1",
     )
     attempt_frequency: Frequency = Field(default=1e13, gt=0, description="nu of the hopping rates")
     start: Literal["random", "oxide"] = Field(
@@ -79,11 +79,14 @@ class Oxygen(Section):
 
 
 class SiteEnergy(Section):
-    """Energies of an oxygen at rest, without voltage."""
+    """Energies of an oxygen on its site, without voltage."""
 
-    oxide_offset: Energy = Field(default=-0.495, description="oxide minus organic (free)")
+    oxide_offset: Energy = Field(
+        default=-0.495, description="energy in AlOx minus that in Gaq3 (free)"
+    )
     first_layer_binding: Energy = Field(
-        default=0.468, description="lowers the first layer at LSMO by this much (free)"
+        default=0.468,
+        description="by how much the energy is lower in the first layer at LSMO (free)",
     )
     disorder: Energy = Field(
         default=0.03, ge=0, description="width of the Gaussian disorder (free)"
@@ -119,7 +122,7 @@ class FieldProfile(Section):
 
     @model_validator(mode="after")
     def _shares_within_one(self) -> FieldProfile:
-        # Decimal shares that make up all of V may add up to an ulp above one.
+        # The sum of two decimal shares may exceed one by a rounding error.
         if self.profile == "interfacial" and self.lsmo_share + self.oxide_share > 1 + 1e-12:
             total = self.lsmo_share + self.oxide_share
             raise ValueError(f"must not share more than V: lsmo_share + oxide_share is {total:g}")
@@ -127,35 +130,35 @@ class FieldProfile(Section):
 
 
 class Feedback(Section):
-    """What the oxygens feel of the device's own state, at edges and four times a decade."""
+    """How the state of the device acts on its oxygens; updated at edges and 4 times per decade."""
 
     potential: Literal["prescribed", "network"] = Field(
         default="prescribed",
         description="`prescribed`: V is shared by `device.field`, whatever the oxygens do; "
-        "`network`: as the nodes of the conduction network share it, with non-linear links",
+        "`network`: V is shared as by the nodes of the conduction network, with non-linear links",
     )
     link_nonlinearity: Voltage = Field(
         default=0.1,
         gt=0,
-        description="V0 of I = g V0 sinh(dV/V0) of each link, for `network` (2kT/e, 13 mV at "
-        "76 K, to the 0.5 V of a junction with one link that counts; free)",
+        description="V0 of I = g V0 sinh(dV/V0) of each link, for `network` (from 2kT/e, 13 mV at "
+        "76 K, to the 0.5 V of a junction that one link dominates; free)",
     )
     screening_length: Length | None = Field(
         default=None,
         gt=0,
-        description="over which the field of the oxygens' charge decays, the start taken as "
-        "neutral (free); null: they have no field",
+        description="length over which the field of the oxygens' charge decays; their initial "
+        "positions count as neutral (free); null: no field",
     )
     thermal_resistance: ThermalResistance = Field(
         default=0.0,
         ge=0,
-        description="by which the power of the patch heats its oxygens above `temperature` "
-        "(free); 0: no heating",
+        description="temperature of the oxygens above `temperature` for each watt of the patch's "
+        "power (free); 0: no heating",
     )
 
     @property
     def is_on(self) -> bool:
-        """Whether anything reacts to the state of the device."""
+        """Whether potential or temperature depend on the state of the device."""
         return (
             self.potential == "network"
             or self.screening_length is not None
@@ -172,24 +175,26 @@ class Device(Section):
     lattice: Lattice = Field(default_factory=Lattice, description="the patch and its layers")
     oxygen: Oxygen = Field(default_factory=Oxygen, description="the mobile species")
     barriers: Barriers = Field(default_factory=Barriers, description="barriers of the bonds")
-    site_energy: SiteEnergy = Field(default_factory=SiteEnergy, description="energies at rest")
+    site_energy: SiteEnergy = Field(
+        default_factory=SiteEnergy, description="energies without voltage"
+    )
     field: FieldProfile = Field(
         default_factory=FieldProfile, description="how the voltage is shared along z"
     )
     feedback: Feedback = Field(
-        default_factory=Feedback, description="what follows the state of the device"
+        default_factory=Feedback, description="how the state of the device acts on its oxygens"
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> Device:
         lattice, field, oxygen = self.lattice, self.field, self.oxygen
         at = ("device", "lattice")
-        problems = []
+        found = []
         if field.profile == "interfacial" and (
             field.lsmo_width + field.oxide_margin >= lattice.organic_thickness
         ):
-            problems.append(
-                Problem(
+            found.append(
+                Inconsistency(
                     ("field", "lsmo_width"),
                     "must leave room between lsmo_width and oxide_margin inside the "
                     f"{lattice.organic_thickness * 1e9:g} nm of Gaq3",
@@ -197,8 +202,8 @@ class Device(Section):
                 )
             )
         if self.barriers.slow_layers > lattice.organic_layers - 1:
-            problems.append(
-                Problem(
+            found.append(
+                Inconsistency(
                     ("barriers", "slow_layers"),
                     f"must be at most {lattice.organic_layers - 1}, the other layers of Gaq3",
                     (at, ("device", "barriers")),
@@ -209,12 +214,12 @@ class Device(Section):
         if oxygen.start == "oxide":
             room = lattice.nx * lattice.ny * lattice.oxide_layers + 1
         if not 1 <= n_oxygen < room:
-            problems.append(
-                Problem(
+            found.append(
+                Inconsistency(
                     ("oxygen", "filling"),
                     f"puts {n_oxygen} oxygens on {room - (oxygen.start == 'oxide')} sites",
                     (at, ("device", "oxygen")),
                 )
             )
-        refuse(problems)
+        raise_inconsistencies(found)
         return self

@@ -1,4 +1,4 @@
-"""What the models of the input are made of: typed fields with units, and the strict base model."""
+"""Building blocks of the models of the input: typed fields with units, the strict base model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Dimension:
 
 
 def _whole(value: object) -> int:
-    # 1e3 is a float in YAML and a perfectly good count.
+    # 1e3 is a float in YAML, but a valid count.
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -67,7 +67,7 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 
 
 class Section(BaseModel):
-    """A mapping of the input: unknown keys refused, unchangeable once checked."""
+    """A mapping of the input; it refuses unknown keys and cannot be changed once checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,24 +88,34 @@ def _is_plain_section(field: FieldInfo | None) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Section)
 
 
-class Problem(NamedTuple):
-    """A fault between keys that are each in order."""
+class Inconsistency(NamedTuple):
+    """A fault between keys whose values are valid one by one."""
 
     location: Location  #: from the top of the input, or from the model that found it
     message: str
-    uses: tuple[Location, ...]  #: sections, from the top, whose values it was found with
+    uses: tuple[Location, ...]  #: sections, from the top, whose values the check used
 
 
-def refuse(problems: list[Problem]) -> None:
-    """Raise one pydantic error that carries all `problems`; nothing when there are none."""
-    if problems:
-        text = "; ".join(f"{dotted(p.location)} {p.message}" for p in problems)
+def raise_inconsistencies(found: list[Inconsistency]) -> None:
+    """Raise one pydantic error that carries all inconsistencies found.
+
+    Parameters
+    ----------
+    found : list of Inconsistency
+
+    Raises
+    ------
+    PydanticCustomError
+        Of type ``"inconsistencies"``, with `found` as its context; not if `found` is empty.
+    """
+    if found:
+        text = "; ".join(f"{dotted(fault.location)} {fault.message}" for fault in found)
         text = text.replace("{", "{{").replace("}", "}}")
-        raise PydanticCustomError("problems", text, {"problems": problems})
+        raise PydanticCustomError("inconsistencies", text, {"inconsistencies": found})
 
 
 def dotted(location: Location) -> str:
-    """The location as the user writes a key: ``protocol.1.train.voltage``."""
+    """A location as the user writes a key: ``protocol.1.train.voltage``."""
     return ".".join(str(part) for part in location)
 
 

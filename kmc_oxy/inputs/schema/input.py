@@ -1,6 +1,6 @@
-"""The whole input as checked models, one field a key, with its unit, range and default.
+"""The whole input as one checked model, `Input`, and its sections besides device and protocol.
 
-`Input` is what every later part of the code reads. Nothing here knows of YAML or files.
+The models do not depend on YAML or on files.
 """
 
 from __future__ import annotations
@@ -10,54 +10,39 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kmc_oxy.inputs.schema.barriers import Barriers
-from kmc_oxy.inputs.schema.device import (
-    Device,
-    Feedback,
-    FieldProfile,
-    Lattice,
-    Oxygen,
-    SiteEnergy,
-)
+from kmc_oxy.inputs.schema.device import Device
 from kmc_oxy.inputs.schema.fields import (
     Conductance,
     Energy,
     Flag,
     Fraction,
+    Inconsistency,
     InverseLength,
     Length,
-    Location,
     MagneticField,
     Number,
-    Problem,
     Resistance,
     Section,
     Voltage,
     Whole,
-    refuse,
+    raise_inconsistencies,
 )
 from kmc_oxy.inputs.schema.steps import (
     READ_VOLTAGE_V,
-    Repeat,
     Step,
+    all_steps,
     largest_voltage_V,
     protocol_size,
 )
 from kmc_oxy.physics import MAX_RATIO
 from kmc_oxy.units import CONDUCTANCE_QUANTUM_S
 
-__all__ = [
-    "Barriers", "ConductanceModel", "Crossbar", "Device", "EngineSettings", "Ensemble",
-    "Feedback", "FieldProfile", "Input", "Lattice", "Output", "Oxygen", "SiteEnergy", "Spin",
-    "Step",
-]  # fmt: skip
-
 MAX_PROTOCOL_SIZE = 10_000_000
 MAX_CELLS = 1_000_000
 
 
 class ConductanceModel(Section):
-    """Conductance of a cross-point from the places of its oxygens."""
+    """Conductance of a cross-point from the positions of its oxygens."""
 
     conductance_scale: Conductance = Field(
         default=CONDUCTANCE_QUANTUM_S, gt=0, description="G0, the unit of all links (2e^2/h; free)"
@@ -79,7 +64,9 @@ class ConductanceModel(Section):
         default=1.2, gt=0, description="phi_B of the Schottky barrier at LSMO"
     )
     level_width: Energy = Field(
-        default=0.1, gt=0, description="E0: how fast levels inside the barrier lose weight (free)"
+        default=0.1,
+        gt=0,
+        description="E0: energy over which the weight of levels in the barrier decays (free)",
     )
     effective_mass: Number = Field(
         default=1.0,
@@ -98,7 +85,7 @@ class ConductanceModel(Section):
         description="width of the Gaussian that smooths the count (1.5 to 2.5 nm; free)",
     )
     density_floor: Fraction = Field(
-        default=0.003, gt=0, lt=1, description="added to the count, a site (free)"
+        default=0.003, gt=0, lt=1, description="added to the count, per site (free)"
     )
     oxide_decay: InverseLength = Field(
         default=3e9, ge=0, description="decay constant of tunnelling through AlOx (free)"
@@ -107,14 +94,14 @@ class ConductanceModel(Section):
         default=0.15e-9, ge=0, description="lateral variation of the thickness of AlOx (free)"
     )
     leak: Number = Field(
-        default=1e-9, gt=0, le=1, description="direct leak a column, in units of G0"
+        default=1e-9, gt=0, le=1, description="direct leak per column, in units of G0"
     )
     multistep: Number = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="multi-step path through the depletion region, past the network, where that "
-        "has no width; a column, in units of G0; 0: none",
+        description="conductance of a multi-step path through the depletion region, in parallel "
+        "with the network, where the region has no width; per column, in units of G0; 0: none",
     )
     multistep_steps: Number = Field(
         default=6.0, ge=1, description="number of steps in which that path crosses the region"
@@ -122,11 +109,11 @@ class ConductanceModel(Section):
     oxide_growth: Length = Field(
         default=0.0,
         ge=0,
-        description="thickness of AlOx that each oxygen in it stands for: the oxide over a "
-        "column thins as its oxygen leaves; 0: it keeps its thickness",
+        description="thickness of AlOx per oxygen in it: the oxide over a column becomes thinner "
+        "as its oxygen leaves; 0: constant thickness",
     )
     tolerance: Number = Field(
-        default=1e-6, gt=0, lt=1, description="largest relative error of a solve"
+        default=1e-6, gt=0, lt=1, description="largest relative error of a solution of the network"
     )
     nonlinearity: Voltage | None = Field(
         default=0.5, gt=0, description="V0 of I = G V0 sinh(V/V0) (free); null: ohmic"
@@ -134,13 +121,13 @@ class ConductanceModel(Section):
     patches: Whole = Field(
         default=1,
         ge=1,
-        description="patches side by side in the junction: results are this many times "
-        "the simulated one (free)",
+        description="number of patches side by side in the junction: conductances are this many "
+        "times that of the simulated patch (free)",
     )
 
 
 class Spin(Section):
-    """Spin-valve magnetoresistance of a cross-point (all free but for the signs)."""
+    """Spin-valve magnetoresistance of a cross-point (all numbers free, except their signs)."""
 
     model: Literal["impurity_exchange", "julliere", "none"] = Field(
         default="impurity_exchange",
@@ -160,13 +147,13 @@ class Spin(Section):
     relaxation: Number = Field(
         default=1e-5,
         ge=0,
-        description="leak of spin at every node, in units of G0; proportional to 1/tau_s",
+        description="spin relaxation at every node, in units of G0; proportional to 1/tau_s",
     )
     exchange: Number = Field(
         default=1.0,
         ge=0,
-        description="what exchange between neighbouring impurity "
-        "spins adds to a link, relative to hopping",
+        description="transport of spin over a link by exchange between neighbouring impurity "
+        "spins, relative to that by hopping",
     )
     coercive_lsmo: MagneticField = Field(
         default=5e-3, gt=0, description="coercive field of LSMO (2 to 10 mT)"
@@ -175,7 +162,7 @@ class Spin(Section):
         default=20e-3, gt=0, description="coercive field of Co (10 to 30 mT)"
     )
     switching_width: MagneticField = Field(
-        default=1e-3, gt=0, description="width of either switching"
+        default=1e-3, gt=0, description="width of the switching of each electrode"
     )
 
 
@@ -185,14 +172,14 @@ class Crossbar(Section):
     rows: Whole = Field(default=1, ge=1, le=MAX_CELLS, description="number of neuron lines")
     columns: Whole = Field(default=1, ge=1, le=MAX_CELLS, description="number of input lines")
     line_resistance: Resistance = Field(
-        default=0.0, ge=0, description="of the line between two neighbouring cells (free)"
+        default=0.0, ge=0, description="resistance of a line between two neighbouring cells (free)"
     )
     scheme: Literal["V/2", "V/3", "grounded", "floating"] = Field(
         default="V/2", description="voltages of the other lines while one cell is programmed"
     )
     read_voltage: Voltage = Field(
         default=READ_VOLTAGE_V,
-        description="at a cell that is read: 0.1 V on its input, its neuron at "
+        description="voltage of a cell that is read: 0.1 V on its input, its neuron at "
         "virtual ground (paper)",
     )
 
@@ -212,7 +199,7 @@ class Ensemble(Section):
     seed: Whole | None = Field(
         default=None,
         ge=0,
-        description="of every random number; null: drawn, and recorded in the output",
+        description="seed of all random numbers; null: drawn at random and recorded in the output",
     )
 
 
@@ -221,7 +208,7 @@ class EngineSettings(Section):
 
     algorithm: Literal["capped", "exact"] = Field(
         default="capped",
-        description="`exact`: every hop; `capped`: hops that are in equilibrium anyway "
+        description="`exact`: every hop; `capped`: hops fast enough to be in equilibrium "
         "are slowed down",
     )
     tolerance: Number = Field(default=1 / 30, gt=0, lt=1, description="1/C of the rate cap")
@@ -230,12 +217,12 @@ class EngineSettings(Section):
         ge=1,
         le=2,
         description="how many steps around a bond the rate cap looks for competing hops; 1 "
-        "makes hops about twice as fast and is less safe (docs/cap.md)",
+        "computes a hop about twice as fast and is less safe (docs/cap.md)",
     )
     check_tolerance: Flag = Field(
         default=False,
-        description="whether a few members are run at 3 times the tolerance as well, and "
-        "the difference stored",
+        description="whether a few members are also run at 3 times the tolerance, and "
+        "the difference is stored",
     )
 
 
@@ -243,31 +230,32 @@ class Output(Section):
     """What is stored besides the readings."""
 
     profile: Flag = Field(
-        default=True, description="the occupied fraction of every layer, each reading"
+        default=True, description="whether each reading stores the occupied fraction of every layer"
     )
     snapshots: Literal["none", "ends", "all"] = Field(
         default="ends",
-        description="readings whose oxygen positions are stored: none, the first and the "
+        description="readings that store the positions of the oxygens: none, the first and the "
         "last, or all",
     )
 
 
 class Input(Section):
-    """One simulation: a device, what is done to it, and how often."""
+    """One simulation: a device, the protocol applied to it, and the ensemble."""
 
     name: str = Field(
         default="", max_length=200, description="title of the run, for plots and reports"
     )
     device: Device = Field(default_factory=Device, description="the cross-point")
     conductance: ConductanceModel = Field(
-        default_factory=ConductanceModel, description="conductance from the places of the oxygens"
+        default_factory=ConductanceModel,
+        description="conductance from the positions of the oxygens",
     )
     spin: Spin = Field(default_factory=Spin, description="magnetoresistance")
     crossbar: Crossbar = Field(default_factory=Crossbar, description="the array")
     protocol: tuple[Step, ...] = Field(min_length=1, description="the steps, in order")
     scan: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(
         default_factory=dict,
-        description="dotted key -> list of values; several keys make a grid, "
+        description="dotted key -> list of values; several keys form a grid, "
         "the last one running fastest. Steps are counted from 0: `protocol.1.train.voltage`",
     )
     ensemble: Ensemble = Field(default_factory=Ensemble, description="devices and random numbers")
@@ -285,53 +273,56 @@ class Input(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Input:
-        problems = list(self._cell_problems(self.protocol, ("protocol",)))
-        size = protocol_size(self.protocol)
-        if size > MAX_PROTOCOL_SIZE:
-            problems.append(
-                Problem(
-                    ("protocol",),
-                    f"has about {size:.2g} pulses and readings; at most {MAX_PROTOCOL_SIZE:.0e}",
-                    (("protocol",),),
-                )
-            )
-        problems += self._feedback_problems()
-        thickness = self.device.lattice.organic_thickness
-        if self.conductance.slab > thickness:
-            problems.append(
-                Problem(
-                    ("conductance", "slab"),
-                    f"must be within the {thickness * 1e9:g} nm of Gaq3",
-                    (("conductance",), ("device", "lattice")),
-                )
-            )
-        refuse(problems)
+        raise_inconsistencies(
+            [
+                *self._array_faults(),
+                *self._size_faults(),
+                *self._current_faults(),
+                *self._slab_faults(),
+            ]
+        )
         return self
 
-    def _feedback_problems(self) -> Iterator[Problem]:
-        """Currents that would be beyond what a number can hold."""
+    def _array_faults(self) -> Iterator[Inconsistency]:
+        """Steps that do not fit the array."""
+        rows, columns = self.crossbar.rows, self.crossbar.columns
+        for location, step in all_steps(self.protocol, ("protocol",)):
+            for key, message in step.body.array_faults(rows, columns):
+                yield Inconsistency((*location, step.kind, key), message, (("crossbar",), location))
+
+    def _size_faults(self) -> Iterator[Inconsistency]:
+        """A protocol that is too long."""
+        size = protocol_size(self.protocol)
+        if size > MAX_PROTOCOL_SIZE:
+            yield Inconsistency(
+                ("protocol",),
+                f"has about {size:.2g} pulses and readings; at most {MAX_PROTOCOL_SIZE:.0e}",
+                (("protocol",),),
+            )
+
+    def _current_faults(self) -> Iterator[Inconsistency]:
+        """Voltages at which a current V0 sinh(V/V0) exceeds the largest float."""
         feedback = self.device.feedback
         largest_V = max(largest_voltage_V(self.protocol), abs(self.crossbar.read_voltage))
         limit = f"must be at least 1/{MAX_RATIO:.0f} of the {largest_V:g} V applied"
         least_V = largest_V / MAX_RATIO
         uses = (("device", "feedback"), ("protocol",), ("crossbar",))
         if feedback.potential == "network" and feedback.link_nonlinearity < least_V:
-            yield Problem(("device", "feedback", "link_nonlinearity"), limit, uses)
+            yield Inconsistency(("device", "feedback", "link_nonlinearity"), limit, uses)
         nonlinearity_V = self.conductance.nonlinearity
         if feedback.thermal_resistance and nonlinearity_V and nonlinearity_V < least_V:
-            yield Problem(
+            yield Inconsistency(
                 ("conductance", "nonlinearity"),
                 f"{limit} where device.feedback.thermal_resistance makes heat of the current",
                 (*uses, ("conductance",)),
             )
 
-    def _cell_problems(self, steps: tuple[Step, ...], at: Location) -> Iterator[Problem]:
-        rows, columns = self.crossbar.rows, self.crossbar.columns
-        for index, step in enumerate(steps):
-            here = (*at, index, step.kind)
-            uses = (("crossbar",), (*at, index))
-            body = step.body
-            if isinstance(body, Repeat):
-                yield from self._cell_problems(body.steps, (*here, "steps"))
-            for key, message in body.array_faults(rows, columns):
-                yield Problem((*here, key), message, uses)
+    def _slab_faults(self) -> Iterator[Inconsistency]:
+        """A slab deeper than the organic layer."""
+        thickness = self.device.lattice.organic_thickness
+        if self.conductance.slab > thickness:
+            yield Inconsistency(
+                ("conductance", "slab"),
+                f"must be within the {thickness * 1e9:g} nm of Gaq3",
+                (("conductance",), ("device", "lattice")),
+            )

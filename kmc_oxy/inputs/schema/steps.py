@@ -2,13 +2,14 @@
 
 V = V(LSMO) - V(Co). Positive pulses potentiate, negative ones depress.
 
-A step is a subclass of `StepBody` here, its field of `Step`, and its rule in
-`kmc_oxy.protocol.flattening`.
+A step is a subclass of `StepBody` and a field of `Step` in this module, and a rule in
+`kmc_oxy.protocol.flattening` that makes holds and readings of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, cast
 
@@ -19,6 +20,7 @@ from kmc_oxy.inputs.schema.fields import (
     Duration,
     Flag,
     Fraction,
+    Location,
     MagneticField,
     Section,
     Voltage,
@@ -28,7 +30,7 @@ from kmc_oxy.units import format_quantity
 
 READ_VOLTAGE_V = -0.1  #: 0.1 V on the input line, the neuron line at virtual ground (paper)
 MAX_COUNT = 10_000_000
-#: A text of more steps than this is cut.
+#: Of a longer list of steps, a text gives only the first ones or their number.
 MAX_LISTED_STEPS = 6
 
 Cell = Annotated[tuple[Whole, Whole], Field(description="[row, column], both counted from 0")]
@@ -38,19 +40,19 @@ class StepBody(Section):
     """What one step does: base of all steps."""
 
     def size(self) -> float:
-        """Rough number of pulses, stairs and readings."""
+        """Rough number of pulses, stairs and readings; limits the size of a protocol."""
         return 1.0
 
+    @abstractmethod
     def voltages_V(self) -> Iterator[float]:
-        """Voltages that the step puts on a cell, V."""
-        yield from ()
+        """Voltages that the step applies to a cell, V, without the array's own reading voltage."""
 
+    @abstractmethod
     def text(self) -> str:
-        """The step as a noun phrase, for reports."""
-        raise NotImplementedError
+        """The step as a noun phrase, for reports: ``"a map of all cells"``."""
 
     def array_faults(self, rows: int, columns: int) -> Iterator[tuple[str, str]]:
-        """Key and message of each fault in an array of this size."""
+        """Keys whose values do not fit an array of this size, each with a message."""
         yield from ()
 
 
@@ -131,16 +133,16 @@ class Relax(StepBody):
     """A voltage held for long, with readings evenly spaced in the logarithm of time."""
 
     voltage: Voltage = Field(default=READ_VOLTAGE_V, description="voltage held")
-    duration: Duration = Field(gt=0, description="for how long; the last reading ends it")
+    duration: Duration = Field(gt=0, description="for how long; the last reading is at its end")
     first: Duration = Field(
-        default=1e-3, gt=0, description="time of the first reading, before the last"
+        default=1e-3, gt=0, description="time of the first reading; shorter than `duration`"
     )
     points_per_decade: Whole = Field(
-        default=10, ge=1, le=10_000, description="readings a decade of time"
+        default=10, ge=1, le=10_000, description="readings per decade of time"
     )
 
     @model_validator(mode="after")
-    def _ordered(self) -> Relax:
+    def _first_before_last(self) -> Relax:
         if self.first >= self.duration:
             raise ValueError(
                 f"must have its first reading ({self.first:g} s) before its duration "
@@ -159,7 +161,7 @@ class Relax(StepBody):
 
 
 class Sweep(StepBody):
-    """A staircase of voltages from 0 through turning points, read on every stair."""
+    """A staircase of voltages from 0 V through turning points, read on every stair."""
 
     amplitude: Voltage | None = Field(
         default=None, description="sweeps 0, +amplitude, -amplitude, 0 (a negative one: -, + first)"
@@ -174,7 +176,7 @@ class Sweep(StepBody):
     dwell: Duration = Field(default=10e-3, gt=0, description="time on a stair before its reading")
 
     @model_validator(mode="after")
-    def _one_way(self) -> Sweep:
+    def _amplitude_or_to(self) -> Sweep:
         if (self.amplitude is None) == (self.to is None):
             raise ValueError("must have either amplitude or to")
         return self
@@ -208,7 +210,7 @@ class FieldSweep(StepBody):
     duration: Duration = Field(
         default=50e-3,
         gt=0,
-        description="for how long before the sweep; the oxygens stay where they are during it",
+        description="for how long before the sweep; the oxygens do not move during the sweep",
     )
 
     def size(self) -> float:
@@ -224,9 +226,9 @@ class FieldSweep(StepBody):
 class Program(StepBody):
     """Pulses on one cell of the array by `crossbar.scheme`; with `target`, write and verify.
 
-    The cell is read before the first pulse and after each. With a target there is room for
-    `max_pulses`; what is not needed passes at the voltage of `rest`, so that all members keep
-    one clock.
+    The cell is read before the first pulse and after each. With a target the step always takes
+    the time of `max_pulses` pulses, so that all members are read at the same times: once the
+    target is reached, the voltage of `rest` takes the place of the pulses.
     """
 
     cell: Cell
@@ -259,20 +261,28 @@ class Program(StepBody):
     )
     reverse: Voltage | None = Field(
         default=None,
-        description="voltage of the pulses that move away from an overshot target; null: -voltage",
+        description="voltage of the pulses that bring the conductance back after it has gone "
+        "beyond the target; null: -voltage",
     )
 
     @model_validator(mode="after")
-    def _signs(self) -> Program:
-        if (
-            self.target is not None
-            and self.voltage * (-self.voltage if self.reverse is None else self.reverse) >= 0
-        ):
+    def _opposite_signs(self) -> Program:
+        if self.target is not None and self.voltage * self.reverse_voltage_V >= 0:
             raise ValueError("must have voltage and reverse of opposite signs to reach a target")
         return self
 
+    @property
+    def reverse_voltage_V(self) -> float:
+        """Voltage of the pulses in the opposite direction, V."""
+        return -self.voltage if self.reverse is None else self.reverse
+
+    @property
+    def pulse_slots(self) -> int:
+        """Number of pulses that the step has time for."""
+        return self.count if self.target is None else self.max_pulses
+
     def size(self) -> float:
-        return (self.count if self.target is None else self.max_pulses) + 1.0
+        return self.pulse_slots + 1.0
 
     def voltages_V(self) -> Iterator[float]:
         yield self.voltage
@@ -310,6 +320,9 @@ class Map(StepBody):
         description="for how long every cell has the reading voltage before it is read",
     )
 
+    def voltages_V(self) -> Iterator[float]:
+        yield from ()
+
     def text(self) -> str:
         return "a map of all cells"
 
@@ -334,7 +347,7 @@ class VectorMatrix(StepBody):
 
 
 class Repeat(StepBody):
-    """Steps done over and over."""
+    """Steps that are repeated."""
 
     count: Whole = Field(ge=1, le=MAX_COUNT, description="number of times")
     steps: tuple[Step, ...] = Field(min_length=1, description="the steps, in order")
@@ -367,11 +380,11 @@ class Step(Section):
     vector_matrix: VectorMatrix | None = Field(
         default=None, description="one vector-matrix product"
     )
-    repeat: Repeat | None = Field(default=None, description="steps done over and over")
+    repeat: Repeat | None = Field(default=None, description="steps that are repeated")
 
     @model_validator(mode="before")
     @classmethod
-    def _one_key(cls, data: Any) -> Any:
+    def _has_one_key(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
         if len(data) != 1:
@@ -383,7 +396,7 @@ class Step(Section):
         return {key: {} if value is None else value for key, value in data.items()}
 
     @model_serializer(mode="wrap")
-    def _one_key_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _serialize_one_key(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {self.kind: handler(self)[self.kind]}
 
     @property
@@ -400,13 +413,34 @@ class Step(Section):
 Repeat.model_rebuild()
 
 
-def protocol_size(steps: tuple[Step, ...]) -> float:
-    """Rough number of pulses, stairs and readings of `steps`, repeats included."""
+def all_steps(steps: Sequence[Step], location: Location = ()) -> Iterator[tuple[Location, Step]]:
+    """Every step with its location; a `repeat` is followed by the steps inside it.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+    location : Location, optional
+        Location of `steps`, put before that of each step.
+
+    Yields
+    ------
+    location : Location
+    step : Step
+    """
+    for index, step in enumerate(steps):
+        here = (*location, index)
+        yield here, step
+        if isinstance(step.body, Repeat):
+            yield from all_steps(step.body.steps, (*here, step.kind, "steps"))
+
+
+def protocol_size(steps: Sequence[Step]) -> float:
+    """Rough number of pulses, stairs and readings of `steps`, repetitions included."""
     return sum(step.body.size() for step in steps)
 
 
-def largest_voltage_V(steps: tuple[Step, ...]) -> float:
-    """The largest voltage, of either sign, that `steps` put on a cell."""
+def largest_voltage_V(steps: Sequence[Step]) -> float:
+    """The largest voltage, of either sign, that `steps` apply to a cell, V."""
     return max((abs(volts) for step in steps for volts in step.body.voltages_V()), default=0.0)
 
 

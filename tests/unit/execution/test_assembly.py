@@ -9,7 +9,7 @@ from run_examples import TEXT, compute, datasets, plan_of
 from kmc_oxy.execution import assemble, run_serial
 from kmc_oxy.execution.assembly import resolved_value
 from kmc_oxy.execution.tasks import CHECK_FACTOR
-from kmc_oxy.simulation import Simulation
+from kmc_oxy.simulation import Simulation, TaskParameters
 from kmc_oxy.storage import StoreError, begin_or_resume, open_output
 
 
@@ -60,7 +60,7 @@ def test_each_task_stands_where_it_belongs(finished):
     plan = plan_of()
     task = plan.task(3, 1)
     simulation = Simulation(
-        plan.point(3), plan.schedule(3), point=3, member=1, seed=11, tolerance=0.1
+        plan.point(3), plan.schedule(3), TaskParameters(point=3, member=1, seed=11, tolerance=0.1)
     )
     for _ in simulation.run():
         pass

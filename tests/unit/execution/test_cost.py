@@ -8,7 +8,7 @@ from run_examples import plan_of
 from kmc_oxy import inputs
 from kmc_oxy.execution import Plan, cost, estimate
 from kmc_oxy.execution.cost import longest_first, relative_cost, task_cost
-from kmc_oxy.simulation import Simulation
+from kmc_oxy.simulation import Simulation, TaskParameters
 
 ROOT = Path(__file__).parents[3]
 #: A large tolerance is enough for a number of hops.
@@ -48,10 +48,9 @@ def test_costs_are_like_the_time_taken(plan):
         simulation = Simulation(
             plan.point(point),
             plan.schedule(point),
-            point=point,
-            member=0,
-            seed=1,
-            tolerance=plan.tolerance(plan.task(point, 0)),
+            TaskParameters(
+                point=point, member=0, seed=1, tolerance=plan.tolerance(plan.task(point, 0))
+            ),
         )
         began = time.process_time()
         for _ in simulation.run():
@@ -85,10 +84,7 @@ def test_the_estimate_of_the_hops(protocol, engine, factor):
     simulation = Simulation(
         plan.point(0),
         plan.schedule(0),
-        point=0,
-        member=0,
-        seed=1,
-        tolerance=plan.tolerance(plan.task(0, 0)),
+        TaskParameters(point=0, member=0, seed=1, tolerance=plan.tolerance(plan.task(0, 0))),
     )
     for _ in simulation.run():
         pass
@@ -104,9 +100,12 @@ def test_the_estimate_follows_the_oxygens_to_the_electrodes(name):
     hops = 0
     for member in (0, 1):
         simulation = Simulation(
-            plan.point(0), plan.schedule(0), point=0, member=member, seed=1,
-            tolerance=plan.tolerance(plan.task(0, member)),
-        )  # fmt: skip
+            plan.point(0),
+            plan.schedule(0),
+            TaskParameters(
+                point=0, member=member, seed=1, tolerance=plan.tolerance(plan.task(0, member))
+            ),
+        )
         for _ in simulation.run():
             pass
         hops += simulation.hops

@@ -1,9 +1,9 @@
-"""Distributions of barriers: every entry of the table draws what it says."""
+"""Distributions of barriers: every entry of the table has the mean and width that it states."""
 
 import numpy as np
 import pytest
 
-from kmc_oxy.inputs.schema import DISTRIBUTIONS, Barriers
+from kmc_oxy.inputs.schema import DISTRIBUTIONS, BarrierDistribution, Barriers
 
 COUNT = 200_000
 MEAN_EV, WIDTH_EV = 0.4, 0.05
@@ -29,3 +29,39 @@ def test_every_distribution_can_be_imposed_and_written(distribution):
     own = {"bulk": distribution.of(MEAN_EV, WIDTH_EV).model_dump()}
     assert isinstance(Barriers.model_validate(own).bulk, distribution)
     assert "eV" in distribution.of(MEAN_EV, WIDTH_EV).text()
+
+
+def test_imposed_distributions_of_a_zero_mean():
+    """A class without barriers stays one, whatever is imposed on it."""
+    for distribution in DISTRIBUTIONS:
+        found = distribution.of(0.0, 0.0)
+        assert found.mean_and_width == (0.0, 0.0)
+        assert (found.draw(np.random.default_rng(1), 10) == 0).all()
+
+
+def test_draws_are_those_of_the_generator():
+    """The order of the random numbers is part of the results."""
+
+    def drawn(**barrier):
+        made = Barriers.model_validate({"oxide": barrier}).oxide
+        return made.draw(np.random.default_rng(3), 1000)
+
+    rng = np.random.default_rng(3)
+    expected = rng.normal(0.1, 0.2, 1000)
+    while (negative := expected < 0).any():
+        expected[negative] = rng.normal(0.1, 0.2, negative.sum())
+    np.testing.assert_array_equal(drawn(distribution="gaussian", mean=0.1, sigma=0.2), expected)
+    np.testing.assert_array_equal(
+        drawn(distribution="flat", low=0.1, high=0.7),
+        np.random.default_rng(3).uniform(0.1, 0.7, 1000),
+    )
+    np.testing.assert_array_equal(
+        drawn(distribution="exponential", scale=0.2),
+        np.random.default_rng(3).exponential(0.2, 1000),
+    )
+    assert (drawn(distribution="constant", value=0.3) == 0.3).all()
+
+
+def test_a_distribution_without_two_moments_cannot_be_made_of_them():
+    with pytest.raises(NotImplementedError):
+        BarrierDistribution.of(MEAN_EV, WIDTH_EV)

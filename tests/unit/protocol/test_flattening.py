@@ -22,8 +22,15 @@ def test_every_step_has_a_rule_and_a_text(name):
 
 
 def test_a_step_without_a_rule_is_named():
-    with pytest.raises(NotImplementedError, match="no rule for StepBody"):
-        add_operations(StepBody(), None)
+    class WithoutRule(StepBody):
+        def voltages_V(self):
+            yield 1.0
+
+        def text(self):
+            return "a step without a rule"
+
+    with pytest.raises(NotImplementedError, match="no rule for WithoutRule"):
+        add_operations(WithoutRule(), None)
 
 
 def test_a_train_reads_before_its_first_pulse_and_after_each():

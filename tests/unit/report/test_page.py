@@ -13,7 +13,7 @@ from kmc_oxy import inputs
 from kmc_oxy.analysis import ensemble_mean, legs, snapshots
 from kmc_oxy.cli import main
 from kmc_oxy.figures import column_counts, draw_box, panels, siemens_text
-from kmc_oxy.inputs.summary import NOTHING, keys, sentence
+from kmc_oxy.inputs.summary import NO_DEFAULT, keys, sentence
 from kmc_oxy.paper import EXPERIMENTS, recognise
 from kmc_oxy.paper.experiments import PROTOCOLS, fingerprint
 from kmc_oxy.physics import Lattice
@@ -166,7 +166,7 @@ def test_what_differs_from_the_defaults():
     other += "protocol: [read: {}]"
     keyed = {key.key: key for key in keys(inputs.loads(other).model) if key.differs}
     assert keyed["device.barriers.bulk.distribution"].value == "gaussian"
-    assert keyed["device.barriers.bulk.mean"] == ("device.barriers.bulk.mean", "0.5 eV", NOTHING)
+    assert keyed["device.barriers.bulk.mean"] == ("device.barriers.bulk.mean", "0.5 eV", NO_DEFAULT)
 
 
 @pytest.mark.parametrize("source", sorted(INPUTS.glob("*.yaml")), ids=lambda path: path.stem)

@@ -7,7 +7,7 @@ from kmc_oxy.inputs.schema import Crossbar, Input
 from kmc_oxy.physics import WINDOWS_PER_DECADE, solve_crossbar
 from kmc_oxy.protocol import Drive, flatten, observables
 from kmc_oxy.protocol.flattening import field_path
-from kmc_oxy.simulation import Simulation
+from kmc_oxy.simulation import Simulation, TaskParameters
 from kmc_oxy.simulation.cells import RATE_TOLERANCE, interval_end_s, voltage_tolerance_V
 from kmc_oxy.storage import read_tree, write_tree
 from kmc_oxy.units import BOLTZMANN_EV_PER_K
@@ -30,7 +30,9 @@ def inputs(*protocol, conductance=None, lattice=None, **crossbar):
 
 def build(given, tolerance=0.1, seed=5):
     schedule = flatten(given.protocol)
-    return Simulation(given, schedule, point=0, member=0, seed=seed, tolerance=tolerance)
+    return Simulation(
+        given, schedule, TaskParameters(point=0, member=0, seed=seed, tolerance=tolerance)
+    )
 
 
 def run(given, **settings):
@@ -122,7 +124,7 @@ def test_line_resistance_couples_the_cells():
     chosen_V = record["cell_voltage"][1, 1, -1]
     assert 0 < chosen_V < 2.9
     # After the last interval the voltages are those of the circuit, within the cells' change.
-    assert simulation._script._lines.cell_voltage_V.shape == (3, 2)
+    assert simulation._plan._lines.cell_voltage_V.shape == (3, 2)
     free = run(inputs(RESET, WRITE)).record
     assert changes(record, 0, -1)[1, 1] < changes(free, 0, -1)[1, 1]
 
@@ -177,7 +179,7 @@ def test_a_voltage_applied_anew_stays_within_the_tolerance(monkeypatch, toleranc
         for cell in simulation.cells:
             if not cell.begun:
                 continue
-            wanted_V = simulation._script.steps[cell.steps].voltage_V.flat[cell.index]
+            wanted_V = simulation._plan.steps[cell.steps].voltage_V.flat[cell.index]
             worst = max(worst, abs(cell.voltage_V - wanted_V))
             np.testing.assert_array_equal(
                 cell.engine._potential_V, cell.device.potential_per_volt * cell.voltage_V
@@ -460,10 +462,7 @@ def test_an_interrupted_array_goes_on_bit_for_bit(calls, options, tmp_path, monk
             given,
             simulation.schedule,
             read_tree(tmp_path / "state.npz"),
-            point=0,
-            member=0,
-            seed=5,
-            tolerance=0.1,
+            TaskParameters(point=0, member=0, seed=5, tolerance=0.1),
         )
         restarts += 1
     assert restarts > 2 and (inside > 0 or calls > 3)

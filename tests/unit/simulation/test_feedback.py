@@ -8,8 +8,7 @@ from scipy.optimize import brentq
 
 from kmc_oxy import inputs as inputs_of
 from kmc_oxy.inputs import InputError
-from kmc_oxy.inputs.schema import Input
-from kmc_oxy.inputs.schema.steps import largest_voltage_V
+from kmc_oxy.inputs.schema import Input, largest_voltage_V
 from kmc_oxy.physics import (
     MAX_RATIO,
     Engine,
@@ -21,9 +20,9 @@ from kmc_oxy.physics import (
     screened_potential_V,
 )
 from kmc_oxy.protocol import flatten
-from kmc_oxy.simulation import CrossPoint, FeedbackError, Simulation
+from kmc_oxy.simulation import CrossPoint, FeedbackError, Simulation, TaskParameters
 from kmc_oxy.simulation.cells import RATE_TOLERANCE, interval_end_s
-from kmc_oxy.simulation.feedback import Feedback, _falling, network_profile_V
+from kmc_oxy.simulation.feedback import Feedback, nearest_decreasing, network_profile_V
 from kmc_oxy.storage import open_output, read_tree, write_tree
 from kmc_oxy.units import VACUUM_PERMITTIVITY_F_PER_M
 
@@ -41,7 +40,9 @@ def inputs(feedback=None, protocol=PROTOCOL, **changes):
 
 def build(given, tolerance=0.1):
     schedule = flatten(given.protocol)
-    return Simulation(given, schedule, point=0, member=0, seed=5, tolerance=tolerance)
+    return Simulation(
+        given, schedule, TaskParameters(point=0, member=0, seed=5, tolerance=tolerance)
+    )
 
 
 def drain(simulation):
@@ -225,9 +226,9 @@ def test_layers_without_nodes_lie_between_their_neighbours():
 
 def test_pooling_is_the_nearest_falling_sequence():
     weights = np.array([1, 2, 1, 5])
-    np.testing.assert_allclose(_falling(np.array([4.0, 3, 2, 1]), weights), [4, 3, 2, 1])
-    np.testing.assert_allclose(_falling(np.array([1.0, 4, 3, 0]), weights), [3, 3, 3, 0])
-    np.testing.assert_allclose(_falling(np.array([1.0, 1, 5, 7]), weights), [43 / 9] * 4)
+    np.testing.assert_allclose(nearest_decreasing(np.array([4.0, 3, 2, 1]), weights), [4, 3, 2, 1])
+    np.testing.assert_allclose(nearest_decreasing(np.array([1.0, 4, 3, 0]), weights), [3, 3, 3, 0])
+    np.testing.assert_allclose(nearest_decreasing(np.array([1.0, 1, 5, 7]), weights), [43 / 9] * 4)
 
 
 # --- screened charge ---------------------------------------------------------------------------
@@ -283,14 +284,14 @@ def test_the_charge_is_what_has_moved_since_the_start():
     given = inputs({"screening_length": "0.01 nm"})
     device = CrossPoint.build(given, 0, 0, 0, 5)
     feedback = Feedback(device)
-    start_V, temperature_K = feedback.at(0.0, device.occupied_at_start)
+    start_V, temperature_K = feedback.potential_and_temperature(0.0, device.occupied_at_start)
     assert not start_V.any() and temperature_K == 76.0
     moved = device.occupied_at_start.copy()
     cells = device.lattice
     taken = np.flatnonzero(moved & (cells.layer == 12))[0]
     put = np.flatnonzero(~moved & (cells.layer == 0))[0]
     moved[taken], moved[put] = False, True
-    layer_V = feedback.at(0.0, moved)[0][:: cells.n_columns]
+    layer_V = feedback.potential_and_temperature(0.0, moved)[0][:: cells.n_columns]
     # Negative where oxygen has come, positive where it has left: rho lambda^2/eps, fully screened.
     volume_m3 = cells.spacing_m**2 * 10e-9 / 12
     rho = -2 * 1.602176634e-19 / volume_m3 / cells.n_columns
@@ -299,7 +300,9 @@ def test_the_charge_is_what_has_moved_since_the_start():
     assert layer_V[12] > 0 and np.abs(layer_V[3:11]).max() < 1e-9 * layer_V[12]
     # It adds to the potential of the voltage.
     np.testing.assert_allclose(
-        feedback.at(2.0, moved)[0] - feedback.at(0.0, moved)[0], 2 * device.potential_per_volt
+        feedback.potential_and_temperature(2.0, moved)[0]
+        - feedback.potential_and_temperature(0.0, moved)[0],
+        2 * device.potential_per_volt,
     )
 
 
@@ -316,7 +319,7 @@ def test_heating_is_the_power_of_a_patch(nonlinearity, patches):
     occupied = device.occupied_at_start
     junction_S = device.network.conductance(occupied)
     for voltage_V in (3.0, -3.0):
-        potential_V, temperature_K = Feedback(device).at(voltage_V, occupied)
+        potential_V, temperature_K = Feedback(device).potential_and_temperature(voltage_V, occupied)
         if nonlinearity is None:
             power_W = junction_S / patches * voltage_V**2
         else:
@@ -324,7 +327,7 @@ def test_heating_is_the_power_of_a_patch(nonlinearity, patches):
         assert temperature_K - 76 == pytest.approx(1e6 * power_W, rel=1e-9)
         assert temperature_K > 76.00001
         np.testing.assert_array_equal(potential_V, device.potential_per_volt * voltage_V)
-    assert Feedback(device).at(0.0, occupied)[1] == 76.0
+    assert Feedback(device).potential_and_temperature(0.0, occupied)[1] == 76.0
 
 
 def test_runaway_is_told_and_what_to_do(tmp_path, capsys):
@@ -376,13 +379,13 @@ def test_a_feedback_of_no_effect_changes_no_byte(nothing):
 
 
 def test_a_cell_takes_it_anew_at_edges_and_at_the_ends_of_windows(monkeypatch):
-    asked, at = [], Feedback.at
+    asked, original = [], Feedback.potential_and_temperature
 
     def spy(self, voltage_V, occupied):
         asked.append((voltage_V, simulation.cells[0].engine.time_s))
-        return at(self, voltage_V, occupied)
+        return original(self, voltage_V, occupied)
 
-    monkeypatch.setattr(Feedback, "at", spy)
+    monkeypatch.setattr(Feedback, "potential_and_temperature", spy)
     given = inputs(ALL, [{"pulse": {"voltage": 4, "duration": "10 ms", "rest": None}}])
     simulation = build(given)
     drain(simulation)
@@ -396,7 +399,7 @@ def test_a_cell_takes_it_anew_at_edges_and_at_the_ends_of_windows(monkeypatch):
 
 
 def test_a_change_too_small_for_the_rates_is_not_applied(monkeypatch):
-    changes, original = [], Feedback.change_of_rates
+    changes, original = [], Feedback.log_rate_change
 
     def spy(self, engine, potential_V, temperature_K):
         change = original(self, engine, potential_V, temperature_K)
@@ -413,7 +416,7 @@ def test_a_change_too_small_for_the_rates_is_not_applied(monkeypatch):
         changes.append((change, engine.potential_V is potential_V))
         return change
 
-    monkeypatch.setattr(Feedback, "change_of_rates", spy)
+    monkeypatch.setattr(Feedback, "log_rate_change", spy)
     edges, set_potential = [], Engine.set_potential
     monkeypatch.setattr(
         Engine, "set_potential", lambda self, *felt: (edges.append(1), set_potential(self, *felt))
@@ -443,9 +446,11 @@ def test_interrupted_anywhere_it_goes_on_bit_for_bit(calls, tmp_path, monkeypatc
         with open(path, "wb") as file:
             write_tree(file, simulation.state_dict())
         simulation = Simulation.from_state(
-            given, simulation.schedule, read_tree(path),
-            point=0, member=0, seed=5, tolerance=0.1,
-        )  # fmt: skip
+            given,
+            simulation.schedule,
+            read_tree(path),
+            TaskParameters(point=0, member=0, seed=5, tolerance=0.1),
+        )
     assert middles > 0
     assert_same(simulation.record, whole)
 

@@ -4,7 +4,7 @@ import pytest
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.protocol import flatten, observables
 from kmc_oxy.protocol.recorded_quantities import OBSERVABLES
-from kmc_oxy.simulation import Simulation
+from kmc_oxy.simulation import Simulation, TaskParameters
 from kmc_oxy.storage import read_tree, write_tree
 
 PROTOCOL = [
@@ -24,10 +24,7 @@ def build(given, *, point=0, member=0, seed=5, tolerance=0.1):
     return Simulation(
         given,
         flatten(given.protocol),
-        point=point,
-        member=member,
-        seed=seed,
-        tolerance=tolerance,
+        TaskParameters(point=point, member=member, seed=seed, tolerance=tolerance),
     )
 
 
@@ -35,7 +32,7 @@ def taken_up(given, state, tolerance=0.1):
     """What `build` makes, going on from a state."""
     schedule = flatten(given.protocol)
     return Simulation.from_state(
-        given, schedule, state, point=0, member=0, seed=5, tolerance=tolerance
+        given, schedule, state, TaskParameters(point=0, member=0, seed=5, tolerance=tolerance)
     )
 
 
