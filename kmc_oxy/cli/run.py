@@ -51,10 +51,11 @@ def execute(arguments: argparse.Namespace) -> int:
             except Interrupted:
                 stop.raise_if_received()
                 raise
-    if not arguments.quiet:
-        from kmc_oxy.cli.tables import run_table
+        if not arguments.quiet:
+            # Still inside: a signal after the end of the run must not change the exit code.
+            from kmc_oxy.cli.tables import run_table
 
-        print(run_table(output))
+            print(run_table(output))
     return EXIT_DONE
 
 

@@ -28,7 +28,7 @@ ensemble: {members: 3}
 SLOW = """
 device: {lattice: {nx: 16, ny: 16}}
 protocol:
-  - train: {voltage: 1 V, duration: 10 ms, count: 30, rest: {voltage: 0 V, duration: 1 s}}
+  - train: {voltage: 1 V, duration: 10 ms, count: 90, rest: {voltage: 0 V, duration: 1 s}}
 ensemble: {members: 2, seed: 4}
 """
 
