@@ -56,26 +56,27 @@ cdef struct State:
     const NeighbourPattern *patterns
     SiteIndices *indices        # (n,) with neighbour patterns
     # The rates.
-    const double *rate          # quenched rates, rows of `degree`
     const uint16_t *group       # (rate rows, MASKS): group of an oxygen; NULL: rows are not shared
+    const double *rate          # quenched rates, rows of `degree`
     double *effective           # rates of oxygens after the cap; `rate` itself in exact mode
-    # The occupation.
+    # The occupation, and what the cap derives from it.
     Site *site                  # (n + 1,)
     uint64_t *blocked_wide      # (n + 1,) as Site.blocked, for degrees above 6; NULL otherwise
+    SiteCap *site_cap           # (n + 1,) on a lattice in capped mode
+    Competition *competition    # (n + 1,) where the cap looks two steps around
+    Cap cap
+    # Trials and hops.
     Events events
     Block block
     int64_t hops
     int64_t trials
-    TrialGuess guesses[GUESSES]     # by trial
-    # The cap.
-    Cap cap
-    uint8_t window              # number of the present window, counted from 1
-    SiteCap *site_cap           # (n + 1,) on a lattice
-    Competition *competition    # (n + 1,) where the cap looks two steps around
+    # Updates of the cap after a hop.
     int64_t *mark               # (n + 1,) of oxygens: 2 h if hop h was the last to concern them,
     #                             2 h + 1 once all their capped rates are updated after hop h
     int32_t *further            # oxygens not next to the hop whose rates have changed
     int n_further
+    uint8_t window              # number of the present window, counted from 1
+    TrialGuess guesses[GUESSES]     # by trial
 
 
 cdef inline bint occupied_at(const State *s, int64_t x) noexcept nogil:
