@@ -41,7 +41,7 @@ def test_every_distribution_can_be_imposed_and_written(distribution):
 
 
 def test_imposed_distributions_of_a_zero_mean():
-    """A class without barriers stays one, whatever is imposed on it."""
+    """A class whose barriers are zero keeps them with every imposed distribution."""
     for distribution in DISTRIBUTIONS:
         found = distribution.of(0.0, 0.0)
         assert found.mean_and_width == (0.0, 0.0)

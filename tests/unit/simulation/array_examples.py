@@ -35,7 +35,7 @@ def run(given, **settings):
 
 
 def coupled(**changes):
-    """An array whose lines drop a good part of the voltage."""
+    """Options of an array with a large voltage drop over its lines."""
     return {"conductance": {"patches": 10**4}, "line_resistance": 1e3, **changes}
 
 

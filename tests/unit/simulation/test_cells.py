@@ -42,7 +42,7 @@ def test_an_uncoupled_cell_is_the_device_alone_at_its_voltage():
 
 
 def test_cells_at_rest_see_no_edge():
-    """Ground to ground is no edge: the hold of an unselected cell goes on."""
+    """A cell that stays at 0 V has no edge: its hold continues."""
     simulation = build(inputs({"read": {"voltage": 0}}, WRITE, WRITE))
     edges = []
     corner = simulation.cells[0].engine
@@ -62,14 +62,14 @@ def test_line_resistance_couples_the_cells():
     record = simulation.record
     chosen_V = record["cell_voltage"][1, 1, -1]
     assert 0 < chosen_V < 2.9
-    # After the last interval the voltages are those of the circuit, within the cells' change.
+    # The plan has the voltages of the circuit in the last interval.
     assert simulation._plan._lines.cell_voltage_V.shape == (3, 2)
     free = run(inputs(RESET, WRITE)).record
     assert changes(record, 0, -1)[1, 1] < changes(free, 0, -1)[1, 1]
 
 
 def test_the_circuit_follows_the_cells_during_a_pulse(monkeypatch):
-    """Each solution is that of the conductances at its moment, and moments are windows' ends."""
+    """Each solution is that of the present conductances, at the ends of the windows."""
     seen = []
 
     def spy(conductance, *arguments):
@@ -83,7 +83,7 @@ def test_the_circuit_follows_the_cells_during_a_pulse(monkeypatch):
     moments = []
     for _ in simulation.run():
         if len(seen) > len(moments):
-            # The last cell is the last to go on.
+            # The last cell is the last one to start the interval.
             moments.append(simulation.cells[-1].engine.time_s)
     pulse = [
         (time_s - 1.05, g, v)
@@ -91,14 +91,14 @@ def test_the_circuit_follows_the_cells_during_a_pulse(monkeypatch):
         if 1.05 - 1e-9 < time_s < 1.06 - 1e-9
     ]
     times_s = np.array([item[0] for item in pulse])
-    # The resolution, a hundredth of 10 ms, is itself a window's end: the first interval ends one
+    # The resolution, a hundredth of 10 ms, is the end of a window: the first interval ends one
     # window later.
     ends_s = 10 ** (np.arange(-15, -8) / WINDOWS_PER_DECADE)
     np.testing.assert_allclose(times_s, [0, *ends_s], rtol=1e-6, atol=1e-12)
     voltages = np.array([v[1, 1] for _, _, v in pulse])
     chosen = np.array([g[1, 1] for _, g, _ in pulse])
     assert chosen[-1] > 3 * chosen[0]
-    # As the cell potentiates, its lines take more of the voltage.
+    # As the cell potentiates, a larger part of the voltage drops over its lines.
     assert voltages[0] - voltages[-1] > 0.1
     assert (np.diff(voltages)[np.diff(chosen) > 0.01 * chosen[:-1]] < 0).all()
 
@@ -148,7 +148,7 @@ def test_the_tolerance_is_a_tenth_in_the_rates():
 
 
 def test_a_voltage_moved_by_other_cells_does_not_restart_the_cap(monkeypatch):
-    """The rate cap goes on from the time since the edge, however often the circuit moves."""
+    """The rate cap counts from the edge, however often the circuit changes the voltage."""
     monkeypatch.setattr("kmc_oxy.physics.engine.TRIALS_PER_CALL", 50)
     simulation = build(
         inputs(
@@ -202,7 +202,7 @@ EVERYTHING = (
 def test_an_interrupted_array_goes_on_bit_for_bit(calls, options, tmp_path, monkeypatch):
     given = inputs(*EVERYTHING, lattice={"nx": 4, "ny": 4}, rows=2, **options)
     whole = run(given).record
-    # Shorter kernel calls: interruptions inside the interval of a cell, too.
+    # Shorter kernel calls: there are interruptions inside an interval of a cell as well.
     monkeypatch.setattr("kmc_oxy.physics.engine.TRIALS_PER_CALL", 150)
     simulation = build(given)
     restarts = inside = 0

@@ -15,7 +15,7 @@ def test_programming_changes_the_chosen_cell(scheme, mate, other):
     voltage_V = record["cell_voltage"][..., -1]
     assert voltage_V[1, 1] == 3
     if scheme == "floating":
-        # What the other lines float to is the circuit's business; no current leaves them.
+        # The circuit determines the voltages of the floating lines; they carry no net current.
         assert (np.abs(voltage_V[[0, 0, 1, 2, 2], [0, 1, 0, 0, 1]]) < 3).all()
         assert abs(voltage_V[0, 0] - voltage_V[2, 0] - voltage_V[0, 1] + voltage_V[2, 1]) < 1e-12
     else:
@@ -28,7 +28,7 @@ def test_programming_changes_the_chosen_cell(scheme, mate, other):
 
 
 def directions_are_right(record, leg, body):
-    """Whether every pulse applied went towards the target from the reading before it."""
+    """Whether every pulse applied has the sign that leads to the target."""
     g, voltage_V = record["conductance"][1, 0, leg], record["cell_voltage"][1, 0, leg]
     up, down = max(body["voltage"], body["reverse"]), min(body["voltage"], body["reverse"])
     applied = np.flatnonzero(np.diff(record["pulses_applied"][leg]))
@@ -39,7 +39,7 @@ def directions_are_right(record, leg, body):
     ("start", "voltage", "reverse"), [((RESET,), 3, -2.8), ((RESET, SET), -3, 2.8)]
 )
 def test_write_verify_stops_at_its_target(start, voltage, reverse):
-    """It does as a train of the same pulses does, up to the pulse that gets there."""
+    """The step is equal to a train of the same pulses up to the pulse that reaches the target."""
     body = {"cell": [1, 0], "voltage": voltage, "duration": "10 ms"}
     train = run(inputs(*start, {"program": body | {"count": 12}})).record
     g = train["conductance"][1, 0, len(start) :]
@@ -54,7 +54,7 @@ def test_write_verify_stops_at_its_target(start, voltage, reverse):
     assert record["pulses_applied"][leg].tolist() == [min(n, first) for n in range(13)]
     np.testing.assert_array_equal(record["conductance"][1, 0, leg][: first + 1], g[: first + 1])
     assert directions_are_right(record, leg, body)
-    # Slots left empty take their time all the same.
+    # Slots without a pulse take their time as well.
     assert simulation.time_s == pytest.approx(simulation.schedule.duration_s, rel=1e-12)
     assert record["cell_voltage"][1, 0, -1] == voltage
 

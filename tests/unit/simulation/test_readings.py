@@ -27,7 +27,7 @@ def test_lines_take_their_share_of_a_map():
     record = run(inputs({"pulse": {"voltage": 4, "duration": 1}}, {"map": {}}, **coupled())).record
     ratio = record["apparent_conductance"][..., -1] / record["conductance"][..., -1]
     assert (ratio > 0).all() and (ratio < 1).all()
-    # What is measured obeys the circuit: column 1 driven, all else at ground.
+    # The measured values are those of the circuit: column 1 driven, all other lines at ground.
     solution = solve_crossbar(record["conductance"][..., -1], [0, 0, 0], [0, 0.1], 1e3, 0.5)
     np.testing.assert_allclose(
         record["apparent_conductance"][:, 1, -1], -solution.line_current_A.row / 0.1, rtol=1e-9
@@ -66,7 +66,7 @@ def test_field_sweep_at_fixed_occupation():
     path_T = record["field"][1:]
     assert path_T.tolist() == field_path(0.06, 1e-3) and np.isnan(record["field"][0])
     loop_S = record["field_conductance"][..., 1:]
-    # Nothing moves during the sweep.
+    # The oxygens do not move during the sweep.
     for name in ("conductance", "hops", "magnetoresistance"):
         assert (record[name][..., 1:] == record[name][..., 1:2]).all()
     g, mr = record["conductance"][..., -1], record["magnetoresistance"][..., -1]
