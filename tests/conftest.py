@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-for folder in ("mpi", "physics", "unit", "unit/execution", "unit/physics", "unit/storage"):
+ROOMS = ("execution", "inputs", "physics", "simulation", "storage")
+for folder in ("mpi", "physics", "unit", *(f"unit/{room}" for room in ROOMS)):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 

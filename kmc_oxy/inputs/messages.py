@@ -193,12 +193,14 @@ def _unique_keys() -> dict[str, str]:
     """Name -> dotted key, for the names outside the protocol that only one key has."""
     found: dict[str, list[str]] = {}
 
-    def visit(model: type[Section], prefix: Location) -> None:
+    def visit(model: type[Section], prefix: Location, outer: tuple[type[Section], ...]) -> None:
         for name, field in model.model_fields.items():
             found.setdefault(name, []).append(dotted((*prefix, name)))
             if name != "protocol":
                 for inner in sections_in(field.annotation):
-                    visit(inner, (*prefix, name))
+                    # A section may contain sections of its own type.
+                    if inner not in outer:
+                        visit(inner, (*prefix, name), (*outer, inner))
 
-    visit(Input, ())
+    visit(Input, (), (Input,))
     return {name: keys[0] for name, keys in found.items() if len(keys) == 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import typing
 from collections.abc import Iterator
 from typing import Any
@@ -56,7 +57,7 @@ def reference_markdown() -> str:
     blocks = [_INTRODUCTION]
     for title, model, after in _chapters():
         body = _steps() if model is Step else _table(model)
-        blocks.append(f"## {title}\n\n{(model.__doc__ or '').strip()}\n\n{body}{after}\n")
+        blocks.append(f"## {title}\n\n{inspect.cleandoc(model.__doc__ or '')}\n\n{body}{after}\n")
     blocks.append(_units())
     return "\n".join(blocks)
 
@@ -70,7 +71,7 @@ def _chapters() -> Iterator[tuple[str, type[Section], str]]:
     yield "A step of `protocol`", Step, ""
     for name, field in Step.model_fields.items():
         yield f"`{name}`", sections_in(field.annotation)[0], ""
-    yield "`rest`", Rest, "\n\nA key left out of a given `rest` has its default."
+    yield "`rest`", Rest, "\n\nA key left out of `rest` has its default."
 
 
 def _sections(
@@ -82,7 +83,7 @@ def _sections(
             continue
         remark = ""
         if inner[0] is Barriers:
-            remark = "\n\nBounds left out of a `flat` barrier are those of its class's default."
+            remark = "\n\nA bound left out of a `flat` barrier is that of the default of its class."
         path = (*prefix, name)
         yield f"`{dotted(path)}`", inner[0], remark
         yield from _sections(inner[0], path)

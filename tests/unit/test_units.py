@@ -1,4 +1,4 @@
-"""Quantities with units: what they are worth, and what is refused."""
+"""Quantities with units: their values, and the texts that are refused."""
 
 import math
 

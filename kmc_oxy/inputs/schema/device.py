@@ -134,7 +134,7 @@ class Feedback(Section):
 
     potential: Literal["prescribed", "network"] = Field(
         default="prescribed",
-        description="`prescribed`: V is shared by `device.field`, whatever the oxygens do; "
+        description="`prescribed`: V is shared as `device.field` says, independent of the oxygens; "
         "`network`: V is shared as by the nodes of the conduction network, with non-linear links",
     )
     link_nonlinearity: Voltage = Field(
@@ -152,8 +152,8 @@ class Feedback(Section):
     thermal_resistance: ThermalResistance = Field(
         default=0.0,
         ge=0,
-        description="temperature of the oxygens above `temperature` for each watt of the patch's "
-        "power (free); 0: no heating",
+        description="rise of the oxygens' temperature above `temperature` per power of the patch "
+        "(free); 0: no heating",
     )
 
     @property
@@ -173,7 +173,7 @@ class Device(Section):
         default=76.0, gt=0, le=MAX_TEMPERATURE_K, description="temperature (76 K: paper)"
     )
     lattice: Lattice = Field(default_factory=Lattice, description="the patch and its layers")
-    oxygen: Oxygen = Field(default_factory=Oxygen, description="the mobile species")
+    oxygen: Oxygen = Field(default_factory=Oxygen, description="the mobile oxygens")
     barriers: Barriers = Field(default_factory=Barriers, description="barriers of the bonds")
     site_energy: SiteEnergy = Field(
         default_factory=SiteEnergy, description="energies without voltage"

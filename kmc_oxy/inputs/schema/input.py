@@ -193,7 +193,7 @@ class Crossbar(Section):
 
 
 class Ensemble(Section):
-    """Independent devices of the same kind."""
+    """Independent devices with the same parameters."""
 
     members: Whole = Field(default=1, ge=1, le=100_000_000, description="number of devices")
     seed: Whole | None = Field(

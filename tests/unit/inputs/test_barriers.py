@@ -2,8 +2,17 @@
 
 import numpy as np
 import pytest
+from input_faults import MINIMAL
 
-from kmc_oxy.inputs.schema import DISTRIBUTIONS, BarrierDistribution, Barriers
+from kmc_oxy.inputs.loading import loads
+from kmc_oxy.inputs.schema import (
+    DISTRIBUTIONS,
+    BarrierDistribution,
+    Barriers,
+    FlatBarrier,
+    GaussianBarrier,
+)
+from kmc_oxy.inputs.schema.barriers import ConstantBarrier, ExponentialBarrier
 
 COUNT = 200_000
 MEAN_EV, WIDTH_EV = 0.4, 0.05
@@ -32,7 +41,7 @@ def test_every_distribution_can_be_imposed_and_written(distribution):
 
 
 def test_imposed_distributions_of_a_zero_mean():
-    """A class without barriers stays one, whatever is imposed on it."""
+    """A class whose barriers are zero keeps them with every imposed distribution."""
     for distribution in DISTRIBUTIONS:
         found = distribution.of(0.0, 0.0)
         assert found.mean_and_width == (0.0, 0.0)
@@ -65,3 +74,27 @@ def test_draws_are_those_of_the_generator():
 def test_a_distribution_without_two_moments_cannot_be_made_of_them():
     with pytest.raises(NotImplementedError):
         BarrierDistribution.of(MEAN_EV, WIDTH_EV)
+
+
+def test_a_given_bound_leaves_the_other_of_its_class():
+    text = MINIMAL + "device: {barriers: {first_layer_exit: {low: 0.1 eV}}}\n"
+    assert loads(text).model.device.barriers.first_layer_exit == FlatBarrier(low=0.1, high=0.38)
+
+
+def test_an_imposed_shape_keeps_mean_and_width():
+    def shape(name, *overrides):
+        text = MINIMAL + f"device: {{barriers: {{distribution: {name}}}}}\n"
+        return loads(text, overrides).model.device.barriers.effective("first_layer_exit")
+
+    assert shape("null") == FlatBarrier(low=0.0, high=0.38)
+    assert shape("constant") == ConstantBarrier(value=0.19)
+    assert shape("exponential") == ExponentialBarrier(scale=0.19)
+    gaussian = shape("gaussian")
+    assert isinstance(gaussian, GaussianBarrier)
+    assert gaussian.mean == 0.19
+    assert gaussian.sigma == pytest.approx(0.38 / 12**0.5, rel=1e-15)
+    back = shape(
+        "flat",
+        "device.barriers.first_layer_exit={distribution: gaussian, mean: 0.5, sigma: 0.1}",
+    )
+    assert back.mean_and_width == pytest.approx((0.5, 0.1), rel=1e-12)

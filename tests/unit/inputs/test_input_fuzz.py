@@ -1,4 +1,4 @@
-"""Whatever the text, the answer is a checked input or an InputError in one line a fault."""
+"""Any text gives a checked input or an InputError with one line per fault."""
 
 import json
 import string
@@ -48,7 +48,7 @@ FUZZ = settings(
 
 
 def keys_of(model, seen=frozenset()):
-    """Every key of the schema, wherever it stands."""
+    """Every key of the schema, of all sections."""
     for name, field in model.model_fields.items():
         yield name
         for inner in sections_in(field.annotation):
@@ -60,7 +60,7 @@ KEYS = sorted(set(keys_of(Input)))
 
 
 def check(text, overrides=()):
-    """The model or None; anything but a clean answer fails."""
+    """The model, or None after a check of the faults; any other exception fails the test."""
     try:
         loaded = loads(text, overrides, "in.yaml")
     except InputError as error:

@@ -5,7 +5,12 @@ import pytest
 
 from kmc_oxy.inputs.schema import Input, Step, StepBody, sections_in
 from kmc_oxy.protocol import Drive, Hold, ProtocolError, Reading, flatten
-from kmc_oxy.protocol.flattening import RELAX_RESOLUTION_SHARE, add_operations, staircase
+from kmc_oxy.protocol.flattening import (
+    RELAX_RESOLUTION_SHARE,
+    add_operations,
+    field_path,
+    staircase,
+)
 
 
 def schedule(*steps):
@@ -149,3 +154,15 @@ def test_readings_take_no_time_and_holds_add_up():
 def test_a_protocol_without_readings_is_refused():
     with pytest.raises(ProtocolError, match="must contain a reading"):
         schedule({"pulse": {"voltage": 1, "duration": 1, "read": False}})
+
+
+@pytest.mark.parametrize(
+    ("amplitude", "step", "count"), [(0.1, 1e-3, 401), (0.05, 0.03, 9), (1.0, 5.0, 3)]
+)
+def test_field_path(amplitude, step, count):
+    path = np.array(field_path(amplitude, step))
+    assert path.size == count
+    assert path[0] == path[-1] == path.max() == amplitude
+    assert path[count // 2] == path.min() == -amplitude
+    assert np.abs(np.diff(path)).max() <= step * (1 + 1e-9)
+    np.testing.assert_array_equal(path, path[::-1])

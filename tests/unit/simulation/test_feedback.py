@@ -1,4 +1,4 @@
-"""What follows the state of the device: network, screened charge, heat, and how cells take it."""
+"""Feedback of the state of the device: network, screened charge, heating; its use by cells."""
 
 from contextlib import nullcontext
 
@@ -99,7 +99,7 @@ def test_a_single_node_divides_the_voltage_by_the_closed_form(voltage_V):
 def test_links_in_series_share_the_voltage_by_the_inverse_of_their_law(ratio):
     """A chain: dV_k = V0 asinh(I/(g_k V0)), with the one current that makes them add up to V."""
     link_V = 0.02
-    # So short a decay, and so heavy a mass, that no way past a neighbour counts.
+    # The decay is so short, and the mass so large, that only nearest neighbours matter.
     network, occupied = column_network(
         4, range(4), decay_length_m=0.05e-9, effective_mass=50.0, electrode_prefactor=1.0
     )
@@ -118,7 +118,7 @@ def test_links_in_series_share_the_voltage_by_the_inverse_of_their_law(ratio):
 
 
 def patch(state, **changes):
-    """A patch of the calibrated kind of size 10, full or nearly empty at LSMO."""
+    """A patch of 10 x 10 columns, with many or few oxygens at LSMO."""
     cells = Lattice(10, 10, 12, 2, 0.835e-9, 10e-9, 2e-9)
     network = FilamentNetwork.draw(
         cells, NetworkParameters(**changes), np.random.default_rng(1), np.random.default_rng(2)
@@ -132,7 +132,7 @@ def patch(state, **changes):
 @pytest.mark.parametrize("state", ["on", "off"])
 @pytest.mark.parametrize("ratio", [0.1, 8.0, 40.0, 100.0, 400.0])
 def test_current_is_conserved_at_every_node(state, ratio):
-    """Over links of more than ten decades; the scale is what flows through the node."""
+    """For links over more than ten decades, relative to the current through the node."""
     network, occupied = patch(state)
     link_V = 0.05
     drop, strength, ends, n = drops_and_links(network, occupied, ratio * link_V, link_V)
@@ -142,7 +142,7 @@ def test_current_is_conserved_at_every_node(state, ratio):
     for end, sign in zip(ends, (1, -1), strict=True):
         np.add.at(net, end, sign * flow)
         np.add.at(through, end, strength * np.cosh(drop / link_V))
-    # In potentials: by how much of the voltage each node is off its neighbours' balance.
+    # As a potential: the distance of each node from the balance of its neighbours.
     assert np.abs(net[:n] / through[:n]).max() < 1e-5 * ratio
     assert net[n] == pytest.approx(-net[n + 1], rel=1e-3)
 
@@ -254,12 +254,12 @@ def test_a_charged_sheet_has_the_potential_of_greens_function(screening_nm, char
     )  # fmt: skip
     away = np.arange(layers) != charged
     np.testing.assert_allclose(found_V[away], exact_V[away], rtol=2e-3)
-    # Inside the sheet the potential is rounded off over a quarter of its thickness.
+    # Inside the sheet the potential is smooth over a quarter of its thickness.
     np.testing.assert_allclose(found_V[charged], exact_V[charged], rtol=0.06)
 
 
 def test_charged_slabs_have_the_potential_of_the_equation_at_any_screening():
-    """Against finite differences, over a step of the permittivity; without screening as well."""
+    """Compared with finite differences, across a step of the permittivity, also unscreened."""
     thickness_m = np.array([2e-9, 1e-9, 3e-9])
     permittivity, density = np.array([3.0, 3.0, 9.0]), np.array([1e8, -3e8, 2e8])
     fine = 200
@@ -292,13 +292,13 @@ def test_the_charge_is_what_has_moved_since_the_start():
     put = np.flatnonzero(~moved & (cells.layer == 0))[0]
     moved[taken], moved[put] = False, True
     layer_V = feedback.potential_and_temperature(0.0, moved)[0][:: cells.n_columns]
-    # Negative where oxygen has come, positive where it has left: rho lambda^2/eps, fully screened.
+    # Negative where oxygen has arrived, positive where it has left: rho lambda^2/eps.
     volume_m3 = cells.spacing_m**2 * 10e-9 / 12
     rho = -2 * 1.602176634e-19 / volume_m3 / cells.n_columns
     expected_V = rho * 1e-22 / (3.2 * VACUUM_PERMITTIVITY_F_PER_M)
     assert layer_V[0] == pytest.approx(expected_V, rel=1e-6)
     assert layer_V[12] > 0 and np.abs(layer_V[3:11]).max() < 1e-9 * layer_V[12]
-    # It adds to the potential of the voltage.
+    # It is added to the potential of the voltage.
     np.testing.assert_allclose(
         feedback.potential_and_temperature(2.0, moved)[0]
         - feedback.potential_and_temperature(0.0, moved)[0],
@@ -357,7 +357,7 @@ def test_the_engine_takes_a_temperature_with_its_potential():
         assert engine.temperature_K == 110.0
         hops.append(engine.hops)
     assert hops[0] == hops[1] > 100
-    # The same potential at another temperature is another table of rates.
+    # The same potential at another temperature has another table of rates.
     engine.set_potential(np.zeros(2), 60.0)
     before = engine.hops
     engine.advance(1e-7)
@@ -374,7 +374,7 @@ def test_the_engine_takes_a_temperature_with_its_potential():
 
 @pytest.mark.parametrize("nothing", [{"thermal_resistance": 1e-30}, {"screening_length": 1e-25}])
 def test_a_feedback_of_no_effect_changes_no_byte(nothing):
-    """Its intervals end where the cap's windows do."""
+    """Its intervals end at the ends of the windows of the cap."""
     assert_same(drain(build(inputs())), drain(build(inputs(nothing))))
 
 
@@ -394,7 +394,7 @@ def test_a_cell_takes_it_anew_at_edges_and_at_the_ends_of_windows(monkeypatch):
         moments.append(end_s)
     assert [volts for volts, _ in asked] == [4.0] * len(moments)
     np.testing.assert_allclose([time_s for _, time_s in asked], moments, rtol=1e-9)
-    # The edge is that of the lines: the cap goes on from its age.
+    # The edge is that of the lines: the cap counts from it.
     assert simulation.cells[0].age_s == pytest.approx(10e-3)
 
 

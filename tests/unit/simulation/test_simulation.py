@@ -28,8 +28,8 @@ def build(given, *, point=0, member=0, seed=5, tolerance=0.1):
     )
 
 
-def taken_up(given, state, tolerance=0.1):
-    """What `build` makes, going on from a state."""
+def resumed(given, state, tolerance=0.1):
+    """The simulation of `build`, from a state."""
     schedule = flatten(given.protocol)
     return Simulation.from_state(
         given, schedule, state, TaskParameters(point=0, member=0, seed=5, tolerance=tolerance)
@@ -66,7 +66,7 @@ def test_the_record_is_what_was_asked_for():
     assert record["magnetoresistance"][0, 0, -1] == parallel_S / antiparallel_S - 1 != 0
     assert (np.diff(record["hops"]) >= 0).all() and record["hops"][0, 0, -1] == simulation.hops
 
-    # Oxygens are conserved, and every observable tells the same story.
+    # Oxygens are conserved, and the observables agree.
     oxygens = round(0.075 * 6 * 5 * 14)
     np.testing.assert_allclose(record["profile"].sum(axis=-1) * 30, oxygens)
     np.testing.assert_allclose(
@@ -113,14 +113,14 @@ def test_interrupted_anywhere_it_goes_on_bit_for_bit(calls, tolerance, tmp_path)
         path = tmp_path / "state.npz"
         with open(path, "wb") as file:
             write_tree(file, simulation.state_dict())
-        simulation = taken_up(given, read_tree(path), tolerance)
+        simulation = resumed(given, read_tree(path), tolerance)
         restarts += 1
     assert restarts >= (2 if calls <= 3 else 1)
     assert_same(simulation.record, whole)
 
 
 def test_interrupted_inside_a_hold(monkeypatch):
-    """A hold of many kernel calls is taken up in its middle, and their length changes nothing."""
+    """A hold of many kernel calls resumes in its middle; the length of the calls has no effect."""
     given = inputs(protocol=[{"read": {"voltage": 0, "duration": 1000}}])
     whole = drain(build(given))
     monkeypatch.setattr("kmc_oxy.physics.engine.TRIALS_PER_CALL", 300)
@@ -129,7 +129,7 @@ def test_interrupted_inside_a_hold(monkeypatch):
     while not simulation.done:
         next(simulation.run(), None)
         inside += simulation.cells[0].engine.pending
-        simulation = taken_up(given, simulation.state_dict())
+        simulation = resumed(given, simulation.state_dict())
     assert inside > 5
     assert_same(simulation.record, whole)
 
@@ -181,7 +181,7 @@ def test_an_interrupted_array_goes_on_bit_for_bit():
     simulation = build(given)
     while not simulation.done:
         next(simulation.run(), None)
-        simulation = taken_up(given, simulation.state_dict())
+        simulation = resumed(given, simulation.state_dict())
     assert_same(simulation.record, whole)
 
 

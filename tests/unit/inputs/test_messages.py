@@ -1,0 +1,140 @@
+"""Faults of an input: their messages and places."""
+
+import pytest
+from input_faults import MINIMAL, faults_of, only_fault_of
+
+from kmc_oxy.inputs import InputError
+from kmc_oxy.inputs.loading import loads
+
+
+def test_five_faults_give_five_lines_with_their_places():
+    text = """\
+name: five faults
+device:
+  temprature: 76 K
+  lattice: {spacing: 5 V}
+  oxygen:
+    filling: 1.2
+protocol:
+  - train:
+      voltage: 2 V
+      duration: 1 ms
+  - program: {cell: [3, 0], voltage: 3}
+"""
+    lines = faults_of(text)
+    assert lines == [
+        "in.yaml:3:3: device.temprature: unknown key; did you mean temperature?",
+        "in.yaml:4:22: device.lattice.spacing: is a voltage, not a length: must be a length, "
+        "a number in m or text with a unit (m, cm, mm, um, nm, pm, angstrom) (got '5 V')",
+        "in.yaml:6:14: device.oxygen.filling: must be less than 1 (got 1.2)",
+        "in.yaml:8:5: protocol.0.train.count: is required",
+        "in.yaml:11:15: protocol.1.program.cell: must lie in the array of 1 rows and 1 columns, "
+        "counted from 0 (see crossbar)",
+    ]
+
+
+def test_checks_between_sections_wait_for_sections_that_are_not_in_order():
+    text = "crossbar: {rows: four}\nprotocol: [program: {cell: [3, 0], voltage: 3}]\n"
+    assert "crossbar.rows: must be a whole number" in only_fault_of(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "words"),
+    [
+        ("device: {temperature: 0}", "1:23", "must be greater than 0 K (got 0)"),
+        ("device: {temperature: yes}", "1:23", "must be a temperature"),
+        ("device: {temperature: true}", "1:23", "must be a temperature"),
+        ("device: {temperature: .nan}", "1:23", "must be a finite number (got .nan)"),
+        ("device: {temperature: 1e999}", "1:23", "must be a finite number"),
+        ("device: {lattice: {nx: 28.5}}", "1:24", "must be a whole number (got 28.5)"),
+        ("device: {lattice: {nx: '28'}}", "1:24", "must be a whole number (got '28')"),
+        ("device: {lattice: {nx: 2}}", "1:24", "must be at least 3 (got 2)"),
+        ("device: {lattice: {nx: 90000, ny: 90000}}", "1:10", "at most 100000000"),
+        ("device: {oxygen: {start: oxyde}}", "1:26", "must be one of 'random', 'oxide'"),
+        ("device: {oxygen: {start: oxide, filling: 0.2}}", "1:42", "puts 2195 oxygens on 1568"),
+        ("device: {barriers: {bulk: {distribution: fat}}}", "1:42", "'flat', 'gaussian'"),
+        ("device: {barriers: {bulk: {distribution: [1]}}}", "1:28", "'flat', 'gaussian'"),
+        ("device: {barriers: {bulk: {flat: 1}}}", "1:28", "bulk.flat: unknown key"),
+        (
+            "device: {barriers: {bulk: {distribution: gaussian, low: 0, mean: 1, sigma: 1}}}",
+            "1:52",
+            "low: unknown key",
+        ),
+        ("device: {barriers: {bulk: {distribution: gaussian, mean: 1}}}", "1:21", "sigma: is requ"),
+        ("device: {barriers: {bulk: {low: 0.4}}}", "1:21", "low (0.4 eV) above high (0.2 eV)"),
+        ("device: {barriers: {slow_layers: 12}}", "1:34", "at most 11"),
+        ("device: {field: {lsmo_share: 0.7}}", "1:10", "lsmo_share + oxide_share is 1.1"),
+        ("device: {field: {lsmo_width: 9.5 nm}}", "1:30", "inside the 10 nm"),
+        ("device: 5", "1:9", "must be a mapping"),
+        ("device: [5]", "1:1", "must be a mapping of keys to values (got a list of 1)"),
+        ("conductance: {slab: 11 nm}", "1:21", "within the 10 nm"),
+        ("crossbar: {scheme: V/4}", "1:20", "'V/2', 'V/3'"),
+        ("ensemble: {members: 0}", "1:21", "must be at least 1"),
+        ("ensemble: {seed: -1}", "1:18", "must be at least 0"),
+        ("ensemble: {seed: 99999999999999999999}", "1:18", "below 2^63"),
+        ("ensemble: {seed: 1.5}", "1:18", "whole number"),
+        ("engine: {tolerance: 1}", "1:21", "must be less than 1"),
+        ("engine: {check_tolerance: yes}", "1:27", "must be true or false (got 'yes')"),
+        ("name: 5", "1:7", "must be text"),
+        ('name: "a\\nb"', "1:7", "one line"),
+        ("nx: 5", "1:1", "did you mean device.lattice.nx?"),
+        ("ensmble: {}", "1:1", "did you mean ensemble?"),
+        ("zzz: {}", "1:1", "zzz: unknown key"),
+        ("scan: {device.temperature: 5}", "1:28", "must be a list"),
+        ("scan: {device.temperature: []}", "1:8", "at least 1"),
+        ("scan: {device.temperature: [76, 0]}", "1:33", "must be greater than 0 K (got 0)"),
+        ("scan: {device.temprature: [76]}", "1:8", "did you mean temperature?"),
+        ("scan: {ensemble.members: [1, 2]}", "1:8", "cannot be scanned"),
+        ("scan: {device.lattice: [1]}", "1:8", "device.lattice.organic_layers is common"),
+        ("scan: {device.field: [1]}", "1:23", "must be a mapping"),
+        ("scan: {device.field: [{}], device.field.profile: [uniform]}", "1:28", "inside the other"),
+        ("scan: {protocol.00.read.voltage: [1]}", "1:8", "'00' is not a place in it"),
+        ("scan: {protocol.7.read.voltage: [1]}", "1:8", "has 1 items"),
+        ("scan: {protocol.x.read.voltage: [1]}", "1:8", "'x' is not a place in it"),
+        ("scan: {protocol.0.train.voltage: [1]}", "1:35", "with one key"),
+        ("scan: {device.temperature.x: [1]}", "1:8", "one value, not a mapping"),
+        ("scan: {device.barriers.bulk.low: [0, 0.3]}", "1:38", "above high"),
+        ("scan: {'': [1]}", "1:8", "unknown key"),
+    ],
+)
+def test_one_fault_at_its_place(line, place, words):
+    fault = only_fault_of(f"{line}\n{MINIMAL}")
+    assert fault.startswith(f"in.yaml:{place}: ")
+    assert words in fault
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("{trian: {}}", "protocol.0.trian: unknown key; did you mean train?"),
+        ("{}", "mapping with one key, the name of the step (has none)"),
+        ("{train: , voltage: 2}", "(has train, voltage)"),
+        ("read", "protocol.0: must be a mapping"),
+        ("{relax: {duration: 1 us}}", "first reading (0.001 s) before its duration (1e-06 s)"),
+        ("{sweep: {}}", "must have either amplitude or to"),
+        ("{sweep: {amplitude: 1, to: [1]}}", "must have either amplitude or to"),
+        ("{sweep: {to: [1, 2 s]}}", "protocol.0.sweep.to.1: is a duration, not a voltage"),
+        ("{sweep: {amplitude: 1e9 V, step: 1 uV}}", "pulses and readings"),
+        ("{repeat: {count: 1e7, steps: [repeat: {count: 1e7, steps: [read: ]}]}}", "at most 1e+07"),
+        ("{repeat: {count: 2, steps: []}}", "at least 1"),
+        ("{repeat: {count: 2, steps: [{raed: }]}}", "steps.0.raed: unknown key; did you mean read"),
+        ("{program: {cell: [0], voltage: 1}}", "protocol.0.program.cell"),
+        ("{program: {cell: [0, 0], voltage: 1, target: 1 uS, reverse: 2}}", "opposite signs"),
+        ("{vector_matrix: {inputs: [1, 2]}}", "each of the 1 columns"),
+    ],
+)
+def test_one_fault_in_a_step(step, words):
+    assert words in only_fault_of(f"protocol: [{step}]")
+
+
+def test_user_text_reaches_the_terminal_escaped():
+    fault = only_fault_of(f'{MINIMAL}"a\\e[31m\\nb": 1\n')
+    assert fault == "in.yaml:3:1: a\\x1b[31m\\nb: unknown key"
+
+
+def test_a_misspelt_required_key_is_one_fault():
+    with pytest.raises(InputError) as caught:
+        loads("protocol:\n  - pulse: {voltge: 2 V, duration: 1 ms}\n", (), "x.yaml")
+    assert str(caught.value) == (
+        "x.yaml:2:13: protocol.0.pulse.voltge: unknown key; did you mean voltage?"
+    )

@@ -1,0 +1,56 @@
+"""The grid of a scan, the input at its points, and faults of its values."""
+
+import json
+
+import pytest
+from input_faults import MINIMAL, TRAIN, faults_of, only_fault_of
+
+from kmc_oxy.inputs import at_point, n_points
+from kmc_oxy.inputs.loading import loads
+from kmc_oxy.inputs.scan import point_values
+from kmc_oxy.inputs.schema import Input
+
+
+def test_a_scan_is_a_grid_whose_last_key_is_fastest():
+    text = TRAIN + "scan: {device.temperature: [70, 80 K], protocol.0.train.voltage: [1, 2, 3]}\n"
+    model = loads(text).model
+    assert n_points(model) == 6
+    points = [at_point(model, point) for point in range(6)]
+    assert [(p.device.temperature, p.protocol[0].body.voltage) for p in points] == [
+        (70, 1), (70, 2), (70, 3), (80, 1), (80, 2), (80, 3),
+    ]  # fmt: skip
+    assert point_values(model, 4) == {"device.temperature": "80 K", "protocol.0.train.voltage": 2}
+    assert all(point.scan == {} for point in points)
+    assert points[0].protocol[0].body.count == 50
+    for outside in (-1, 6):
+        with pytest.raises(IndexError):
+            at_point(model, outside)
+
+
+def test_without_a_scan_there_is_one_point():
+    model = loads(MINIMAL).model
+    assert n_points(model) == 1
+    assert at_point(model, 0) == model
+
+
+def test_a_point_survives_the_resolved_input():
+    text = TRAIN + "scan: {device.barriers.distribution: [flat, gaussian]}\n"
+    loaded = loads(text)
+    again = Input.model_validate(json.loads(loaded.resolved))
+    assert at_point(again, 1) == at_point(loaded.model, 1)
+    assert at_point(again, 1).device.barriers.distribution == "gaussian"
+
+
+def test_values_of_a_grid_must_go_together():
+    text = MINIMAL + (
+        "scan:\n  device.barriers.bulk.low: [0.3, 0.5]\n  device.barriers.bulk.high: [0.6, 0.4]\n"
+    )
+    assert "low (0.5 eV) above high (0.4 eV)" in only_fault_of(text)
+    assert n_points(loads(text.replace("0.5]", "0.4]")).model) == 4
+
+
+def test_scan_and_other_faults_are_reported_together():
+    text = "scan: {device.temperature: [1, -1]}\ndevice: {oxygen: {filling: 2}}\n" + MINIMAL
+    first, second = faults_of(text)
+    assert first.startswith("in.yaml:1:32: scan.device.temperature.1: ")
+    assert second.startswith("in.yaml:2:28: device.oxygen.filling: ")
