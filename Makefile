@@ -29,7 +29,7 @@ lint: $(READY)
 .PHONY: docs
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
-	$(BIN)/python -c "from kmc_oxy.inputs.reference_page import reference_markdown; print(reference_markdown(), end='')" > docs/input.md
+	$(BIN)/python -c "from kmc_oxy.inputs.input_reference import reference_markdown; print(reference_markdown(), end='')" > docs/input.md
 	$(BIN)/mkdocs build --strict
 
 # Installed in place, so that edits of Python files need no second installation.

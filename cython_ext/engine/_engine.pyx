@@ -10,8 +10,8 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from numpy.random cimport bitgen_t
 
-from cap_weights cimport Competition, FROZEN, LANES, OCTAVE, SiteCap
-from capped_rates cimport (
+from competition_weights cimport Competition, FROZEN, LANES, OCTAVE, SiteCap
+from rate_cap cimport (
     cap_rates_of_oxygen, evaluate_surroundings, is_capped, set_effective_rates, update_competition,
 )
 from event_list cimport (
@@ -19,10 +19,10 @@ from event_list cimport (
     events_add, events_group, events_rate, events_settle, kmc_quarter_octave,
 )
 from event_loop cimport run_events
-from exact_rates cimport kmc_cumulate, update_group
+from hop_selection cimport kmc_cumulate, update_group
 from memory cimport allocate
 from random_blocks cimport BLOCK
-from system cimport (
+from kernel_state cimport (
     LATTICE, MASKS, MAX_DEGREE, MAX_PATTERNS, MAX_RATE_ROWS, NeighbourPattern, PATTERNED,
     PREFETCH_FROM, SLOTS, STRIDE, SiteIndices, State, is_lattice, neighbour_of, occupied_at,
     slots_of,
@@ -30,7 +30,7 @@ from system cimport (
 
 import numpy as np
 
-include "tables.pxi"
+include "graph_and_rates.pxi"
 
 
 cdef class Kernel:

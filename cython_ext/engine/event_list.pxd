@@ -77,7 +77,7 @@ cdef struct Site:               # what a hop changes, packed so that one load re
     int32_t place               # index of its oxygen in the list of the group
     uint16_t group              # group of its oxygen, or UNLISTED, or EMPTY
     uint8_t blocked             # degree 6: bit k: the neighbour at slot k is occupied or missing
-    uint8_t relevant            # degree 6: bit k: see relevant_slots in capped_rates.pxd
+    uint8_t relevant            # degree 6: bit k: see relevant_slots in rate_cap.pxd
 
 cdef struct Events:
     int32_t *member[GROUPS]     # sites of the oxygens in each group

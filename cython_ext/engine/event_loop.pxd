@@ -3,20 +3,20 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
-from capped_hop cimport (
+from rate_cap_updates cimport (
     update_competition_around, update_groups_further, update_rates_further, update_rates_near,
 )
-from capped_rates cimport (
+from rate_cap cimport (
     evaluate_surroundings, relevant_slots, set_effective_rates, update_competition,
 )
 from event_list cimport (
     EMPTY, UNLISTED, events_bound, events_draw, events_rate, events_remove, events_settle,
     kmc_below, kmc_low_bit,
 )
-from exact_rates cimport direction, update_group
+from hop_selection cimport direction, update_group
 from prefetching cimport prefetch_trials
 from random_blocks cimport BLOCK, block_refill, uniform
-from system cimport (
+from kernel_state cimport (
     Hop, PATTERNED, State, bit_of, blocked_of, end_mask, end_of, is_lattice, masks_of,
     neighbour_of, reverse_bit, reverse_of, slot_of, slots_of,
 )

@@ -5,10 +5,10 @@
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from event_list cimport Events, events_bound, events_draw, kmc_below, kmc_low_bit
-from exact_rates cimport direction
+from hop_selection cimport direction
 from memory cimport prefetch
 from random_blocks cimport BLOCK, uniform
-from system cimport (
+from kernel_state cimport (
     ENTRY_AHEAD, GUESSES, NEIGHBOURS_AHEAD, OXYGENS_AHEAD, PATTERNED, SITE_AHEAD, SLOTS, State,
     TARGET_AHEAD, TrialGuess, blocked_of, neighbour_of,
 )

@@ -1,7 +1,7 @@
 """Kernel of the filament network: assembly on the lattice, preconditioner, conjugate gradients.
 
-Everything here is in units of the conductance scale G0 and of one volt; kmc_oxy.physics.conductance
-checks, allocates the quenched tables and documents the physics.
+Everything here is in units of the conductance scale G0 and of one volt.
+kmc_oxy.physics.filament_network checks, allocates the quenched tables and documents the physics.
 
 Nodes are numbered from the Co side down to LSMO, the order in which the preconditioner
 eliminates them. A link is stored once, in the row of the node that is eliminated first.

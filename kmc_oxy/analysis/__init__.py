@@ -3,10 +3,10 @@
 May import `storage` to read the output, and `simulation` to rebuild the lattice of a device.
 """
 
-from kmc_oxy.analysis.findings import crosstalk_notes, leg_notes, step_name, voltage_text
 from kmc_oxy.analysis.half_select_disturb import PUBLISHED, crosstalk
 from kmc_oxy.analysis.law_comparison import compare_with_log
 from kmc_oxy.analysis.laws import fit, fit_laws, verdict
+from kmc_oxy.analysis.result_notes import crosstalk_notes, leg_notes, step_name, voltage_text
 from kmc_oxy.analysis.series import MAX_VALUES, Leg, legs
 from kmc_oxy.analysis.soft_bound import SoftBound, compare_laws, fit_soft_bound
 from kmc_oxy.analysis.statistics import EnsembleMean, Estimate, ensemble_mean

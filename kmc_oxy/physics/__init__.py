@@ -3,13 +3,13 @@
 Every module takes numbers and arrays and can be used alone. May import `kmc_oxy.units` only.
 """
 
-from kmc_oxy.physics.conductance import FilamentNetwork, current
 from kmc_oxy.physics.crossbar import CrossbarSolver, solve_crossbar, vector_matrix
 from kmc_oxy.physics.engine import WINDOWS_PER_DECADE, Engine
-from kmc_oxy.physics.landscape import Landscape
+from kmc_oxy.physics.filament_network import FilamentNetwork, current
+from kmc_oxy.physics.filament_parameters import MAX_RATIO, NetworkParameters
+from kmc_oxy.physics.hopping_landscape import Landscape
 from kmc_oxy.physics.lattice import Lattice
 from kmc_oxy.physics.line_voltages import programming_voltages, reading_voltages
-from kmc_oxy.physics.network_parameters import MAX_RATIO, NetworkParameters
 from kmc_oxy.physics.potential import screened_potential_V
 from kmc_oxy.physics.random_streams import Purpose, generator
 from kmc_oxy.physics.spin_valve import SpinParameters, SpinValve

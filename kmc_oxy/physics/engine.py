@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kmc_oxy.physics._engine import Graph, Kernel, RateTable
-from kmc_oxy.physics.landscape import Landscape
+from kmc_oxy.physics.hopping_landscape import Landscape
 from kmc_oxy.physics.random_streams import Purpose, seed_sequence
 
 WINDOWS_PER_DECADE = 4

@@ -32,7 +32,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kmc_oxy.physics.conductance import FilamentNetwork
+from kmc_oxy.physics.filament_network import FilamentNetwork
 
 Model = Literal["impurity_exchange", "julliere", "none"]
 

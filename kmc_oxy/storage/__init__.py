@@ -3,10 +3,10 @@
 Does not depend on what the stored numbers mean. May import only the version of the package.
 """
 
-from kmc_oxy.storage.array_trees import read_tree, write_tree
 from kmc_oxy.storage.atomic_files import StoreError, atomic_rename, atomic_write, wrap_os_errors
-from kmc_oxy.storage.hdf5_disk_file import DeferredErrorFile
+from kmc_oxy.storage.deferred_error_file import DeferredErrorFile
 from kmc_oxy.storage.manifest import RunIdentity
+from kmc_oxy.storage.nested_arrays import read_tree, write_tree
 from kmc_oxy.storage.output_file import (
     DatasetSpec,
     OutputFile,

@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from kmc_oxy._version import KERNEL_SOURCE, UNKNOWN_SOURCE
 from kmc_oxy.storage.atomic_files import StoreError, fsync_folder, wrap_os_errors
-from kmc_oxy.storage.hdf5_disk_file import DeferredErrorFile
+from kmc_oxy.storage.deferred_error_file import DeferredErrorFile
 from kmc_oxy.storage.manifest import SCHEMA_VERSION, Manifest
 from kmc_oxy.storage.work_folder import WorkFolder
 

@@ -17,10 +17,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from kmc_oxy.storage.array_trees import read_tree, write_tree
 from kmc_oxy.storage.atomic_files import StoreError, atomic_write, wrap_os_errors
 from kmc_oxy.storage.file_locks import is_open_as, try_lock
 from kmc_oxy.storage.manifest import Manifest
+from kmc_oxy.storage.nested_arrays import read_tree, write_tree
 from kmc_oxy.storage.task_archives import (
     archived_tasks,
     close_archives,

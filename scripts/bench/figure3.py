@@ -30,7 +30,7 @@ from rounds import Figure
 
 from kmc_oxy.execution import Plan, assemble, run_serial
 from kmc_oxy.inputs import load
-from kmc_oxy.physics import conductance, engine, spin_valve
+from kmc_oxy.physics import engine, spin_valve
 from kmc_oxy.simulation import device, readings
 from kmc_oxy.storage import WorkFolder, begin_or_resume
 
@@ -105,7 +105,7 @@ def watch_package() -> Stopwatch:
         use="edges: Kernel.use",
     )  # fmt: skip
     watch.watch_compiled(
-        conductance, "FilamentKernel", assemble="reading: assembly",
+        filament_network, "FilamentKernel", assemble="reading: assembly",
         conductance="reading: solve for charge", transmission="reading: solve for spin",
     )  # fmt: skip
     engine_class = engine.Engine

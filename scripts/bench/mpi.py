@@ -129,7 +129,7 @@ rng = np.random.default_rng(1)
 for index in range(plan.n_tasks):
     # These values compress about as well as counts and occupied fractions.
     noise = {
-        name: (rng.integers(1000, size=array.shape) / 1000).astype(array.dtype)
+        name: (rng.integers(1000, size=job_array.shape) / 1000).astype(array.dtype)
         for name, array in record.items()
     }
     work.save_task(index, {**noise, "wall_time": 0.0})

@@ -18,7 +18,7 @@ import numpy as np
 import rounds
 from rounds import Case, Figure
 
-import kmc_oxy.physics.conductance
+import kmc_oxy.physics.filament_network
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.physics import SpinValve
 from kmc_oxy.protocol import flatten
@@ -32,7 +32,7 @@ DENSE_NODES = 3000
 spent_s: Counter[str] = Counter()
 
 
-class TimedKernel(kmc_oxy.physics.conductance.FilamentKernel):
+class TimedKernel(kmc_oxy.physics.filament_network.FilamentKernel):
     """Adds up what its parts take, in seconds of the processor."""
 
     def assemble(self, *arguments: Any) -> None:
@@ -100,7 +100,7 @@ class Patch:
         return worst, "dense" if dense else "sparse direct"
 
 
-def dense_conductance(network: kmc_oxy.physics.conductance.FilamentNetwork) -> float:
+def dense_conductance(network: kmc_oxy.physics.filament_network.FilamentNetwork) -> float:
     """Conductance (S) of the network's last assembly by LAPACK."""
     _, bottom, top, first, second, link = network._kernel.links()
     matrix = np.diag(bottom + top)
@@ -173,7 +173,7 @@ def print_readings(patches: list[Patch], values: rounds.Values) -> None:
 def main() -> None:
     arguments = rounds.parser(__doc__, rounds=5).parse_args()
     rounds.print_circumstances()
-    kmc_oxy.physics.conductance.FilamentKernel = TimedKernel  # type: ignore[misc]
+    kmc_oxy.physics.filament_network.FilamentKernel = TimedKernel  # type: ignore[misc]
     patches = [Patch(extent) for extent in PATCHES]
     cases = [Case(patch.figures, patch.measure) for patch in patches]
     for tolerance, reach in ((0.1, 1), (1 / 30, 1), (1 / 30, 2)):

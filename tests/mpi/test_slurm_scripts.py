@@ -51,10 +51,10 @@ def submit(script, *arguments):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("script", ["run.sh", "run_mpiexec.sh", "array.sh"])
+@pytest.mark.parametrize("script", ["run.sh", "run_mpiexec.sh", "job_array.sh"])
 def test_interrupted_requeued_and_finished(here, whole, monkeypatch, script):
     arguments = ["in.yaml", "out.h5", "--set", "ensemble.members=4"]
-    if script == "array.sh":
+    if script == "job_array.sh":
         (here / "runs.txt").write_text("a.h5 other.yaml\nout.h5 in.yaml --set ensemble.members=4\n")
         monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
         arguments = ["runs.txt"]
@@ -75,5 +75,5 @@ def test_interrupted_requeued_and_finished(here, whole, monkeypatch, script):
 
 
 def test_usage(here):
-    for script in ("run.sh", "run_mpiexec.sh", "array.sh"):
+    for script in ("run.sh", "run_mpiexec.sh", "job_array.sh"):
         assert submit(script).wait(10) == 2

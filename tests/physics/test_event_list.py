@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "verify" / "drift.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "verify" / "total_rate_drift.py"
 
 
 @pytest.mark.parametrize("tolerance", [None, 1 / 30])

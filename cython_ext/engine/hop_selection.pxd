@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from event_list cimport events_group, events_put
-from system cimport MASKS, PATTERNED, SLOTS, State, blocked_of, is_lattice, rates_of, slots_of
+from kernel_state cimport MASKS, PATTERNED, SLOTS, State, blocked_of, is_lattice, rates_of, slots_of
 
 cdef extern from *:
     """

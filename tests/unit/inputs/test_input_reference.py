@@ -1,6 +1,6 @@
 """The reference page of the input."""
 
-from kmc_oxy.inputs.reference_page import reference_markdown
+from kmc_oxy.inputs.input_reference import reference_markdown
 from kmc_oxy.inputs.schema import Input, Step, sections_in
 
 

@@ -2,11 +2,11 @@
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-from cap_weights cimport Competition, TwoLargest, cap_largest_changed
-from capped_rates cimport cap_rate_at_slot, cap_rates_of_oxygen, capped_of, update_competition
+from competition_weights cimport Competition, TwoLargest, cap_largest_changed
+from rate_cap cimport cap_rate_at_slot, cap_rates_of_oxygen, capped_of, update_competition
 from event_list cimport kmc_low_bit
-from exact_rates cimport update_group
-from system cimport (
+from hop_selection cimport update_group
+from kernel_state cimport (
     Hop, State, blocked_of, end_mask, end_of, neighbour_of, occupied_at, reverse_bit, reverse_of,
     slot_of,
 )

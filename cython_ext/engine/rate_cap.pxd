@@ -7,13 +7,13 @@
 from libc.stdint cimport int16_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
-from cap_weights cimport (
+from competition_weights cimport (
     Competition, LANES, MAX_CHUNKS, OCTAVE, SiteCap, TwoLargest, Weights, row_t,
     cap_capped_slots, cap_hop_weights, cap_largest, cap_largest_except, cap_largest_of_two_sites,
     cap_no_weight, cap_raise_back, cap_raise_out, cap_relevant, cap_two_largest,
 )
 from event_list cimport kmc_low_bit, kmc_power_of_two
-from system cimport (
+from kernel_state cimport (
     SLOTS, State, blocked_of, chunks_of, is_lattice, logs_of, neighbour_of, reverse_bit,
     reverse_of, slots_of,
 )

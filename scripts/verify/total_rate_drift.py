@@ -1,6 +1,6 @@
 """Does the total rate drift? Compare the running event list with one built anew.
 
-    python scripts/verify/drift.py --hops 1e9
+    python scripts/verify/total_rate_drift.py --hops 1e9
 
 The device has barriers flat from 0 to 1 eV at 76 K, so that rates span 66 decades. After every
 tenth of the hops the total rate of the running event list is compared with that of a fresh engine

@@ -5,7 +5,7 @@
 #     results/a.h5 inputs/quickstart.yaml --set device.temperature=100
 #     results/b.h5 inputs/quickstart.yaml --set device.temperature=150
 #
-#     sbatch --array=1-$(wc -l < runs.txt) scripts/slurm/array.sh runs.txt
+#     sbatch --array=1-$(wc -l < runs.txt) scripts/slurm/job_array.sh runs.txt
 #
 # See docs/cluster.md. A scan or an ensemble in one input needs no array job: see run.sh.
 #SBATCH --job-name=kmc_oxy

@@ -1,4 +1,4 @@
-"""Parameters of the conduction network (see `kmc_oxy.physics.conductance`)."""
+"""Parameters of the conduction network (see `kmc_oxy.physics.filament_network`)."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ cdef class RateTable:
     cdef double *rate           # (n + 1, degree): rates out of the site; 0: no neighbour
     cdef uint16_t *row          # (n,): row of each site in `rate` where rows are shared; or NULL
     cdef uint16_t *group        # (rows, MASKS): group of an oxygen by blocked slots; or NULL
-    cdef int16_t *logs          # (n + 1, 2, LANES * chunks): see cap_weights.pxd
+    cdef int16_t *logs          # (n + 1, 2, LANES * chunks): see competition_weights.pxd
     cdef object used            # number of slots of each site that are filled so far
 
     def __init__(self, Graph graph, bint capped):

@@ -41,7 +41,7 @@ A quantity is a number in the unit given below, or text with any unit of its dim
 `--set device.temperature="100 K"`, `--set protocol.3.train.count=20` (steps are counted from 0).
 *Free* numbers are parameters of the model that were fitted, not measured.
 
-This page is generated from the schema by `kmc_oxy.inputs.reference_page.reference_markdown`.
+This page is generated from the schema by `kmc_oxy.inputs.input_reference.reference_markdown`.
 """
 _HEADER = "| key | type | unit | default | range | meaning |\n|---|---|---|---|---|---|"
 

@@ -32,10 +32,10 @@ import scipy  # loads its submodules at their first use: most runs use none
 from numpy.typing import ArrayLike, NDArray
 
 from kmc_oxy.physics._network import FilamentKernel
+from kmc_oxy.physics.depletion_layer import DepletionLayer
+from kmc_oxy.physics.filament_geometry import lengths_m, stencil
+from kmc_oxy.physics.filament_parameters import MAX_RATIO, NetworkParameters
 from kmc_oxy.physics.lattice import Lattice
-from kmc_oxy.physics.network_geometry import circulant, lengths_m, smoothing_taps, stencil
-from kmc_oxy.physics.network_parameters import MAX_RATIO, NetworkParameters
-from kmc_oxy.units import ELEMENTARY_CHARGE_C, VACUUM_PERMITTIVITY_F_PER_M
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int32]
@@ -99,24 +99,14 @@ class FilamentNetwork:
         )
         # The kernel reads this table in place: a change counts from the next assembly.
         self._top_link = self._rest_top_link.copy()
-        permittivity = p.relative_permittivity * VACUUM_PERMITTIVITY_F_PER_M
-        self._width_coefficient = float(
-            np.sqrt(2 * permittivity * p.barrier_height_eV / ELEMENTARY_CHARGE_C)
-        )
         self._wave_number_per_m = WAVE_NUMBER_PER_M_SQRT_EV * np.sqrt(
             p.effective_mass * p.barrier_height_eV
         )
-        self._slab_layers = int(np.count_nonzero(layer_z_m < p.slab_m))
-        self._density_per_oxygen = 1 / (lattice.spacing_m**2 * p.slab_m)
-        self._density_floor = p.density_floor_per_site / lattice.spacing_m**3
-        self._taps = tuple(
-            smoothing_taps(extent, lattice.spacing_m, p.smoothing_m)
-            for extent in (lattice.ny, lattice.nx)
-        )
+        self._depletion = DepletionLayer(lattice, p)
         self._kernel = self._make_kernel(layer_z_m)
 
     def _make_kernel(self, layer_z_m: NDArray[np.float64]) -> FilamentKernel:
-        lattice, p = self.lattice, self.parameters
+        lattice, p, depletion = self.lattice, self.parameters, self._depletion
         displacements = stencil(lattice, p.cutoff_m)
         shape = (lattice.organic_layers, lattice.ny, lattice.nx)
         return FilamentKernel(
@@ -125,12 +115,12 @@ class FilamentNetwork:
             self._top_link,
             displacements,
             np.exp(-2 * lengths_m(displacements, lattice) / p.decay_length_m),
-            self._taps[1],
-            self._taps[0],
-            slab_layers=self._slab_layers,
-            density_per_oxygen=self._density_per_oxygen,
-            density_floor=self._density_floor,
-            width_coefficient=self._width_coefficient,
+            depletion.taps_x,
+            depletion.taps_y,
+            slab_layers=depletion.slab_layers,
+            density_per_oxygen=depletion.density_per_oxygen_per_m3,
+            density_floor=depletion.density_floor_per_m3,
+            width_coefficient=depletion.width_coefficient,
             prefactor=p.electrode_prefactor,
             wave_number_per_m=self._wave_number_per_m,
             decay_per_m=1 / p.decay_length_m,
@@ -201,18 +191,7 @@ class FilamentNetwork:
         ndarray, shape (ny, nx)
             m.
         """
-        return self._widths_m(_sites("occupied", occupied, self.lattice.n_sites))
-
-    def _widths_m(self, sites: NDArray[np.bool_]) -> NDArray[np.float64]:
-        lattice = self.lattice
-        layers = sites.reshape(-1, lattice.ny, lattice.nx)
-        count = layers[: self._slab_layers].sum(axis=0).astype(float)
-        along_y, along_x = (circulant(taps) for taps in self._taps)
-        smoothed = along_y @ count @ along_x.T
-        width: NDArray[np.float64] = self._width_coefficient / np.sqrt(
-            smoothed * self._density_per_oxygen + self._density_floor
-        )
-        return width
+        return self._depletion.widths_m(_sites("occupied", occupied, self.lattice.n_sites))
 
     def node_potentials_V(
         self, occupied: ArrayLike, voltage_V: float, link_nonlinearity_V: float
@@ -307,7 +286,7 @@ class FilamentNetwork:
             thinner = np.exp(-2 * p.oxide_decay_per_m * p.oxide_growth_m * in_oxide)
             np.multiply(self._rest_top_link, thinner, out=self._top_link)
         if p.multistep_per_column:
-            exponent = self._wave_number_per_m * self._widths_m(sites) / p.multistep_steps
+            exponent = self._wave_number_per_m * self._depletion.widths_m(sites) / p.multistep_steps
             self._past = self._leak + p.multistep_per_column * float(np.exp(-exponent).sum())
         self._kernel.assemble(sites[: self._organic].view(np.uint8))
         self._assembled = key

@@ -6,7 +6,7 @@
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
-from cap_weights cimport Cap, Competition, LANES, SiteCap
+from competition_weights cimport Cap, Competition, LANES, SiteCap
 from event_list cimport EMPTY, Events, Site, kmc_low_bit
 from random_blocks cimport Block
 
