@@ -30,7 +30,7 @@ from rounds import Figure
 
 from kmc_oxy.execution import Plan, assemble, run_serial
 from kmc_oxy.inputs import load
-from kmc_oxy.physics import engine, spin_valve
+from kmc_oxy.physics import engine, filament_network, spin_valve
 from kmc_oxy.simulation import device, readings
 from kmc_oxy.storage import WorkFolder, begin_or_resume
 
