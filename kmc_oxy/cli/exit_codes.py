@@ -31,9 +31,9 @@ def report_error(error: Exception, debug: bool = False) -> int:
         Exit code of the process.
     """
     # Imported here: an error may come before these rooms are needed.
+    from kmc_oxy.execution import MemoryNeedError
     from kmc_oxy.inputs import InputError
     from kmc_oxy.process import Interrupted
-    from kmc_oxy.protocol import ProtocolError
     from kmc_oxy.simulation import FeedbackError
     from kmc_oxy.storage import StoreError
 
@@ -43,13 +43,11 @@ def report_error(error: Exception, debug: bool = False) -> int:
     if isinstance(error, InputError):
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT
-    if isinstance(error, ProtocolError):
-        return print_error(str(error), EXIT_BAD_INPUT)
     if isinstance(error, Interrupted):
         return print_error(f"{error}: run the same line again to go on", EXIT_INTERRUPTED)
     if isinstance(error, launcher.LaunchError):
         return print_error(str(error), EXIT_FAILED) if launcher.rank() == 0 else EXIT_FAILED
-    if isinstance(error, (StoreError, FeedbackError)):
+    if isinstance(error, (StoreError, FeedbackError, MemoryNeedError)):
         return print_error(str(error), EXIT_FAILED)
     if isinstance(error, MemoryError):
         return print_error("out of memory: see `kmc-oxy validate` for what is needed", EXIT_FAILED)

@@ -35,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="begin again, whatever was computed before"
     )
+    parser.add_argument(
+        "--no-memory-check",
+        action="store_true",
+        help="start even if the run needs more memory than is available",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -63,13 +68,16 @@ def _begin(
     arguments: argparse.Namespace, output: Path, stop: StopRequest
 ) -> tuple[Plan, WorkFolder] | None:
     """Read the input and lock the work folder; None if the run is complete."""
-    from kmc_oxy.execution import Plan
+    from kmc_oxy.execution import Plan, check_memory
     from kmc_oxy.inputs import load
     from kmc_oxy.storage import begin_or_resume
 
     plan = Plan(load(arguments.input, arguments.set))
-    plan.check()
+    for doubt in plan.loaded.doubts:
+        log.warning("warning: %s", doubt)
     stop.raise_if_received()
+    if not arguments.no_memory_check:
+        check_memory(plan, launcher.size() or 1)
     work = begin_or_resume(output, plan.identity, fresh=arguments.fresh)
     if work is None:
         log.info("%s is complete already (--fresh computes it again)", output)

@@ -125,6 +125,7 @@ def cost_table(plan: Plan, cost: Cost) -> str:
         "expected hops": f"about {count_text(cost.hops)} (within a factor of "
         f"{30 if settings.algorithm == 'exact' else 4})",
         "memory": f"about {count_text(cost.memory_bytes)}B per process",
+        "output": f"at most about {count_text(cost.output_bytes)}B",
         "seed": seed,
     }
     return _aligned(lines)

@@ -4,9 +4,19 @@ May import `simulation`, `storage`, `protocol`, `inputs` and `process`.
 """
 
 from kmc_oxy.execution.assembly import assemble
-from kmc_oxy.execution.cost import Cost, estimate
+from kmc_oxy.execution.cost import Cost, MemoryNeedError, check_memory, estimate
 from kmc_oxy.execution.progress import Progress, ProgressDisplay
 from kmc_oxy.execution.serial_run import run_serial
 from kmc_oxy.execution.tasks import Plan
 
-__all__ = ["Cost", "Plan", "Progress", "ProgressDisplay", "assemble", "estimate", "run_serial"]
+__all__ = [
+    "Cost",
+    "MemoryNeedError",
+    "Plan",
+    "Progress",
+    "ProgressDisplay",
+    "assemble",
+    "check_memory",
+    "estimate",
+    "run_serial",
+]

@@ -6,7 +6,7 @@ One task is read at a time, so the memory needed does not grow with the number o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from kmc_oxy.execution.tasks import CHECK_FACTOR, Plan
+from kmc_oxy.inputs import point_values
 from kmc_oxy.inputs.schema import Input, dimension_of
 from kmc_oxy.process import Interrupted
-from kmc_oxy.protocol import Observable, Schedule, observables, snapshot_readings
+from kmc_oxy.protocol import (
+    Observable,
+    Schedule,
+    all_observables,
+    observables,
+    snapshot_readings,
+)
 from kmc_oxy.simulation import build_lattice
 from kmc_oxy.storage import (
     DatasetSpec,
@@ -34,6 +41,13 @@ COMPARED = ("conductance", "magnetoresistance", "oxygen_organic", "profile")
 
 COORDINATES = (
     DatasetSpec("time", ("point", "reading"), "s", "time since the protocol began", missing=np.nan),
+    DatasetSpec(
+        "leg_time",
+        ("point", "reading"),
+        "s",
+        "time since the leg began, for intervals too short beside `time`",
+        missing=np.nan,
+    ),
     DatasetSpec(
         "pulse",
         ("point", "reading"),
@@ -58,7 +72,13 @@ COORDINATES = (
         "voltage of the last pulse as nominally applied, 0 before the first",
         missing=np.nan,
     ),
-    DatasetSpec("layer_z", ("point", "layer"), "m", "height of the layer's centre above LSMO"),
+    DatasetSpec(
+        "layer_z",
+        ("point", "layer"),
+        "m",
+        "height of the layer's centre above LSMO",
+        missing=np.nan,
+    ),
     DatasetSpec(
         "snapshot_reading",
         ("point", "snapshot"),
@@ -103,7 +123,7 @@ def assemble(
     if missing > 0:
         raise StoreError(f"{missing} of {plan.n_tasks} tasks are not finished in {work.path}")
     shape = _shape(plan, work)
-    wanted = observables(plan.base)
+    wanted = all_observables(plan.point(point) for point in range(plan.n_points))
     with create_output(work.output, shape) as output:
         _write_coordinates(output, plan, shape)
         _write_scanned_values(output, plan)
@@ -116,11 +136,12 @@ def assemble(
             if stop():
                 raise Interrupted
             record = work.load_task(task.index)
-            for item in wanted:
+            # A quantity that this point does not record keeps its fill value.
+            for item in observables(plan.point(task.point)):
                 output.write(item.name, (task.point, task.member), _array(record, item, work.path))
             output.write("wall_time", (task.point, task.member), np.asarray(record["wall_time"]))
         if plan.checked_members:
-            _write_tolerance_errors(output, plan, work)
+            _write_tolerance_errors(output, plan, work, wanted)
         output.write_attributes(work.manifest(), {"mpi_size": mpi_size, "name": plan.base.name})
     work.remove()
 
@@ -147,10 +168,9 @@ def _array(record: Mapping[str, Any], item: Observable, folder: Path) -> NDArray
 def _shape(plan: Plan, work: WorkFolder) -> dict[str, int]:
     """Length of every dimension: the largest of all points."""
     shape = {"point": plan.n_points, "member": plan.members}
-    wanted = observables(plan.base)
     for point in range(plan.n_points):
         record = work.load_task(plan.task(point, 0).index)
-        for item in wanted:
+        for item in observables(plan.point(point)):
             array = _array(record, item, work.path)
             for dimension, length in zip(item.dimensions, array.shape, strict=True):
                 shape[dimension] = max(shape.get(dimension, 0), length)
@@ -184,7 +204,10 @@ def _write_scanned_values(output: OutputWriter, plan: Plan) -> None:
             dtype=np.float64 if numeric else string_type(),
             attributes={"scan_key": key},
         )
-        column = [value if numeric else _as_text(value) for value, _ in found]
+        column: list[Any] = [value for value, _ in found]
+        if not numeric:
+            written = (point_values(plan.base, point)[key] for point in range(plan.n_points))
+            column = [_as_text(value) for value in written]
         output.create_dataset(spec, np.array(column, dtype=np.float64 if numeric else object))
 
 
@@ -192,6 +215,7 @@ def _coordinates(inputs: Input, schedule: Schedule) -> dict[str, NDArray[Any]]:
     readings = len(schedule.readings)
     return {
         "time": schedule.per_reading("time_s"),
+        "leg_time": schedule.per_reading("leg_time_s"),
         "pulse": schedule.per_reading("pulse"),
         "step": schedule.per_reading("step"),
         "leg": schedule.per_reading("leg"),
@@ -231,16 +255,15 @@ def resolved_value(inputs: Input, key: str) -> tuple[Any, str]:
 
 
 def _as_text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, BaseModel):
-        return value.model_dump_json()
-    return json.dumps(value, default=str)
+    """A scanned value as it was written in the input: text, or JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _write_tolerance_errors(output: OutputWriter, plan: Plan, work: WorkFolder) -> None:
+def _write_tolerance_errors(
+    output: OutputWriter, plan: Plan, work: WorkFolder, wanted: Sequence[Observable]
+) -> None:
     """Write the mean over the checked members of (value at the larger tolerance - value)."""
-    compared = [item for item in observables(plan.base) if item.name in COMPARED]
+    compared = [item for item in wanted if item.name in COMPARED]
     for item in compared:
         output.create_dataset(
             DatasetSpec(

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.execution.tasks import CHECK_FACTOR, Plan, Task
-from kmc_oxy.protocol import Hold
+from kmc_oxy.execution.tasks import Plan
+from kmc_oxy.process import available_memory_bytes
+from kmc_oxy.protocol import Drive, Schedule, snapshot_readings
 from kmc_oxy.simulation import CrossPoint
+from kmc_oxy.units import count_text
 
 #: Number of points of a scan for which hops are estimated; the mean stands for all points.
 SAMPLED_POINTS = 8
 #: Memory of landscape, rate tables and kernel per site, and of the program itself.
 BYTES_PER_SITE = 550
 BASE_BYTES = 85e6
+#: Memory of the conduction network per pair of linked nodes.
+BYTES_PER_LINK = 40
 #: Largest nx and ny of the patch for relative costs of points.
 COST_PATCH_COLUMNS = 8
+#: Largest number of sites of a small patch, whose columns become fewer if there are many layers.
+MAX_PATCH_SITES = 40_000
 #: Largest nx and ny of the patch for trial runs. Few fast bonds make most hops, so the hops of a
 #: smaller patch scatter by a factor of two.
 TRIAL_PATCH_COLUMNS = 14
@@ -31,6 +37,10 @@ MAX_REPEATS = 4
 #: Wall-clock time of a hop, and of a reading for each site; only their ratio matters.
 HOP_S = 3e-7
 READING_S = 1e-6
+
+
+class MemoryNeedError(RuntimeError):
+    """A run that would need more memory than there is; the message is for the user."""
 
 
 class VoltageInterval(NamedTuple):
@@ -72,6 +82,8 @@ class Cost:
         of the oxygens are then unknown.
     memory_bytes : float
         Memory of one process, roughly.
+    output_bytes : float
+        Size of the datasets of the output, before compression.
     """
 
     tasks: int
@@ -84,6 +96,7 @@ class Cost:
     duration_s: float
     hops: float
     memory_bytes: float
+    output_bytes: float
 
 
 def estimate(plan: Plan) -> Cost:
@@ -98,27 +111,96 @@ def estimate(plan: Plan) -> Cost:
     Cost
     """
     inputs, schedule = plan.point(0), plan.schedule(0)
-    cells = inputs.crossbar.rows * inputs.crossbar.columns
-    sampled = np.unique(
-        np.linspace(0, plan.n_points - 1, min(plan.n_points, SAMPLED_POINTS)).astype(int)
-    )
+    cells = plan.cells(0)
+    sampled = _sampled_points(plan)
     trials = MAX_TRIALS // len(sampled)
     hops = float(np.mean([_hops_of_trial_run(plan, int(point), trials) for point in sampled]))
-    device = CrossPoint.build(inputs, 0, 0, 0, plan.base.ensemble.seed or 0)
-    layers = device.lattice.n_layers
-    record_bytes = 8.0 * cells * len(schedule.readings) * (5 + layers)
     return Cost(
         tasks=plan.n_tasks,
         points=plan.n_points,
         members=plan.members,
         cells=cells,
-        sites=device.lattice.n_sites,
-        oxygens=int(np.count_nonzero(device.occupied_at_start)),
+        sites=inputs.device.lattice.n_sites,
+        oxygens=round(inputs.device.oxygen.filling * inputs.device.lattice.n_sites),
         readings=len(schedule.readings),
         duration_s=schedule.duration_s,
         hops=hops * cells * plan.n_tasks,
-        memory_bytes=BASE_BYTES + cells * device.lattice.n_sites * BYTES_PER_SITE + record_bytes,
+        memory_bytes=memory_bytes(plan),
+        output_bytes=plan.n_tasks * max(_record_bytes(plan, point) for point in sampled),
     )
+
+
+def _sampled_points(plan: Plan) -> list[int]:
+    """Some points of the scan, evenly spaced, with the first and the last."""
+    count = min(plan.n_points, SAMPLED_POINTS)
+    return sorted({round(point) for point in np.linspace(0, plan.n_points - 1, count)})
+
+
+def memory_bytes(plan: Plan, processes: int = 1) -> float:
+    """Estimate the memory that one process needs.
+
+    Parameters
+    ----------
+    plan : Plan
+    processes : int
+        Number of processes; they share the cells of an array if there are more of them than tasks.
+
+    Returns
+    -------
+    float
+        Bytes.
+    """
+    sharing = max(1, processes // plan.n_tasks)
+    return BASE_BYTES + max(
+        _device_bytes(plan, point) * -(-plan.cells(point) // sharing) + _record_bytes(plan, point)
+        for point in _sampled_points(plan)
+    )
+
+
+def check_memory(plan: Plan, processes: int = 1) -> None:
+    """Refuse a run that cannot fit into the memory of this process.
+
+    Parameters
+    ----------
+    plan : Plan
+    processes : int
+        As in `memory_bytes`.
+
+    Raises
+    ------
+    MemoryNeedError
+        If it needs more than is available.
+    """
+    needed, available = memory_bytes(plan, processes), available_memory_bytes()
+    if needed > available:
+        raise MemoryNeedError(
+            f"needs about {count_text(needed)}B per process, and {count_text(available)}B are "
+            "available: use a smaller patch or array, fewer readings or snapshots, output.profile "
+            "false, or more MPI ranks for one array; --no-memory-check starts it nevertheless"
+        )
+
+
+def _device_bytes(plan: Plan, point: int) -> float:
+    """Landscape, kernel and conduction network of one cell."""
+    inputs = plan.point(point)
+    lattice, network = inputs.device.lattice, inputs.conductance
+    organic = lattice.nx * lattice.ny * lattice.n_organic_layers
+    density = min(1.0, network.background + inputs.device.oxygen.filling)
+    volume = lattice.spacing**2 * lattice.organic_thickness / lattice.n_organic_layers
+    neighbours = min(organic, 4 / 3 * np.pi * network.cutoff**3 / volume)
+    links = 0.5 * organic * density * neighbours * density
+    stencil = 24.0 * organic  # every displacement, from which those within the cut-off are taken
+    return float(lattice.n_sites * BYTES_PER_SITE + links * BYTES_PER_LINK + stencil)
+
+
+def _record_bytes(plan: Plan, point: int) -> float:
+    """The record of one task."""
+    inputs = plan.point(point)
+    per_reading = 5 + (inputs.device.lattice.n_layers if inputs.output.profile else 0)
+    readings = len(plan.schedule(point).readings)
+    snapshots = len(snapshot_readings(inputs, readings))
+    oxygens = round(inputs.device.oxygen.filling * inputs.device.lattice.n_sites)
+    return plan.cells(point) * (8.0 * readings * per_reading + 4.0 * snapshots * oxygens)
 
 
 def relative_cost(plan: Plan, point: int) -> float:
@@ -138,7 +220,9 @@ def relative_cost(plan: Plan, point: int) -> float:
         return 1.0
     device, area_fraction = _small_patch(plan, point, COST_PATCH_COLUMNS)
     tolerance = plan.tolerance(plan.task(point, 0))
-    counts = Counter(_voltage_intervals(plan.schedule(point).holds))
+    counts: Counter[VoltageInterval] = Counter()
+    for interval, count in _voltage_intervals(plan.schedule(point)):
+        counts[interval] += count
     hops = sum(
         count * expected_hops(device, device.occupied_at_start, interval, tolerance)
         for interval, count in counts.items()
@@ -150,45 +234,6 @@ def relative_cost(plan: Plan, point: int) -> float:
     return cells / area_fraction * patch_s
 
 
-def longest_first(
-    plan: Plan, costs: Sequence[float], finished: Set[int], started: Set[int]
-) -> list[Task]:
-    """Order the unfinished tasks so that few ranks are idle at the end of the run.
-
-    Parameters
-    ----------
-    plan : Plan
-    costs : sequence of float
-        `relative_cost` of every point.
-    finished, started : set of int
-        Indices of the tasks that are finished, and of those that have a checkpoint.
-
-    Returns
-    -------
-    list of Task
-        Those with a checkpoint first, so that checkpoints do not accumulate over many sessions;
-        then by decreasing cost.
-    """
-    unfinished = [task for task in plan.tasks() if task.index not in finished]
-    return sorted(unfinished, key=lambda t: (t.index not in started, -task_cost(costs, t)))
-
-
-def task_cost(costs: Sequence[float], task: Task) -> float:
-    """Return the relative cost of a task.
-
-    Parameters
-    ----------
-    costs : sequence of float
-        `relative_cost` of every point.
-    task : Task
-
-    Returns
-    -------
-    float
-    """
-    return float(costs[task.point]) / (CHECK_FACTOR if task.coarse else 1.0)
-
-
 def _small_patch(plan: Plan, point: int, columns: int) -> tuple[CrossPoint, float]:
     """A small patch of the first device at a point, and its fraction of the area of the device.
 
@@ -196,6 +241,7 @@ def _small_patch(plan: Plan, point: int, columns: int) -> tuple[CrossPoint, floa
     """
     inputs = plan.point(point)
     lattice = inputs.device.lattice
+    columns = max(3, min(columns, int(np.sqrt(MAX_PATCH_SITES / lattice.n_layers))))
     small = lattice.model_copy(
         update={"nx": min(lattice.nx, columns), "ny": min(lattice.ny, columns)}
     )
@@ -216,10 +262,12 @@ def _hops_of_trial_run(plan: Plan, point: int, trials: int) -> float:
     device, area_fraction = _small_patch(plan, point, TRIAL_PATCH_COLUMNS)
     tolerance = plan.tolerance(plan.task(point, 0))
     engine = device.engine(point, tolerance)
-    intervals = list(_voltage_intervals(plan.schedule(point).holds))
-    counts = Counter(intervals)
+    intervals = list(_voltage_intervals(plan.schedule(point)))
+    counts: Counter[VoltageInterval] = Counter()
+    for interval, count in intervals:
+        counts[interval] += count
     hops_of: dict[VoltageInterval, list[int]] = {}
-    for interval in intervals:
+    for interval, _ in intervals:
         repeats = hops_of.setdefault(interval, [])
         if len(repeats) == MAX_REPEATS:
             continue
@@ -242,17 +290,24 @@ def _hops_of_trial_run(plan: Plan, point: int, trials: int) -> float:
     return total / area_fraction
 
 
-def _voltage_intervals(holds: Sequence[Hold]) -> Iterator[VoltageInterval]:
-    """Join the holds between two edges."""
+def _voltage_intervals(schedule: Schedule) -> Iterator[tuple[VoltageInterval, int]]:
+    """Join the holds between two edges; of a loop only the first repetitions.
+
+    Yields each interval with the number of intervals for which it stands.
+    """
+    drive: Drive | None = None
     voltage_V = start_s = stop_s = 0.0
-    for hold in holds:
-        if hold.edge:
+    weight = 1
+    for hold, times in schedule.sample_holds(MAX_REPEATS + 1):
+        # Without a change of voltages there is no edge: fast hops stay in equilibrium.
+        if hold.drive != drive:
             if stop_s > 0:
-                yield VoltageInterval(voltage_V, start_s, stop_s)
-            voltage_V, stop_s = hold.voltage_V, 0.0
+                yield VoltageInterval(voltage_V, start_s, stop_s), weight
+            drive, voltage_V, stop_s, weight = hold.drive, hold.voltage_V, 0.0, times
             start_s = hold.resolution_s or hold.duration_s / 100
         stop_s += hold.duration_s
-    yield VoltageInterval(voltage_V, start_s, stop_s)
+        weight = max(weight, times)
+    yield VoltageInterval(voltage_V, start_s, stop_s), weight
 
 
 def expected_hops(

@@ -42,11 +42,12 @@ def run_serial(
     """
     session = RunSession(plan, work, work.manifest().seed, stop, checkpoint_interval_s)
     finished = work.finished()
-    tasks = [task for task in plan.tasks() if task.index not in finished]
-    counter = ProgressCounter(plan, len(tasks), report_progress)
+    counter = ProgressCounter(plan, plan.n_tasks - len(finished), report_progress)
     archiver = TaskArchiver(work.archive, max_single_files(plan.n_tasks, processes=1))
     archiver.add(*work.unarchived())
-    for task in tasks:
+    for task in plan.tasks():
+        if task.index in finished:
+            continue
         if stop():
             raise Interrupted
         run_task(session, task, on_progress=counter.update)

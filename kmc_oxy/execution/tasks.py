@@ -100,16 +100,18 @@ class Plan:
         crossbar = self.point(point).crossbar
         return crossbar.rows * crossbar.columns
 
-    def check(self) -> None:
-        """Check that every point of the scan can be run.
+    def duration_s(self, point: int) -> float:
+        """Return the physical time of a task at a point of the scan (s).
 
-        Raises
-        ------
-        InputError, ProtocolError
-            If one cannot.
+        Parameters
+        ----------
+        point : int
+
+        Returns
+        -------
+        float
         """
-        for point in range(self.n_points):
-            self.schedule(point)
+        return self.schedule(point).duration_s
 
     @property
     def members(self) -> int:
@@ -123,6 +125,19 @@ class Plan:
         if not settings.check_tolerance or settings.algorithm == "exact":
             return 0
         return min(CHECKED_MEMBERS, self.members)
+
+    def members_of(self, coarse: bool) -> int:
+        """Return the number of members that run at each point, or run a second time.
+
+        Parameters
+        ----------
+        coarse : bool
+
+        Returns
+        -------
+        int
+        """
+        return self.checked_members if coarse else self.members
 
     @property
     def n_tasks(self) -> int:
@@ -147,6 +162,22 @@ class Plan:
         else:
             index = point * self.members + member
         return Task(index, point, member, coarse)
+
+    def task_of_index(self, index: int) -> Task:
+        """Return the task of an index.
+
+        Parameters
+        ----------
+        index : int
+
+        Returns
+        -------
+        Task
+        """
+        first_coarse = self.n_points * self.members
+        coarse = index >= first_coarse
+        number = index - first_coarse if coarse else index
+        return Task(index, *divmod(number, self.members_of(coarse)), coarse)
 
     def tasks(self) -> Iterator[Task]:
         """Iterate over all tasks in the order of their index.

@@ -11,6 +11,7 @@ from annotated_types import MinLen
 
 from kmc_oxy.inputs.schema import (
     DISTRIBUTIONS,
+    MAGNITUDES,
     BarrierDistribution,
     Barriers,
     Input,
@@ -167,10 +168,18 @@ def _range(field: FieldInfo, dimension: str | None) -> str:
 
 
 def _units() -> str:
-    rows = ["## Units", "", "| dimension | a bare number is in | accepted units |", "|---|---|---|"]
+    rows = [
+        "## Units",
+        "",
+        "A value other than zero has at least the smallest and at most the largest magnitude.",
+        "",
+        "| dimension | a bare number is in | accepted units | smallest | largest |",
+        "|---|---|---|---|---|",
+    ]
     for dimension, held in HELD_IN.items():
         names = ", ".join(f"`{n}`" for n, (of, _) in UNITS.items() if of == dimension)
-        rows.append(f"| {dimension} | {held} | {names} |")
+        least, most = MAGNITUDES[dimension]
+        rows.append(f"| {dimension} | {held} | {names} | {least:g} | {most:g} |")
     rows.append("")
     rows.append("`µ` may be written for `u`, `Ω` for `ohm`, `1/nm` for `/nm`.")
     return "\n".join(rows) + "\n"

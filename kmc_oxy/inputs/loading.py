@@ -10,7 +10,7 @@ from typing import Any
 
 from kmc_oxy.inputs import yaml_loader
 from kmc_oxy.inputs.messages import DataFault, Fault, InputError
-from kmc_oxy.inputs.scan import NoSuchKey, check_scan, set_value
+from kmc_oxy.inputs.scan import NoSuchKey, check_scan, scans_layers, set_value
 from kmc_oxy.inputs.schema import Input, Location, dotted
 from kmc_oxy.inputs.validation import check
 
@@ -28,12 +28,15 @@ class LoadedInput:
     overrides : tuple of str
         ``"a.b=c"``, as given.
     model : Input
+    doubts : tuple of Fault
+        Values that are allowed but unlikely to be meant, for a warning.
     """
 
     text: str
     source: str
     overrides: tuple[str, ...]
     model: Input
+    doubts: tuple[Fault, ...] = ()
 
     @property
     def resolved(self) -> str:
@@ -108,10 +111,16 @@ def loads(text: str, overrides: Sequence[str] = (), source: str = "<input>") -> 
         faults += places.apply_override(data, override, number)
     model, found = check(data)
     faults += [places.locate(fault, data) for fault in found]
-    faults += [places.locate(fault, data) for fault in check_scan(model, data)]
+    of_scan = list(check_scan(model, data))
+    faults += [places.locate(fault, data) for fault in of_scan if not fault.is_doubt]
     if faults or model is None:
         raise InputError(faults)
-    return LoadedInput(text, source, tuple(overrides), model)
+    doubts = [DataFault(location, message) for location, message in model.doubts()]
+    doubts += [fault for fault in of_scan if fault.is_doubt]
+    located = {places.locate(doubt, data) for doubt in doubts}
+    if not scans_layers(model):
+        model = model.with_layers()
+    return LoadedInput(text, source, tuple(overrides), model, tuple(sorted(located)))
 
 
 class _SourceMap:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -17,6 +17,7 @@ from kmc_oxy.inputs.schema import (
     dimension_of,
     distribution_name,
     dotted,
+    parts,
     sections_in,
 )
 from kmc_oxy.units import HELD_IN
@@ -72,6 +73,7 @@ class DataFault(NamedTuple):
     of_key: bool = False  #: whether the key is wrong, not its value
     shows_value: bool = False  #: whether the message is to quote the value
     uses: tuple[Location, ...] = ()  #: sections whose values a check between sections used
+    is_doubt: bool = False  #: whether the value is allowed, but unlikely to be meant
 
 
 REQUIRED = "is required"
@@ -118,8 +120,20 @@ def data_faults(error: ValidationError) -> list[DataFault]:
         else:
             # A check of several keys of a mapping quotes their values itself.
             shown = item["type"] != "value_error" or not isinstance(item["input"], dict)
-            found.append(DataFault(location, _message(item, context, field), shows_value=shown))
+            message = _message(item, context, field) + _hint_of_scan(item["input"], location, field)
+            found.append(DataFault(location, message, shows_value=shown))
     return [c for c in found if c.message != REQUIRED or c.location not in misspelt]
+
+
+def _hint_of_scan(value: Any, location: Location, field: FieldInfo | None) -> str:
+    """What to write instead of a list of values for a key with one value."""
+    one_value = field is not None and not any(
+        get_origin(part) in (tuple, dict) or (isinstance(part, type) and issubclass(part, Section))
+        for part in parts(field.annotation)
+    )
+    if not isinstance(value, list) or not one_value:
+        return ""
+    return f"; a list of values to run one after the other goes under scan, as {dotted(location)}"
 
 
 def _message(item: Any, context: dict[str, Any], field: FieldInfo | None) -> str:

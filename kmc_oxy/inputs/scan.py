@@ -14,12 +14,16 @@ from kmc_oxy.inputs.messages import DataFault, Fault, InputError, data_faults
 from kmc_oxy.inputs.schema import Input, Location, dotted
 from kmc_oxy.inputs.validation import check, overlap
 
-# Every point of a grid up to this size is checked before the run.
-CHECKED_POINTS = 2000
-# Keys of the whole run, and keys on which the shape of the datasets of all points depends.
+#: Largest number of points, and of values of all points together; every point is checked before
+#: the run, which takes some seconds at these limits.
+MAX_POINTS = 10_000
+MAX_CHECKED_VALUES = 2_000_000
+#: Of an input with faults, only the axes of a grid with more points are checked.
+MAX_POINTS_BESIDE_FAULTS = 200
+# Keys of the whole run, and those that no dataset of all points together can hold.
 _NOT_SCANNED = (
     "name", "scan", "ensemble", "output", "engine.check_tolerance", "crossbar.rows",
-    "crossbar.columns", "device.lattice.organic_layers", "device.lattice.oxide_layers",
+    "crossbar.columns",
 )  # fmt: skip
 
 
@@ -52,18 +56,64 @@ def check_scan(model: Input | None, data: dict[str, Any]) -> Iterator[DataFault]
             grid[key] = values
         else:
             yield DataFault(("scan", key), message, of_key=True)
+    sections = {key.split(".")[0] for key in grid}
+    too_large = _fault_of_size(grid, {name: base.get(name) for name in sections})
+    if too_large is not None:
+        yield DataFault(("scan",), too_large, of_key=True)
+        return
     seen = set()
     if model is None:
         seen = {(fault.location, fault.message) for fault in check(base)[1]}
-    for point in _points_to_check(grid):
-        changed = _copy(base)
+    else:
+        # Sections without a scanned key stay as they are, checked models.
+        base = {
+            name: base[name] if name in sections else getattr(model, name)
+            for name in base
+            if name in sections or name in type(model).model_fields
+        }
+    for point in _points_to_check(grid, all_points=model is not None):
+        changed = {name: _copy(base[name]) if name in sections else base[name] for name in base}
         for key, index in point.items():
             set_value(changed, tuple(key.split(".")), grid[key][index])
-        for fault in check(changed)[1]:
+        for fault in _faults(changed):
             if (fault.location, fault.message) in seen:
                 continue
             seen.add((fault.location, fault.message))
             yield _at_scanned_value(fault, point)
+
+
+def _fault_of_size(grid: dict[str, list[Any]], sections: dict[str, Any]) -> str | None:
+    """Why a scan is too large, found without expanding its grid; None if it is not."""
+    points = math.prod(len(values) for values in grid.values())
+    if points > MAX_POINTS:
+        return (
+            f"has {points:,} points; at most {MAX_POINTS:,} (ensemble.members repeats a device; "
+            "several inputs can share a large scan)"
+        )
+    values = _count(sections) + sum(max(map(_count, axis)) for axis in grid.values())
+    if points * values > MAX_CHECKED_VALUES:
+        return (
+            f"has {points:,} points with up to {values:,} values in the sections "
+            f"{', '.join(sections)}; at most {MAX_CHECKED_VALUES:,} values of all points together "
+            "(several inputs can share a large scan)"
+        )
+    return None
+
+
+def _count(data: Any) -> int:
+    """Number of scalars of the data."""
+    if isinstance(data, dict):
+        return sum(map(_count, data.values()))
+    return sum(map(_count, data)) if isinstance(data, list) else 1
+
+
+def _faults(data: dict[str, Any]) -> Iterator[DataFault]:
+    """Faults of an input, or its doubts."""
+    model, faults = check(data)
+    yield from faults
+    if model is not None:
+        for location, message in model.doubts():
+            yield DataFault(location, message, is_doubt=True)
 
 
 def _fault_of_key(key: str, value: Any, others: Iterable[str], base: dict[str, Any]) -> str | None:
@@ -82,11 +132,12 @@ def _fault_of_key(key: str, value: Any, others: Iterable[str], base: dict[str, A
     return None
 
 
-def _points_to_check(grid: dict[str, list[Any]]) -> Iterator[dict[str, int]]:
-    """Indices of values by key: every point of a small grid, the axes of a large one."""
+def _points_to_check(grid: dict[str, list[Any]], all_points: bool) -> Iterator[dict[str, int]]:
+    """Indices of values by key: every point of the grid, or the axes of a large one."""
     if not grid:
         return
-    if math.prod(len(values) for values in grid.values()) <= CHECKED_POINTS:
+    points = math.prod(len(values) for values in grid.values())
+    if all_points or points <= MAX_POINTS_BESIDE_FAULTS:
         for indices in itertools.product(*(range(len(values)) for values in grid.values())):
             yield dict(zip(grid, indices, strict=True))
         return
@@ -110,7 +161,7 @@ def _at_scanned_value(fault: DataFault, point: dict[str, int]) -> DataFault:
     if fault.of_key:
         return DataFault(("scan", key), f"{dotted(fault.location)}: {fault.message}", of_key=True)
     message = f"{dotted(fault.location)} {fault.message}"
-    return DataFault(("scan", key, point[key]), message, shows_value=True)
+    return DataFault(("scan", key, point[key]), message, shows_value=True, is_doubt=fault.is_doubt)
 
 
 class NoSuchKey(Exception):
@@ -182,6 +233,12 @@ def set_value(data: dict[str, Any], path: Sequence[str], value: Any) -> Location
         else:
             raise NoSuchKey(location, "holds one value, not a mapping")
     return location
+
+
+def scans_layers(model: Input) -> bool:
+    """Whether the number of layers may differ between points."""
+    paths = (tuple(key.split(".")) for key in model.scan)
+    return any(overlap(path, ("device", "lattice")) for path in paths)
 
 
 def n_points(model: Input) -> int:

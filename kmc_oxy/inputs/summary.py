@@ -48,6 +48,8 @@ def keys(inputs: Input) -> list[Key]:
     values = dict(_leaves(inputs, ()))
     # A protocol is required, but its keys are not compared.
     shortest = Input.model_validate({"protocol": [{"read": {}}]})
+    if inputs.device.lattice.organic_layers is not None:
+        shortest = shortest.with_layers()
     defaults = dict(_leaves(shortest, ()))
     return [Key(key, value, defaults.get(key, NO_DEFAULT)) for key, value in values.items()]
 
@@ -101,7 +103,7 @@ def sentence(inputs: Input) -> str:
     """
     members, array = inputs.ensemble.members, inputs.crossbar
     lattice, oxygen = inputs.device.lattice, inputs.device.oxygen
-    sites = lattice.nx * lattice.ny * (lattice.organic_layers + lattice.oxide_layers)
+    sites = lattice.n_sites
     array_of = f"array of {array.rows} × {array.columns} " if array.rows * array.columns > 1 else ""
     junction = f"{array_of}LSMO/Gaq3/AlOx/Co cross-point"
     if members == 1:

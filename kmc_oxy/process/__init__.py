@@ -1,16 +1,18 @@
-"""The running process: signals that ask it to stop, and the MPI launcher that started it.
+"""The running process: signals, the MPI launcher that started it, the memory it may use.
 
 Imports no other module of the package and nothing that takes long, so that a command can install
 its signal handlers before it imports the rest.
 """
 
 from kmc_oxy.process.launcher import LaunchError, communicator, finalize_mpi, rank
+from kmc_oxy.process.memory import available_memory_bytes
 from kmc_oxy.process.signals import Interrupted, StopRequest
 
 __all__ = [
     "Interrupted",
     "LaunchError",
     "StopRequest",
+    "available_memory_bytes",
     "communicator",
     "finalize_mpi",
     "rank",

@@ -3,17 +3,22 @@
 Also lists the quantities that a reading records. May import `inputs` and the rooms below it.
 """
 
-from kmc_oxy.protocol.flattening import ProtocolError, flatten
-from kmc_oxy.protocol.recorded_quantities import Observable, observables, snapshot_readings
+from kmc_oxy.protocol.flattening import flatten
+from kmc_oxy.protocol.recorded_quantities import (
+    Observable,
+    all_observables,
+    observables,
+    snapshot_readings,
+)
 from kmc_oxy.protocol.schedule import Drive, Hold, Reading, Schedule
 
 __all__ = [
     "Drive",
     "Hold",
     "Observable",
-    "ProtocolError",
     "Reading",
     "Schedule",
+    "all_observables",
     "flatten",
     "observables",
     "snapshot_readings",

@@ -6,79 +6,75 @@ voltage of every reading are known before the run. `add_operations` has a rule f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import singledispatch
 
 import numpy as np
 
 from kmc_oxy.inputs.schema import Repeat, Step, StepBody
 from kmc_oxy.inputs.schema import steps as schema
+from kmc_oxy.protocol.loops import Loop, Position, ticks
 from kmc_oxy.protocol.schedule import Drive, Hold, Operation, Reading, Schedule, Target
 
 #: Earliest time that a relaxation resolves, relative to its first reading time.
 RELAX_RESOLUTION_SHARE = 0.1
 
 
-class ProtocolError(ValueError):
-    """A protocol of valid steps that cannot be run."""
-
-
-@dataclass
-class _ScheduleBuilder:
-    """Collects operations and keeps the present time, voltage and pulse number.
+class ScheduleBuilder:
+    """Collects operations, and keeps the present time, voltage and pulse number.
 
     A *leg* is one execution of one step; each repetition of a `repeat` gives new legs.
+
+    Attributes
+    ----------
+    pulse : int
+        Number of pulses of the current train so far.
     """
 
-    operations: list[Operation] = field(default_factory=list)
-    time_s: float = 0.0
-    step: int = 0
-    leg: int = -1
-    pulse: int = 0
-    pulse_drive: Drive | None = None
-    kind: str = ""
-    last_drive: Drive | None = None
+    def __init__(self) -> None:
+        self.pulse = 0
+        self._ticks = self._leg_ticks = 0
+        self._step = 0
+        self._leg = -1
+        self._kind = ""
+        self._pulse_drive: Drive | None = None
+        self._origin = Position()
+        self._items: list[Operation | Loop[Operation]] = []
+        self._offsets: list[Position] = []
+
+    def begin_step(self, index: int) -> None:
+        """Begin a step of the top level of the protocol."""
+        self._step = index
+
+    def begin_leg(self, kind: str) -> None:
+        """Begin an execution of a step of this kind."""
+        self._leg += 1
+        self._leg_ticks = 0
+        self._kind = kind
 
     def hold(
         self, drive: Drive | float, duration_s: float, resolution_s: float | None = None
     ) -> None:
         """A hold that is no pulse; none if the duration is zero."""
-        self._hold(drive, duration_s, resolution_s=resolution_s)
+        self._hold(Hold(_drive(drive), duration_s, resolution_s))
 
     def apply(self, drive: Drive | float, duration_s: float, target: Target | None = None) -> None:
         """A hold that is the pulse of the readings after it."""
-        self.pulse_drive = drive if isinstance(drive, Drive) else Drive(drive)
-        self._hold(drive, duration_s, is_pulse=True, target=target)
+        self._pulse_drive = _drive(drive)
+        self._hold(Hold(self._pulse_drive, duration_s, is_pulse=True, target=target))
 
-    def _hold(
-        self,
-        drive: Drive | float,
-        duration_s: float,
-        *,
-        resolution_s: float | None = None,
-        is_pulse: bool = False,
-        target: Target | None = None,
-    ) -> None:
-        if duration_s == 0:
+    def _hold(self, hold: Hold) -> None:
+        if hold.duration_s == 0:
             return
-        drive = drive if isinstance(drive, Drive) else Drive(drive)
-        # Without a change of voltages there is no edge: fast hops stay in equilibrium.
-        self.operations.append(
-            Hold(
-                drive,
-                duration_s,
-                resolution_s,
-                self.step,
-                self.leg,
-                self.pulse,
-                edge=drive != self.last_drive,
-                is_pulse=is_pulse,
-                target=target,
-            )
-        )
-        self.last_drive = drive
-        self.time_s += duration_s
+        self._append(hold)
+        self._ticks += ticks(hold.duration_s)
+        self._leg_ticks += ticks(hold.duration_s)
+
+    def set_leg_time(self, leg_time_s: float) -> None:
+        """Set the time since the leg began, where rounded durations do not add up to it."""
+        self._ticks += ticks(leg_time_s) - self._leg_ticks
+        self._leg_ticks = ticks(leg_time_s)
 
     def read(
         self,
@@ -89,14 +85,15 @@ class _ScheduleBuilder:
         inputs_V: tuple[float, ...] = (),
     ) -> None:
         """A reading of all cells; the arguments are those of `Reading`."""
-        self.operations.append(
+        self._append(
             Reading(
-                self.time_s,
-                self.step,
-                self.leg,
-                self.pulse,
-                self.kind,
-                self.pulse_drive,
+                time_s=0.0,
+                leg_time_s=0.0,
+                step=self._step,
+                leg=0,
+                pulse=0,
+                kind=self._kind,
+                pulse_drive=self._pulse_drive,
                 cell=cell,
                 target=target,
                 field_T=field_T,
@@ -104,15 +101,85 @@ class _ScheduleBuilder:
             )
         )
 
-    def pulses(self, body: schema.Pulse | schema.Train, count: int) -> None:
-        """`count` pulses, each followed by its rest and a reading."""
-        for number in range(1, count + 1):
-            self.pulse = number
-            self.apply(body.voltage, body.duration)
-            if body.rest is not None:
-                self.hold(body.rest.voltage, body.rest.duration)
-            if body.read:
-                self.read()
+    def pulses(self, count: int, pulse: Callable[[], None]) -> None:
+        """Repeat what `pulse` appends; the pulse number rises by one each time.
+
+        Parameters
+        ----------
+        count : int
+        pulse : callable
+            Appends the operations of one pulse.
+        """
+        self.pulse += 1
+        origin = self._position
+        body = self._body(pulse, origin, Position(pulse=1))
+        self._append_loop(body, count, origin)
+        self.pulse += count - 1
+
+    def repeat(self, count: int, steps: Callable[[], None]) -> None:
+        """Repeat what `steps` appends, with new legs each time.
+
+        Parameters
+        ----------
+        count : int
+        steps : callable
+            Appends the operations of the steps that are repeated.
+        """
+        left = count
+        while left:
+            before = (self.pulse, self._pulse_drive)
+            origin = self._position._replace(leg_ticks=0, pulse=0)
+            body = self._body(steps, origin, Position())
+            # A repetition differs from later ones if it begins with another pulse than they do.
+            is_steady = before == (self.pulse, self._pulse_drive)
+            repetitions = left if is_steady else 1
+            self._append_loop(body, repetitions, origin)
+            left -= repetitions
+
+    @property
+    def loop(self) -> Loop[Operation]:
+        """Everything appended, as a loop with one repetition."""
+        items: tuple[Operation | Loop[Operation], ...] = tuple(self._items)
+        return Loop(items, tuple(self._offsets), self._position, 1)
+
+    @property
+    def _position(self) -> Position:
+        return Position(self._ticks, self._leg_ticks, self._leg, self.pulse)
+
+    def _append(self, item: Operation | Loop[Operation]) -> None:
+        self._items.append(item)
+        self._offsets.append(self._position.relative_to(self._origin))
+
+    def _body(
+        self, append: Callable[[], None], origin: Position, pulse_shift: Position
+    ) -> Loop[Operation]:
+        """One repetition of a loop that begins at `origin`."""
+        outer = self._origin, self._items, self._offsets
+        self._origin, self._items, self._offsets = origin, [], []
+        append()
+        shift = Position(
+            ticks=self._ticks - origin.ticks,
+            leg_ticks=self._ticks - origin.ticks if pulse_shift.pulse else 0,
+            leg=self._leg - origin.leg,
+            pulse=pulse_shift.pulse,
+        )
+        body = Loop(tuple(self._items), tuple(self._offsets), shift, 1)
+        self._origin, self._items, self._offsets = outer
+        return body
+
+    def _append_loop(self, body: Loop[Operation], count: int, origin: Position) -> None:
+        """Append a loop that begins at `origin`, of whose repetitions one has been built."""
+        if body.items:
+            self._items.append(dataclasses.replace(body, count=count))
+            self._offsets.append(origin.relative_to(self._origin))
+        more = count - 1
+        self._ticks += more * body.shift.ticks
+        self._leg_ticks += more * body.shift.leg_ticks
+        self._leg += more * body.shift.leg
+
+
+def _drive(drive: Drive | float) -> Drive:
+    return drive if isinstance(drive, Drive) else Drive(drive)
 
 
 def flatten(steps: Sequence[Step]) -> Schedule:
@@ -126,42 +193,36 @@ def flatten(steps: Sequence[Step]) -> Schedule:
     Returns
     -------
     Schedule
-
-    Raises
-    ------
-    ProtocolError
-        If no step has a reading.
     """
-    builder = _ScheduleBuilder()
+    builder = ScheduleBuilder()
     for index, step in enumerate(steps):
-        builder.step = index
+        builder.begin_step(index)
         _add_step(builder, step)
-    schedule = Schedule(tuple(builder.operations))
-    if not schedule.readings:
-        raise ProtocolError("protocol: must contain a reading (none of its steps reads)")
-    return schedule
+    return Schedule(builder.loop)
 
 
-def _add_step(builder: _ScheduleBuilder, step: Step) -> None:
+def _add_step(builder: ScheduleBuilder, step: Step) -> None:
     body = step.body
-    if isinstance(body, Repeat):
-        for _ in range(body.count):
-            for inner in body.steps:
-                _add_step(builder, inner)
+    if not isinstance(body, Repeat):
+        builder.begin_leg(step.kind)
+        add_operations(body, builder)
         return
-    builder.leg += 1
-    builder.kind = step.kind
-    add_operations(body, builder)
+
+    def add_steps() -> None:
+        for inner in body.steps:
+            _add_step(builder, inner)
+
+    builder.repeat(body.count, add_steps)
 
 
 @singledispatch
-def add_operations(body: StepBody, builder: _ScheduleBuilder) -> None:
+def add_operations(body: StepBody, builder: ScheduleBuilder) -> None:
     """Append the holds and readings of one step; every type of step registers its rule here.
 
     Parameters
     ----------
     body : StepBody
-    builder : _ScheduleBuilder
+    builder : ScheduleBuilder
         At the end of the step before.
 
     Raises
@@ -173,45 +234,59 @@ def add_operations(body: StepBody, builder: _ScheduleBuilder) -> None:
 
 
 @add_operations.register
-def _pulse(body: schema.Pulse, builder: _ScheduleBuilder) -> None:
-    builder.pulses(body, 1)
+def _pulse(body: schema.Pulse, builder: ScheduleBuilder) -> None:
+    _add_pulses(body, builder, 1)
 
 
 @add_operations.register
-def _train(body: schema.Train, builder: _ScheduleBuilder) -> None:
+def _train(body: schema.Train, builder: ScheduleBuilder) -> None:
     builder.pulse = 0
     if body.read:
         builder.read()
-    builder.pulses(body, body.count)
+    _add_pulses(body, builder, body.count)
+
+
+def _add_pulses(body: schema.Pulse | schema.Train, builder: ScheduleBuilder, count: int) -> None:
+    """Pulses, each followed by its rest and a reading."""
+
+    def add_pulse() -> None:
+        builder.apply(body.voltage, body.duration)
+        if body.rest is not None:
+            builder.hold(body.rest.voltage, body.rest.duration)
+        if body.read:
+            builder.read()
+
+    builder.pulse = 0
+    builder.pulses(count, add_pulse)
 
 
 @add_operations.register
-def _read(body: schema.Read, builder: _ScheduleBuilder) -> None:
+def _read(body: schema.Read, builder: ScheduleBuilder) -> None:
     builder.hold(body.voltage, body.duration)
     builder.read()
 
 
 @add_operations.register
-def _field_sweep(body: schema.FieldSweep, builder: _ScheduleBuilder) -> None:
+def _field_sweep(body: schema.FieldSweep, builder: ScheduleBuilder) -> None:
     builder.hold(body.voltage, body.duration)
     for field_T in field_path(body.amplitude, body.step):
         builder.read(field_T=field_T)
 
 
 @add_operations.register
-def _map(body: schema.Map, builder: _ScheduleBuilder) -> None:
+def _map(body: schema.Map, builder: ScheduleBuilder) -> None:
     builder.hold(Drive(None), body.duration)
     builder.read()
 
 
 @add_operations.register
-def _vector_matrix(body: schema.VectorMatrix, builder: _ScheduleBuilder) -> None:
+def _vector_matrix(body: schema.VectorMatrix, builder: ScheduleBuilder) -> None:
     builder.hold(Drive(None, "product", inputs_V=body.inputs), body.duration)
     builder.read(inputs_V=body.inputs)
 
 
 @add_operations.register
-def _program(body: schema.Program, builder: _ScheduleBuilder) -> None:
+def _program(body: schema.Program, builder: ScheduleBuilder) -> None:
     """Pulses on one cell, or time slots for the largest number of pulses of a write-verify."""
     forward = Drive(body.voltage, "program", body.cell)
     waiting = Drive(0.0 if body.rest is None else body.rest.voltage, "read", body.cell)
@@ -227,19 +302,22 @@ def _program(body: schema.Program, builder: _ScheduleBuilder) -> None:
         )
     builder.pulse = 0
     builder.read(cell=body.cell, target=target)
-    for number in range(1, body.pulse_slots + 1):
-        builder.pulse = number
+
+    def add_pulse() -> None:
         builder.apply(forward, body.duration, target)
         if body.rest is not None:
             builder.hold(waiting, body.rest.duration)
         builder.read(cell=body.cell, target=target)
 
+    builder.pulses(body.pulse_slots, add_pulse)
+
 
 @add_operations.register
-def _relax(body: schema.Relax, builder: _ScheduleBuilder) -> None:
+def _relax(body: schema.Relax, builder: ScheduleBuilder) -> None:
     elapsed_s = 0.0
     for time_s in relax_times(body):
         builder.hold(body.voltage, time_s - elapsed_s, body.first * RELAX_RESOLUTION_SHARE)
+        builder.set_leg_time(time_s)
         builder.read()
         elapsed_s = time_s
 
@@ -264,7 +342,7 @@ def relax_times(body: schema.Relax) -> list[float]:
 
 
 @add_operations.register
-def _sweep(body: schema.Sweep, builder: _ScheduleBuilder) -> None:
+def _sweep(body: schema.Sweep, builder: ScheduleBuilder) -> None:
     builder.pulse = 0
     for voltage in staircase(body.turning_voltages, body.step):
         builder.apply(voltage, body.dwell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,13 @@ OBSERVABLES = (
         needs=frozenset({"program"}),
     ),
     Observable(
+        "sweep_current",
+        CELL_READING,
+        "A",
+        "of a sweep: current at the cell's voltage on the stair, G V0 sinh(V/V0) or ohmic",
+        needs=frozenset({"sweep"}),
+    ),
+    Observable(
         "apparent_conductance",
         CELL_READING,
         "S",
@@ -149,6 +157,23 @@ def observables(inputs: Input) -> tuple[Observable, ...]:
         for item in OBSERVABLES
         if item.name not in unwanted and (not item.needs or item.needs & found)
     )
+
+
+def all_observables(points: Iterable[Input]) -> tuple[Observable, ...]:
+    """Select the quantities that a run records at any point of its scan.
+
+    Parameters
+    ----------
+    points : iterable of Input
+        The inputs of all points.
+
+    Returns
+    -------
+    tuple of Observable
+        Those entries of `OBSERVABLES`, in their order.
+    """
+    found = {item for point in points for item in observables(point)}
+    return tuple(item for item in OBSERVABLES if item in found)
 
 
 def snapshot_readings(inputs: Input, readings: int) -> list[int]:

@@ -1,16 +1,22 @@
-"""The schedule: holds of constant voltage and readings, in the order of time."""
+"""The schedule: holds of constant voltage and readings, in the order of time.
+
+It is stored as nested loops (`loops`), so that its size does not grow with the number of pulses.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.inputs.schema import READ_VOLTAGE_V, Crossbar
 from kmc_oxy.physics import programming_voltages, reading_voltages
+from kmc_oxy.protocol.loops import Loop, LoopSequence, Position, seconds
 
 LinePotentials = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -94,23 +100,17 @@ class Hold:
     duration_s : float
     resolution_s : float or None
         Shortest time after the edge that is resolved; None: a hundredth of the duration.
-    step, leg, pulse : int
-        As in `Reading`; for the progress display.
-    edge : bool
-        False if the voltages are those of the hold before: the rate cap goes on without a reset.
     is_pulse : bool
         Whether readings after it take it as their last pulse.
     target : Target or None
         Target of a write-verify.
     """
 
+    is_reading: ClassVar[bool] = False
+
     drive: Drive
     duration_s: float
-    resolution_s: float | None
-    step: int
-    leg: int
-    pulse: int
-    edge: bool
+    resolution_s: float | None = None
     is_pulse: bool = False
     target: Target | None = None
 
@@ -128,8 +128,9 @@ class Reading:
 
     Parameters
     ----------
-    time_s : float
-        Time since the protocol began.
+    time_s, leg_time_s : float
+        Time since the protocol began, and since the leg began: the exact sums of the durations,
+        rounded once.
     step : int
         Index into the protocol's list of steps.
     leg : int
@@ -151,7 +152,10 @@ class Reading:
         Voltages of the columns of a vector-matrix product.
     """
 
+    is_reading: ClassVar[bool] = True
+
     time_s: float
+    leg_time_s: float
     step: int
     leg: int
     pulse: int
@@ -171,46 +175,99 @@ class Reading:
 Operation = Hold | Reading
 
 
-@dataclass(frozen=True)
+def _at(operation: Operation, position: Position) -> Operation:
+    """An operation of the body of a loop at one of its repetitions."""
+    if isinstance(operation, Hold):
+        return operation
+    return Reading(
+        seconds(position.ticks),
+        seconds(position.leg_ticks),
+        operation.step,
+        position.leg,
+        position.pulse,
+        operation.kind,
+        operation.pulse_drive,
+        operation.cell,
+        operation.target,
+        operation.field_T,
+        operation.inputs_V,
+    )
+
+
+def _constant_hold(loop: Loop[Operation]) -> Hold | None:
+    """The hold that a loop amounts to if the voltage never changes in it; None if it does."""
+    holds = [item for item in loop.distinct() if isinstance(item, Hold)]
+    if not holds or any(hold.drive != holds[0].drive for hold in holds):
+        return None
+    return dataclasses.replace(holds[0], duration_s=seconds(loop.count * loop.shift.ticks))
+
+
+@dataclass(frozen=True, eq=False)
 class Schedule:
     """Holds and readings in the order of time.
 
     Parameters
     ----------
-    operations : tuple of Hold and Reading
+    loop : Loop
+        One repetition of the whole protocol.
     """
 
-    operations: tuple[Operation, ...]
+    loop: Loop[Operation]
 
     @cached_property
-    def readings(self) -> tuple[Reading, ...]:
+    def operations(self) -> Sequence[Operation]:
+        """The holds and readings in order."""
+        return LoopSequence(self.loop, "operations", _at)
+
+    @cached_property
+    def readings(self) -> Sequence[Reading]:
         """The readings in order."""
-        return tuple(item for item in self.operations if isinstance(item, Reading))
+        return LoopSequence(self.loop, "readings", _at)
 
-    @cached_property
-    def holds(self) -> tuple[Hold, ...]:
+    @property
+    def holds(self) -> Iterator[Hold]:
         """The holds in order."""
-        return tuple(item for item in self.operations if isinstance(item, Hold))
+        return (item for item in self.operations if isinstance(item, Hold))
 
-    @cached_property
+    def sample_holds(self, repetitions: int) -> Iterator[tuple[Hold, int]]:
+        """The holds of the first repetitions of every loop.
+
+        Parameters
+        ----------
+        repetitions : int
+            Of each loop; the last of them stands for all others.
+
+        Yields
+        ------
+        hold : Hold
+            A loop without a change of voltage is given as one long hold.
+        count : int
+            Number of holds for which it stands.
+        """
+        for operation, count in self.loop.samples(repetitions, _constant_hold):
+            if isinstance(operation, Hold):
+                yield operation, count
+
+    @property
     def duration_s(self) -> float:
         """Length of the whole protocol (s)."""
-        return sum(hold.duration_s for hold in self.holds)
+        return seconds(self.loop.shift.ticks)
 
     def per_reading(self, name: str) -> NDArray[Any]:
         """One attribute of all readings.
 
         Parameters
         ----------
-        name : {"time_s", "step", "leg", "pulse", "voltage_V"}
+        name : {"time_s", "leg_time_s", "step", "leg", "pulse", "voltage_V"}
 
         Returns
         -------
         ndarray, shape (readings,)
             Of float for a time or a voltage, of int otherwise.
         """
-        dtype = float if name in ("time_s", "voltage_V") else int
-        return np.array([getattr(reading, name) for reading in self.readings], dtype=dtype)
+        dtype = float if name in ("time_s", "leg_time_s", "voltage_V") else int
+        values = (getattr(reading, name) for reading in self.readings)
+        return np.fromiter(values, dtype, len(self.readings))
 
     def nominal_voltages_V(self, crossbar: Crossbar) -> NDArray[np.float64]:
         """Nominal voltage of the last pulse at each cell, without line resistance.

@@ -147,8 +147,8 @@ def build_lattice(device: Device) -> Lattice:
     return Lattice(
         nx=given.nx,
         ny=given.ny,
-        organic_layers=given.organic_layers,
-        oxide_layers=given.oxide_layers,
+        organic_layers=given.n_organic_layers,
+        oxide_layers=given.n_oxide_layers,
         spacing_m=given.spacing,
         organic_thickness_m=given.organic_thickness,
         oxide_thickness_m=given.oxide_thickness,

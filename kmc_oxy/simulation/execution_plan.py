@@ -3,7 +3,7 @@
 A *segment* is the part of the schedule between two synchronisation points; within it the cells are
 independent. A synchronisation point is where the conductances of all cells are needed: for the
 circuit, for a reading of the whole array, or for the next pulse of a write-verify. Without any of
-these the whole schedule is one segment.
+these a segment is `SEGMENT_OPERATIONS` long, so that the memory of the plan is bounded.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from kmc_oxy.inputs.schema import Input
 from kmc_oxy.protocol import Drive, Hold, Reading, Schedule
 from kmc_oxy.simulation.cells import GATHER, CrossbarLines, Gather, Interval
 from kmc_oxy.simulation.readings import Recorder, need_all_cells
+
+#: Number of operations after which a segment ends without need.
+SEGMENT_OPERATIONS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,10 @@ class ReadCell:
 
 class Measure:
     """The conductance of a cell is measured."""
+
+
+class EndOfSegment:
+    """Marks where a segment ends although no conductances are needed."""
 
 
 CellStep = Interval | ReadCell | Measure
@@ -129,7 +136,8 @@ class ExecutionPlan:
         ----------
         conductance_S : ndarray, shape (cells,)
         """
-        self._lines.set_conductances(conductance_S)
+        if self._needs_conductances:
+            self._lines.set_conductances(conductance_S)
         self._plan_segment()
 
     def _plan_segment(self) -> None:
@@ -143,18 +151,24 @@ class ExecutionPlan:
             "verified_S": self._verified_S,
             "pulse_V": self._pulse_V.copy(),
         }
+        self._needs_conductances = False
         self.steps: list[CellStep] = []
         for step in self._steps_to_plan:
+            if isinstance(step, EndOfSegment):
+                break
             if isinstance(step, Gather):
                 # A reading has measured the conductance.
                 if not self.steps or not isinstance(self.steps[-1], ReadCell):
                     self.steps.append(Measure())
+                self._needs_conductances = True
                 break
             self.steps.append(step)
 
-    def _generate_steps(self) -> Iterator[CellStep | Gather]:
-        """All steps of a cell; `GATHER` at the synchronisation points."""
+    def _generate_steps(self) -> Iterator[CellStep | Gather | EndOfSegment]:
+        """All steps of a cell, `GATHER` at the synchronisation points, ends of long segments."""
         while not self.is_last:
+            if self._operation - self._segment_start["operation"] >= SEGMENT_OPERATIONS:
+                yield EndOfSegment()
             operation = self._operations[self._operation]
             if isinstance(operation, Hold):
                 yield from self._hold(operation)
@@ -192,7 +206,8 @@ class ExecutionPlan:
     def _readings_now(self) -> list[Reading]:
         """The readings before the next hold: all of the same state."""
         found: list[Reading] = []
-        for operation in self._operations[self._operation :]:
+        for index in range(self._operation, len(self._operations)):
+            operation = self._operations[index]
             if isinstance(operation, Hold):
                 break
             found.append(operation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.inputs.schema import Input
-from kmc_oxy.physics import reading_voltages, solve_crossbar, vector_matrix
+from kmc_oxy.physics import current, reading_voltages, solve_crossbar, vector_matrix
 from kmc_oxy.protocol import Reading, Schedule, observables, snapshot_readings
 from kmc_oxy.simulation.cells import Cell
 from kmc_oxy.simulation.device import CrossPoint
@@ -25,6 +26,7 @@ CELL_OBSERVABLES = (
     "hops",
     "oxygen_site",
     "cell_voltage",
+    "sweep_current",
     "field_conductance",
 )
 
@@ -112,11 +114,23 @@ class Recorder:
         for name, value in values.items():
             if name in self.record:
                 self.record[name][(*place, span)] = value
+        if any(self._readings[reading].kind == "sweep" for reading in readings):
+            self._read_current(place, readings, parallel_S, float(pulse_V[place]))
         for reading in readings:
             if reading in self._snapshots:
                 snapshot = (*place, self._snapshots[reading])
                 self.record["oxygen_site"][snapshot] = np.flatnonzero(occupied)
         self._read_loops(cell, occupied, place, readings)
+
+    def _read_current(
+        self, place: tuple[int, int], readings: range, conductance_S: float, voltage_V: float
+    ) -> None:
+        """Record the current of one cell at the stairs of a sweep among `readings`."""
+        nonlinearity_V = self._inputs.conductance.nonlinearity or math.inf
+        at = [reading for reading in readings if self._readings[reading].kind == "sweep"]
+        self.record["sweep_current"][(*place, at)] = current(
+            conductance_S, voltage_V, nonlinearity_V
+        )
 
     def _read_loops(
         self, cell: Cell, occupied: NDArray[np.bool_], place: tuple[int, int], readings: range

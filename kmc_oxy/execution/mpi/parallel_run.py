@@ -9,7 +9,7 @@ fewer tasks than ranks, each task is run by a group of ranks that share the cell
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,14 @@ import numpy as np
 from mpi4py import MPI
 
 from kmc_oxy.execution.assembly import assemble
-from kmc_oxy.execution.cost import longest_first, relative_cost
+from kmc_oxy.execution.cost import relative_cost
 from kmc_oxy.execution.mpi.distributed_cells import DistributedCells
 from kmc_oxy.execution.mpi.job_control import ErrorReporter, JobControl, JobTerminated
 from kmc_oxy.execution.mpi.rank_group import RankGroup
 from kmc_oxy.execution.mpi.shared_counters import SharedCounters
 from kmc_oxy.execution.mpi.shared_progress import N_SUMS, SharedProgressCounter
 from kmc_oxy.execution.progress import Progress
+from kmc_oxy.execution.task_order import TaskOrder
 from kmc_oxy.execution.task_run import RunSession, run_task
 from kmc_oxy.execution.tasks import Plan, Task
 from kmc_oxy.inputs import LoadedInput
@@ -117,7 +118,7 @@ def _run(
     try:
         job.run_phase(None if is_first else work.join)
         costs = _costs(job, plan)
-        tasks = longest_first(plan, costs, initial.finished, initial.started)
+        tasks = TaskOrder(plan, costs, initial.finished, initial.started)
         counter = SharedProgressCounter(
             job.counters, plan, tasks, costs, report_progress if is_first else None
         )
@@ -177,7 +178,7 @@ class _Membership:
 
 @contextlib.contextmanager
 def _rank_groups(
-    job: JobControl, plan: Plan, tasks: Sequence[Task], on_wait: Callable[[], None]
+    job: JobControl, plan: Plan, tasks: TaskOrder, on_wait: Callable[[], None]
 ) -> Iterator[_Membership | None]:
     """Divide the ranks into groups if there are fewer tasks than ranks. Collective.
 
@@ -185,11 +186,11 @@ def _rank_groups(
     running a task.
     """
     world = job.world
-    groups = min(len(tasks), world.size)
+    groups = min(tasks.unfinished, world.size)
     if groups in (0, world.size):
         yield _Membership(world.rank, world.size, None)
         return
-    cells = min(plan.cells(task.point) for task in tasks)
+    cells = min(plan.cells(task.point) for task in tasks)  # fewer tasks than ranks
     index = world.rank * groups // world.size
     # Rank within the group: the first rank of group i is i * size / groups, rounded up.
     is_needed = world.rank - -(-index * world.size // groups) < cells
@@ -219,13 +220,13 @@ class _TaskQueue:
     Parameters
     ----------
     job : JobControl
-    tasks : sequence of Task
+    tasks : TaskOrder
         In the order in which they are taken.
     membership : _Membership
         Of this rank.
     """
 
-    def __init__(self, job: JobControl, tasks: Sequence[Task], membership: _Membership) -> None:
+    def __init__(self, job: JobControl, tasks: TaskOrder, membership: _Membership) -> None:
         self._job = job
         self._tasks = tasks
         self.membership = membership
@@ -237,17 +238,20 @@ class _TaskQueue:
         """
         group = self.membership.group
         if group is None:
-            number = self._take_number()
+            position = self._take_position()
         else:
-            number = group.scatter(lambda: [self._take_number()] * group.size)
-        if number is None:
+            position = group.scatter(lambda: [self._take_position()] * group.size)
+        if position is None:
             raise Interrupted
-        return self._tasks[number] if number < len(self._tasks) else None
+        return self._tasks.task_at(position) if position < self._tasks.positions else None
 
-    def _take_number(self) -> int | None:
-        if self._job.stop_requested():
-            return None
-        return self._job.counters.fetch_and_increment()
+    def _take_position(self) -> int | None:
+        """The next position with a task; None if the job is to stop."""
+        while not self._job.stop_requested():
+            position = self._job.counters.fetch_and_increment()
+            if position >= self._tasks.positions or self._tasks.task_at(position):
+                return position
+        return None
 
 
 def _run_tasks(

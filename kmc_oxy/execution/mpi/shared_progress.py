@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.execution.cost import task_cost
 from kmc_oxy.execution.mpi.shared_counters import SharedCounters
 from kmc_oxy.execution.progress import Progress
+from kmc_oxy.execution.task_order import TaskOrder, task_cost
 from kmc_oxy.execution.tasks import Plan, Task
 from kmc_oxy.simulation import Simulation
 
@@ -28,7 +28,7 @@ class SharedProgressCounter:
     counters : SharedCounters
         Of all ranks, with `N_SUMS` sums.
     plan : Plan
-    tasks : sequence of Task
+    tasks : TaskOrder
         Tasks of this session.
     costs : sequence of float
         Relative cost of each point.
@@ -40,17 +40,17 @@ class SharedProgressCounter:
         self,
         counters: SharedCounters,
         plan: Plan,
-        tasks: Sequence[Task],
+        tasks: TaskOrder,
         costs: Sequence[float],
         report: Callable[[Progress], None] | None,
     ) -> None:
         self._counters = counters
         self._plan = plan
-        self._tasks = len(tasks)
+        self._tasks = tasks.unfinished
         self._costs = costs
         self._report = report
-        self._cost = sum(task_cost(costs, task) for task in tasks)
-        self._duration_s = sum(plan.schedule(task.point).duration_s for task in tasks)
+        self._cost = tasks.cost
+        self._duration_s = tasks.duration_s
         self._began_s = time.monotonic()
         self._next_report_s = 0.0
         self._next_update_s = 0.0

@@ -13,7 +13,15 @@ from kmc_oxy.inputs.schema.barriers import (
     distribution_name,
 )
 from kmc_oxy.inputs.schema.device import MAX_TEMPERATURE_K, Device
-from kmc_oxy.inputs.schema.fields import Location, Section, dimension_of, dotted, parts, sections_in
+from kmc_oxy.inputs.schema.fields import (
+    MAGNITUDES,
+    Location,
+    Section,
+    dimension_of,
+    dotted,
+    parts,
+    sections_in,
+)
 from kmc_oxy.inputs.schema.input import Crossbar, Input
 from kmc_oxy.inputs.schema.steps import (
     MAX_LISTED_STEPS,
@@ -24,12 +32,13 @@ from kmc_oxy.inputs.schema.steps import (
     StepBody,
     Train,
     all_steps,
-    largest_voltage_V,
+    largest_span,
 )
 
 __all__ = [
     "BARRIER_CLASSES",
     "DISTRIBUTIONS",
+    "MAGNITUDES",
     "MAX_LISTED_STEPS",
     "MAX_TEMPERATURE_K",
     "READ_VOLTAGE_V",
@@ -51,7 +60,7 @@ __all__ = [
     "dimension_of",
     "distribution_name",
     "dotted",
-    "largest_voltage_V",
+    "largest_span",
     "parts",
     "sections_in",
 ]

@@ -6,6 +6,7 @@ that was fitted, not measured.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -27,7 +28,11 @@ from kmc_oxy.inputs.schema.fields import (
 )
 
 MAX_SITES = 100_000_000
+MAX_LAYERS = 2000
+MIN_DISTANCE_M = 1e-11
 MAX_TEMPERATURE_K = 2000.0
+#: Largest usual ratio of the distance of layers to the lateral spacing, and of its inverse.
+USUAL_RATIO = 1.5
 
 
 class Lattice(Section):
@@ -37,27 +42,88 @@ class Lattice(Section):
     ny: Whole = Field(default=28, ge=3, le=100_000, description="sites along y")
     spacing: Length = Field(
         default=0.835e-9,
-        gt=0,
+        ge=MIN_DISTANCE_M,
         description="lateral spacing; one molecule per site, from the density of "
         "Alq3, 1.31 g/cm3 (Xiang 2007)",
     )
-    organic_layers: Whole = Field(
-        default=12, ge=2, le=100_000, description="layers of sites in Gaq3"
+    organic_layers: Whole | None = Field(
+        default=None,
+        ge=2,
+        le=MAX_LAYERS,
+        description="layers of sites in Gaq3; null: the number whose distance is nearest to "
+        "`spacing`, 12 at the default thickness",
     )
-    organic_thickness: Length = Field(default=10e-9, gt=0, description="thickness of Gaq3 (paper)")
-    oxide_layers: Whole = Field(default=2, ge=1, le=100_000, description="layers of sites in AlOx")
-    oxide_thickness: Length = Field(default=2e-9, gt=0, description="thickness of AlOx (paper)")
+    organic_thickness: Length = Field(
+        default=10e-9, ge=MIN_DISTANCE_M, description="thickness of Gaq3 (paper)"
+    )
+    oxide_layers: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_LAYERS,
+        description="layers of sites in AlOx; null: as in Gaq3, 2 at the default thickness",
+    )
+    oxide_thickness: Length = Field(
+        default=2e-9, ge=MIN_DISTANCE_M, description="thickness of AlOx (paper)"
+    )
+
+    @property
+    def n_organic_layers(self) -> int:
+        """Number of layers of Gaq3, given or from its thickness."""
+        if self.organic_layers is not None:
+            return self.organic_layers
+        return max(2, round(self.organic_thickness / self.spacing))
+
+    @property
+    def n_oxide_layers(self) -> int:
+        """Number of layers of AlOx, given or from its thickness."""
+        if self.oxide_layers is not None:
+            return self.oxide_layers
+        return max(1, round(self.oxide_thickness / self.spacing))
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers of both materials."""
+        return self.n_organic_layers + self.n_oxide_layers
 
     @property
     def n_sites(self) -> int:
         """Number of sites of the patch."""
-        return self.nx * self.ny * (self.organic_layers + self.oxide_layers)
+        return self.nx * self.ny * self.n_layers
+
+    @property
+    def first_layer_centre(self) -> float:
+        """Height of the centre of the first layer above LSMO, m."""
+        return 0.5 * (self.organic_thickness / self.n_organic_layers)
 
     @model_validator(mode="after")
     def _bounded(self) -> Lattice:
+        for material, layers in (
+            ("organic", self.n_organic_layers),
+            ("oxide", self.n_oxide_layers),
+        ):
+            if layers > MAX_LAYERS:
+                raise ValueError(
+                    f"has {layers} layers, {material}_thickness over spacing; at most {MAX_LAYERS}"
+                )
         if self.n_sites > MAX_SITES:
             raise ValueError(f"has {self.n_sites} sites; at most {MAX_SITES}")
         return self
+
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        """Keys with values that are allowed but unlikely to be meant, each with a message."""
+        for material, layers, thickness in (
+            ("organic", self.n_organic_layers, self.organic_thickness),
+            ("oxide", self.n_oxide_layers, self.oxide_thickness),
+        ):
+            distance = thickness / layers
+            if not 1 / USUAL_RATIO <= distance / self.spacing <= USUAL_RATIO:
+                yield (
+                    f"{material}_thickness",
+                    f"{thickness * 1e9:g} nm over {layers} {material}_layers puts the layers "
+                    f"{distance * 1e9:.3g} nm apart, beside a "
+                    f"lateral spacing of {self.spacing * 1e9:g} nm; without {material}_layers "
+                    "their number follows the thickness",
+                )
 
 
 class Oxygen(Section):
@@ -201,18 +267,18 @@ class Device(Section):
                     (at, ("device", "field")),
                 )
             )
-        if self.barriers.slow_layers > lattice.organic_layers - 1:
+        if self.barriers.slow_layers > lattice.n_organic_layers - 1:
             found.append(
                 Inconsistency(
                     ("barriers", "slow_layers"),
-                    f"must be at most {lattice.organic_layers - 1}, the other layers of Gaq3",
+                    f"must be at most {lattice.n_organic_layers - 1}, the other layers of Gaq3",
                     (at, ("device", "barriers")),
                 )
             )
         n_oxygen = round(oxygen.filling * lattice.n_sites)
         room = lattice.n_sites
         if oxygen.start == "oxide":
-            room = lattice.nx * lattice.ny * lattice.oxide_layers + 1
+            room = lattice.nx * lattice.ny * lattice.n_oxide_layers + 1
         if not 1 <= n_oxygen < room:
             found.append(
                 Inconsistency(

@@ -12,9 +12,27 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandle
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError, core_schema
 
-from kmc_oxy.units import parse_quantity
+from kmc_oxy.units import HELD_IN, parse_quantity
 
 Location = tuple[str | int, ...]
+
+#: Smallest and largest magnitude of a quantity other than zero, in the unit of the code. Beyond
+#: them the model describes nothing, and powers and exponentials would leave the range of floats.
+MAGNITUDES: dict[str, tuple[float, float]] = {
+    "duration": (1e-15, 1e10),
+    "length": (1e-30, 1e-3),
+    "inverse length": (1.0, 1e13),
+    "voltage": (1e-9, 1e3),
+    "frequency": (1e-9, 1e16),
+    "energy": (1e-9, 100.0),
+    "temperature": (1e-3, 1e4),
+    "magnetic field": (1e-9, 1e3),
+    "conductance": (1e-30, 1e6),
+    "resistance": (1e-9, 1e15),
+    "thermal resistance": (1e-30, 1e18),
+    "fraction": (1e-12, 1.0),
+    "number": (1e-30, 1e6),
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +42,16 @@ class Dimension:
     name: str
 
     def parse(self, value: object) -> float:
-        return parse_quantity(value, self.name)
+        number = parse_quantity(value, self.name)
+        least, most = MAGNITUDES[self.name]
+        if abs(number) > most and self.name != "fraction":
+            raise ValueError(f"must not exceed {self._text(most)} in magnitude")
+        if 0 < abs(number) < least:
+            raise ValueError(f"must be 0, or at least {self._text(least)} in magnitude")
+        return number
+
+    def _text(self, value: float) -> str:
+        return f"{value:g} {HELD_IN[self.name]}".rstrip()
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler

@@ -19,19 +19,21 @@ from kmc_oxy.inputs.schema.fields import (
     Inconsistency,
     InverseLength,
     Length,
+    Location,
     MagneticField,
     Number,
     Resistance,
     Section,
     Voltage,
     Whole,
+    dotted,
     raise_inconsistencies,
 )
 from kmc_oxy.inputs.schema.steps import (
     READ_VOLTAGE_V,
     Step,
     all_steps,
-    largest_voltage_V,
+    largest_span,
     protocol_size,
 )
 from kmc_oxy.physics import MAX_RATIO
@@ -82,6 +84,7 @@ class ConductanceModel(Section):
     smoothing: Length = Field(
         default=2.5e-9,
         gt=0,
+        le=1e-6,
         description="width of the Gaussian that smooths the count (1.5 to 2.5 nm; free)",
     )
     density_floor: Fraction = Field(
@@ -113,7 +116,10 @@ class ConductanceModel(Section):
         "as its oxygen leaves; 0: constant thickness",
     )
     tolerance: Number = Field(
-        default=1e-6, gt=0, lt=1, description="largest relative error of a solution of the network"
+        default=1e-6,
+        ge=1e-12,
+        lt=1,
+        description="largest relative error of a solution of the network",
     )
     nonlinearity: Voltage | None = Field(
         default=0.5, gt=0, description="V0 of I = G V0 sinh(V/V0) (free); null: ohmic"
@@ -279,9 +285,25 @@ class Input(Section):
                 *self._size_faults(),
                 *self._current_faults(),
                 *self._slab_faults(),
+                *self._reading_faults(),
             ]
         )
         return self
+
+    def with_layers(self) -> Input:
+        """The input with the numbers of layers that follow from the thicknesses filled in."""
+        lattice = self.device.lattice
+        layers = {
+            "organic_layers": lattice.n_organic_layers,
+            "oxide_layers": lattice.n_oxide_layers,
+        }
+        device = self.device.model_copy(update={"lattice": lattice.model_copy(update=layers)})
+        return self.model_copy(update={"device": device})
+
+    def doubts(self) -> Iterator[tuple[Location, str]]:
+        """Values that are allowed but unlikely to be meant: location and message."""
+        for key, message in self.device.lattice.doubts():
+            yield ("device", "lattice", key), message
 
     def _array_faults(self) -> Iterator[Inconsistency]:
         """Steps that do not fit the array."""
@@ -303,26 +325,44 @@ class Input(Section):
     def _current_faults(self) -> Iterator[Inconsistency]:
         """Voltages at which a current V0 sinh(V/V0) exceeds the largest float."""
         feedback = self.device.feedback
-        largest_V = max(largest_voltage_V(self.protocol), abs(self.crossbar.read_voltage))
-        limit = f"must be at least 1/{MAX_RATIO:.0f} of the {largest_V:g} V applied"
+        largest_V, where = largest_span(self.protocol)
+        if abs(self.crossbar.read_voltage) > largest_V:
+            largest_V, where = abs(self.crossbar.read_voltage), ("crossbar", "read_voltage")
+        limit = f"must be at least 1/{MAX_RATIO:.0f} of the {largest_V:g} V of {dotted(where)}"
         least_V = largest_V / MAX_RATIO
-        uses = (("device", "feedback"), ("protocol",), ("crossbar",))
+        uses = (("protocol",), ("crossbar",))
         if feedback.potential == "network" and feedback.link_nonlinearity < least_V:
-            yield Inconsistency(("device", "feedback", "link_nonlinearity"), limit, uses)
+            link = ("device", "feedback", "link_nonlinearity")
+            yield Inconsistency(link, limit, (*uses, ("device", "feedback")))
         nonlinearity_V = self.conductance.nonlinearity
-        if feedback.thermal_resistance and nonlinearity_V and nonlinearity_V < least_V:
-            yield Inconsistency(
-                ("conductance", "nonlinearity"),
-                f"{limit} where device.feedback.thermal_resistance makes heat of the current",
-                (*uses, ("conductance",)),
-            )
+        if nonlinearity_V is not None and nonlinearity_V < least_V:
+            yield Inconsistency(("conductance", "nonlinearity"), limit, (*uses, ("conductance",)))
 
     def _slab_faults(self) -> Iterator[Inconsistency]:
-        """A slab deeper than the organic layer."""
-        thickness = self.device.lattice.organic_thickness
-        if self.conductance.slab > thickness:
+        """A slab deeper than the organic layer, or without a layer in it."""
+        lattice, slab = self.device.lattice, self.conductance.slab
+        uses = (("conductance",), ("device", "lattice"))
+        if slab > lattice.organic_thickness:
             yield Inconsistency(
                 ("conductance", "slab"),
-                f"must be within the {thickness * 1e9:g} nm of Gaq3",
-                (("conductance",), ("device", "lattice")),
+                f"must be at most the {lattice.organic_thickness * 1e9:g} nm of Gaq3 "
+                "(device.lattice.organic_thickness)",
+                uses,
+            )
+        if slab <= lattice.first_layer_centre:
+            yield Inconsistency(
+                ("conductance", "slab"),
+                "must reach beyond the centre of the first layer, "
+                f"{lattice.first_layer_centre * 1e9:g} nm (half of "
+                "device.lattice.organic_thickness over organic_layers)",
+                uses,
+            )
+
+    def _reading_faults(self) -> Iterator[Inconsistency]:
+        """A protocol that records nothing."""
+        if not any(step.body.reads() for step in self.protocol):
+            yield Inconsistency(
+                ("protocol",),
+                "must contain a reading (none of its steps reads)",
+                (("protocol",),),
             )

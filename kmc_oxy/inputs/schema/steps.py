@@ -8,6 +8,7 @@ A step is a subclass of `StepBody` and a field of `Step` in this module, and a r
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -51,6 +52,14 @@ class StepBody(Section):
     def text(self) -> str:
         """The step as a noun phrase, for reports: ``"a map of all cells"``."""
 
+    def span_V(self) -> float:
+        """Largest difference between the potentials of two lines, V."""
+        return max((abs(voltage_V) for voltage_V in self.voltages_V()), default=0.0)
+
+    def reads(self) -> bool:
+        """Whether the step has a reading."""
+        return True
+
     def array_faults(self, rows: int, columns: int) -> Iterator[tuple[str, str]]:
         """Keys whose values do not fit an array of this size, each with a message."""
         yield from ()
@@ -86,6 +95,9 @@ class Pulse(StepBody):
         if self.rest:
             yield self.rest.voltage
 
+    def reads(self) -> bool:
+        return self.read
+
     def text(self) -> str:
         rest = self.rest.text() if self.rest else ""
         return f"a pulse of {_volts(self.voltage)} for {_time(self.duration)}{rest}"
@@ -107,6 +119,9 @@ class Train(StepBody):
         yield self.voltage
         if self.rest:
             yield self.rest.voltage
+
+    def reads(self) -> bool:
+        return self.read
 
     def text(self) -> str:
         rest = self.rest.text() if self.rest else ""
@@ -151,7 +166,7 @@ class Relax(StepBody):
         return self
 
     def size(self) -> float:
-        return self.points_per_decade * 20 + 1.0
+        return self.points_per_decade * math.log10(self.duration / self.first) + 2.0
 
     def voltages_V(self) -> Iterator[float]:
         yield self.voltage
@@ -195,6 +210,9 @@ class Sweep(StepBody):
 
     def voltages_V(self) -> Iterator[float]:
         yield from self.turning_voltages
+
+    def reads(self) -> bool:
+        return any(self.turning_voltages)
 
     def text(self) -> str:
         stops = ", ".join(_volts(voltage) for voltage in (0.0, *self.turning_voltages))
@@ -338,6 +356,9 @@ class VectorMatrix(StepBody):
     def voltages_V(self) -> Iterator[float]:
         yield from self.inputs
 
+    def span_V(self) -> float:
+        return max(0.0, *self.inputs) - min(0.0, *self.inputs)
+
     def text(self) -> str:
         return "a vector-matrix product"
 
@@ -358,6 +379,9 @@ class Repeat(StepBody):
     def voltages_V(self) -> Iterator[float]:
         for step in self.steps:
             yield from step.body.voltages_V()
+
+    def reads(self) -> bool:
+        return any(step.body.reads() for step in self.steps)
 
     def text(self) -> str:
         inner = ", ".join(step.body.text() for step in self.steps[:MAX_LISTED_STEPS])
@@ -439,9 +463,15 @@ def protocol_size(steps: Sequence[Step]) -> float:
     return sum(step.body.size() for step in steps)
 
 
-def largest_voltage_V(steps: Sequence[Step]) -> float:
-    """The largest voltage, of either sign, that `steps` apply to a cell, V."""
-    return max((abs(volts) for step in steps for volts in step.body.voltages_V()), default=0.0)
+def largest_span(steps: Sequence[Step]) -> tuple[float, Location]:
+    """The largest difference between the potentials of two lines, V, and the step with it."""
+    largest_V = 0.0
+    where: Location = ()
+    found: Iterator[tuple[Location, Step]] = all_steps(steps, ("protocol",))
+    for location, step in found:
+        if not isinstance(step.body, Repeat) and step.body.span_V() > largest_V:
+            largest_V, where = step.body.span_V(), (*location, step.kind)
+    return largest_V, where
 
 
 def _volts(voltage_V: float) -> str:

@@ -1,6 +1,7 @@
 import json
 import os
 
+import h5py
 import numpy as np
 import pytest
 import xarray
@@ -122,3 +123,58 @@ def test_resolved_values():
     assert resolved_value(plan.point(0), "protocol.0.pulse.rest.duration") == (0.05, "s")
     value, _ = resolved_value(plan.point(0), "device.barriers.bulk")
     assert value.high == 0.2
+
+
+UNION = """
+device: {lattice: {nx: 4, ny: 4, organic_layers: 5, organic_thickness: 4 nm}}
+protocol: [{program: {cell: [0, 0], voltage: 2 V, count: 1}}]
+scan:
+  protocol:
+    - [{read: {}}]
+    - [{read: {}}, {vector_matrix: {inputs: [0.2 V]}}, {sweep: {to: [0.2 V], step: 0.1 V}}]
+    - [{field_sweep: {step: 50 mT}}]
+ensemble: {members: 2, seed: 1}
+engine: {tolerance: 0.2}
+"""
+
+
+def test_points_with_different_steps_give_the_union_of_their_datasets(tmp_path):
+    with h5py.File(compute(plan_of(UNION), tmp_path / "out.h5")) as file:
+        assert "program" not in file and "pulses_applied" not in file
+        assert file["conductance"].shape == (3, 2, 1, 1, 9)
+        recorded = np.isfinite(file["conductance"][:, 0, 0, 0]).sum(axis=1)
+        assert recorded.tolist() == [1, 4, 9]
+        assert np.isfinite(file["output_current"][1, :, 0, 1]).all()
+        assert np.isnan(file["output_current"][[0, 2]]).all()
+        assert np.isfinite(file["field"][2]).all() and np.isnan(file["field"][:2]).all()
+        assert np.isfinite(file["sweep_current"][1, :, 0, 0, 2:4]).all()
+        assert (file["step"][0] == [0] + [-1] * 8).all()
+        assert np.isnan(file["leg_time"][0, 1:]).all()
+
+
+def test_a_scanned_value_is_stored_as_it_was_written(tmp_path):
+    with h5py.File(compute(plan_of(UNION), tmp_path / "out.h5")) as file:
+        labels = file["scan:protocol"].asstr()[()]
+    assert json.loads(labels[0]) == [{"read": {}}]
+    assert json.loads(labels[2]) == [{"field_sweep": {"step": "50 mT"}}]
+    text = TEXT.replace(
+        "  device.temperature: [76 K, 100 K]",
+        "  protocol.0: [{pulse: {voltage: 3 V, duration: 1 ms}}, {read: {}}]\n"
+        "  conductance.nonlinearity: [null, 0.4 V]\n  crossbar.scheme: [V/2, V/3]",
+    )
+    with h5py.File(compute(plan_of(text), tmp_path / "other.h5")) as file:
+        assert set(file["scan:conductance.nonlinearity"].asstr()) == {"null", "0.4 V"}
+        assert set(file["scan:crossbar.scheme"].asstr()) == {"V/2", "V/3"}
+        assert {json.dumps(json.loads(label)) for label in file["scan:protocol.0"].asstr()} == {
+            '{"pulse": {"voltage": "3 V", "duration": "1 ms"}}', '{"read": {}}',
+        }  # fmt: skip
+
+
+def test_points_with_different_numbers_of_layers(tmp_path):
+    text = TEXT.replace(
+        "device.temperature: [76 K, 100 K]", "device.lattice.organic_thickness: [5 nm, 10 nm]"
+    )
+    with h5py.File(compute(plan_of(text), tmp_path / "out.h5")) as file:
+        layers = np.isfinite(file["layer_z"]).sum(axis=1)
+        assert layers.tolist() == [8, 14, 8, 14]
+        assert np.isfinite(file["profile"][0, 0, 0, 0, 0]).sum() == 8

@@ -1,4 +1,6 @@
+import itertools
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +8,9 @@ import pytest
 from run_examples import plan_of
 
 from kmc_oxy import inputs
-from kmc_oxy.execution import Plan, cost, estimate
-from kmc_oxy.execution.cost import longest_first, relative_cost, task_cost
+from kmc_oxy.execution import MemoryNeedError, Plan, check_memory, cost, estimate
+from kmc_oxy.execution.cost import relative_cost
+from kmc_oxy.execution.task_order import TaskOrder, task_cost
 from kmc_oxy.simulation import Simulation, TaskParameters
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +35,11 @@ def plan():
 
 def test_tasks_with_a_checkpoint_come_first_then_long_ones(plan):
     costs = [relative_cost(plan, point) for point in range(plan.n_points)]
-    order = longest_first(plan, costs, finished={4, 5}, started={0})
+    tasks = TaskOrder(plan, costs, finished={4, 5}, started={0})
+    order = list(tasks)
+    assert tasks.unfinished == len(order) and tasks.positions > len(order)
+    assert tasks.cost == pytest.approx(sum(task_cost(costs, task) for task in order))
+    assert tasks.duration_s == pytest.approx(sum(plan.duration_s(t.point) for t in order))
     assert order[0].index == 0
     assert sorted(task.index for task in order) == sorted(set(range(plan.n_tasks)) - {4, 5})
     found = [task_cost(costs, task) for task in order[1:]]
@@ -118,3 +125,44 @@ def test_an_estimate_without_room_for_a_trial_run(monkeypatch):
     monkeypatch.setattr(cost, "MAX_TRIALS", 0)
     assert 1 / 6 < estimate(plan).hops / followed < 6
     assert estimate(plan).hops != followed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "protocol: [{train: {voltage: 2 V, duration: 1 us, count: 9000000}}]",
+        "device: {lattice: {nx: 2000, ny: 2000}}\nprotocol: [{read: {}}]",
+        "device: {lattice: {organic_layers: 2000, organic_thickness: 1 um}}\n"
+        "protocol: [{read: {}}]",
+        "ensemble: {members: 100000000}\nprotocol: [{read: {}}]",
+        "crossbar: {rows: 300, columns: 300}\nprotocol: [{map: {}}]",
+    ],
+)
+def test_a_large_input_is_estimated_without_being_expanded(text):
+    tracemalloc.start()
+    found = estimate(plan_of(text + "\nensemble: {seed: 1}\n" * ("ensemble" not in text)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6
+    assert found.hops > 0 and found.output_bytes > 0
+
+
+def test_a_run_that_cannot_fit_is_refused(monkeypatch):
+    plan = plan_of("crossbar: {rows: 300, columns: 300}\nprotocol: [{map: {}}]")
+    assert 400e9 < cost.memory_bytes(plan) < 700e9
+    assert cost.memory_bytes(plan, processes=90) < 10e9
+    monkeypatch.setattr(cost, "available_memory_bytes", lambda: 64e9)
+    with pytest.raises(
+        MemoryNeedError, match=r"about \d{3} GB per process, and 64 GB are available"
+    ):
+        check_memory(plan)
+    check_memory(plan, processes=90)
+    check_memory(plan_of("protocol: [{read: {}}]"))
+
+
+def test_tasks_of_a_huge_ensemble_are_not_listed():
+    plan = plan_of("protocol: [{read: {}}]\nensemble: {members: 100000000}\n")
+    tasks = TaskOrder(plan, [1.0], finished={0, 7}, started={5, 7})
+    assert tasks.unfinished == 99_999_998
+    assert [task.index for task in itertools.islice(tasks, 5)] == [5, 1, 2, 3, 4]
+    assert tasks.task_at(tasks.positions - 1).member == 99_999_999

@@ -2,7 +2,6 @@ import pytest
 from run_examples import TEXT, plan_of
 
 from kmc_oxy.execution.tasks import CHECK_FACTOR, CHECKED_MEMBERS, Task
-from kmc_oxy.protocol import ProtocolError
 
 
 def test_tasks_are_numbered_in_order():
@@ -30,8 +29,3 @@ def test_comments_do_not_make_another_input():
     assert plan_of(TEXT, "ensemble.seed=12").identity.seed == 12
     for change in ("ensemble.members=3", "device.lattice.nx=7", "scan.device.temperature=[76]"):
         assert plan_of(TEXT, change).identity.input_hash != first.identity.input_hash
-
-
-def test_a_protocol_that_cannot_be_carried_out_is_refused():
-    with pytest.raises(ProtocolError, match="must contain a reading"):
-        plan_of("protocol: [{pulse: {voltage: 1 V, duration: 1 s, read: false}}]").check()

@@ -67,7 +67,7 @@ def test_checks_between_sections_wait_for_sections_that_are_not_in_order():
         ("device: {field: {lsmo_width: 9.5 nm}}", "1:30", "inside the 10 nm"),
         ("device: 5", "1:9", "must be a mapping"),
         ("device: [5]", "1:1", "must be a mapping of keys to values (got a list of 1)"),
-        ("conductance: {slab: 11 nm}", "1:21", "within the 10 nm"),
+        ("conductance: {slab: 11 nm}", "1:21", "at most the 10 nm"),
         ("crossbar: {scheme: V/4}", "1:20", "'V/2', 'V/3'"),
         ("ensemble: {members: 0}", "1:21", "must be at least 1"),
         ("ensemble: {seed: -1}", "1:18", "must be at least 0"),
@@ -85,7 +85,7 @@ def test_checks_between_sections_wait_for_sections_that_are_not_in_order():
         ("scan: {device.temperature: [76, 0]}", "1:33", "must be greater than 0 K (got 0)"),
         ("scan: {device.temprature: [76]}", "1:8", "did you mean temperature?"),
         ("scan: {ensemble.members: [1, 2]}", "1:8", "cannot be scanned"),
-        ("scan: {device.lattice: [1]}", "1:8", "device.lattice.organic_layers is common"),
+        ("scan: {device.lattice: [1]}", "1:25", "must be a mapping"),
         ("scan: {device.field: [1]}", "1:23", "must be a mapping"),
         ("scan: {device.field: [{}], device.field.profile: [uniform]}", "1:28", "inside the other"),
         ("scan: {protocol.00.read.voltage: [1]}", "1:8", "'00' is not a place in it"),
@@ -114,7 +114,8 @@ def test_one_fault_at_its_place(line, place, words):
         ("{sweep: {}}", "must have either amplitude or to"),
         ("{sweep: {amplitude: 1, to: [1]}}", "must have either amplitude or to"),
         ("{sweep: {to: [1, 2 s]}}", "protocol.0.sweep.to.1: is a duration, not a voltage"),
-        ("{sweep: {amplitude: 1e9 V, step: 1 uV}}", "pulses and readings"),
+        ("{sweep: {amplitude: 100 V, step: 1 uV}}", "pulses and readings"),
+        ("{sweep: {amplitude: 1e9 V}}", "must not exceed 1000 V in magnitude"),
         ("{repeat: {count: 1e7, steps: [repeat: {count: 1e7, steps: [read: ]}]}}", "at most 1e+07"),
         ("{repeat: {count: 2, steps: []}}", "at least 1"),
         ("{repeat: {count: 2, steps: [{raed: }]}}", "steps.0.raed: unknown key; did you mean read"),
@@ -138,3 +139,99 @@ def test_a_misspelt_required_key_is_one_fault():
     assert str(caught.value) == (
         "x.yaml:2:13: protocol.0.pulse.voltge: unknown key; did you mean voltage?"
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("device: {temperature: [76 K, 90 K]}", "goes under scan, as device.temperature"),
+        ("device: {barriers: {slow_layers: [1, 2]}}", "goes under scan, as device.barriers.slow"),
+        ("crossbar: {scheme: [V/2, V/3]}", "goes under scan, as crossbar.scheme"),
+    ],
+)
+def test_a_list_for_a_key_of_one_value_gets_the_hint_of_a_scan(line, words):
+    assert words in only_fault_of(f"{line}\n{MINIMAL}")
+
+
+def test_a_mapping_or_a_list_elsewhere_gets_no_hint_of_a_scan():
+    assert "scan" not in only_fault_of(f"device: [5]\n{MINIMAL}")
+    assert "scan" not in only_fault_of("protocol: [{sweep: {to: [[1]]}}]").replace("scan.", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("device: {oxygen: {attempt_frequency: 1e300}}", "must not exceed 1e+16 Hz in magnitude"),
+        ("device: {site_energy: {oxide_offset: 1.7e308 eV}}", "must not exceed 100 eV"),
+        ("device: {temperature: 5e-324}", "at least 0.001 K in magnitude"),
+        ("device: {lattice: {spacing: 1e-300}}", "at least 1e-30 m in magnitude"),
+        ("conductance: {oxide_growth: 1e300}", "must not exceed 0.001 m"),
+        ("conductance: {nonlinearity: 1e-300 V}", "at least 1e-09 V in magnitude"),
+        ("spin: {relaxation: 1e300}", "must not exceed 1e+06 in magnitude"),
+        ("device: {lattice: {organic_thickness: 2 um}}", "has 2395 layers, organic_thickness"),
+    ],
+)
+def test_values_beyond_physics(line, words):
+    assert words in only_fault_of(f"{line}\n{MINIMAL}")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("conductance: {slab: 0.3 nm}\n", "conductance.slab", "device.lattice.organic_thickness"),
+        ("device: {lattice: {organic_layers: 4}}\n", "conductance.slab", "organic_layers"),
+        ("conductance: {nonlinearity: 0.1 mV}\n", "conductance.nonlinearity", "protocol.0."),
+        (
+            "conductance: {nonlinearity: 1 mV}\ncrossbar: {read_voltage: 0.6 V}\n",
+            "conductance.nonlinearity",
+            "0.6 V of crossbar.read_voltage",
+        ),
+    ],
+)
+def test_a_rule_between_keys_names_every_one(text, key, words):
+    fault = only_fault_of(f"{text}{MINIMAL}")
+    assert f": {key}: " in fault and words in fault
+
+
+def test_the_span_of_the_inputs_of_a_product_counts():
+    text = (
+        "conductance: {nonlinearity: 15 mV}\ncrossbar: {columns: 2}\n"
+        "protocol: [{vector_matrix: {inputs: [4 V, -4 V]}}]\n"
+    )
+    assert "8 V of protocol.0.vector_matrix" in only_fault_of(text)
+
+
+def test_a_protocol_without_readings_is_a_fault_of_its_own():
+    text = (
+        "protocol: [{repeat: {count: 2, steps: [{pulse: {voltage: 1, duration: 1, read: false}}]}}]"
+    )
+    assert "protocol: must contain a reading" in only_fault_of(text)
+    assert "must contain a reading" in only_fault_of("protocol: [{sweep: {to: [0, 0]}}]")
+
+
+def test_layers_follow_the_thickness():
+    def lattice(line):
+        return loads(f"device: {{lattice: {{{line}}}}}\n{MINIMAL}").model.device.lattice
+
+    assert (lattice("nx: 5").organic_layers, lattice("nx: 5").oxide_layers) == (12, 2)
+    assert lattice("organic_thickness: 20 nm").organic_layers == 24
+    assert lattice("organic_thickness: 30 nm, oxide_thickness: 0.3 nm").n_layers == 36 + 1
+    assert lattice("organic_thickness: 20 nm, organic_layers: 20").n_organic_layers == 20
+
+
+def test_layers_at_an_unusual_distance_are_warned_of():
+    def doubts(text):
+        return [str(doubt) for doubt in loads(text, (), "in.yaml").doubts]
+
+    (doubt,) = doubts(
+        f"device: {{lattice: {{organic_thickness: 20 nm, organic_layers: 12}}}}\n{MINIMAL}"
+    )
+    assert doubt.startswith("in.yaml:1:39: device.lattice.organic_thickness: ")
+    assert "20 nm over 12 organic_layers" in doubt and "1.67 nm apart" in doubt
+    assert "0.835 nm" in doubt
+    assert doubts(MINIMAL) == []
+    (doubt,) = doubts(
+        f"device: {{lattice: {{organic_layers: 12}}}}\n{MINIMAL}"
+        "scan: {device.lattice.organic_thickness: [10 nm, 20 nm]}\n"
+    )
+    assert doubt.startswith("in.yaml:4:50:") and "scan.device.lattice.organic_thickness.1" in doubt

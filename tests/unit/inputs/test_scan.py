@@ -5,7 +5,7 @@ import json
 import pytest
 from input_faults import MINIMAL, TRAIN, faults_of, only_fault_of
 
-from kmc_oxy.inputs import at_point, n_points
+from kmc_oxy.inputs import InputError, at_point, n_points
 from kmc_oxy.inputs.loading import loads
 from kmc_oxy.inputs.scan import point_values
 from kmc_oxy.inputs.schema import Input
@@ -54,3 +54,44 @@ def test_scan_and_other_faults_are_reported_together():
     first, second = faults_of(text)
     assert first.startswith("in.yaml:1:32: scan.device.temperature.1: ")
     assert second.startswith("in.yaml:2:28: device.oxygen.filling: ")
+
+
+def test_every_point_of_a_scan_is_checked():
+    """One value of one key, in the last combination of a grid of 1,000 points."""
+    values = ", ".join(["1 nm"] * 99 + ["0.3 nm"])
+    text = (
+        f"{TRAIN}scan:\n  device.temperature: [{', '.join(['76'] * 10)}]\n"
+        f"  conductance.slab: [{values}]\n"
+    )
+    with pytest.raises(InputError) as caught:
+        loads(text)
+    (fault,) = caught.value.faults
+    assert fault.key == "scan.conductance.slab.99"
+    assert "device.lattice.organic_thickness" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("scan", "words"),
+    [
+        ("device.temperature: [{}]".format(", ".join(["76"] * 10_001)), "has 10,001 points"),
+        (
+            "\n  ".join(f"{key}: [{', '.join(['0.1'] * 1000)}]" for key in (
+                "device.field.lsmo_share", "device.field.oxide_share", "conductance.background",
+                "device.oxygen.filling",
+            )),
+            "has 1,000,000,000,000 points",
+        ),
+        (
+            "protocol: [{}]\n  device.temperature: [{}]".format(
+                ", ".join(["[{}]".format(", ".join(["read: {voltage: 1}"] * 300))] * 30),
+                ", ".join(["76"] * 300),
+            ),
+            "values of all points together",
+        ),
+    ],
+)  # fmt: skip
+def test_a_scan_that_is_too_large_is_refused_without_expanding_it(scan, words):
+    with pytest.raises(InputError, match=words) as caught:
+        loads(f"{TRAIN}scan:\n  {scan}\n")
+    (fault,) = caught.value.faults
+    assert fault.key == "scan" and fault.line > 1

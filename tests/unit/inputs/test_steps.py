@@ -2,7 +2,7 @@
 
 import pytest
 
-from kmc_oxy.inputs.schema import Input, Step, StepBody, all_steps, largest_voltage_V, sections_in
+from kmc_oxy.inputs.schema import Input, Step, StepBody, all_steps, largest_span, sections_in
 from kmc_oxy.inputs.schema.steps import protocol_size
 
 EXAMPLES = {
@@ -18,7 +18,7 @@ EXAMPLES = {
     "repeat": {"count": 3, "steps": [{"read": {"voltage": 1}}, {"map": {}}]},
 }
 SIZES = {
-    "pulse": 1, "train": 8, "read": 1, "relax": 81, "sweep": 9, "field_sweep": 41, "program": 10,
+    "pulse": 1, "train": 8, "read": 1, "relax": 22, "sweep": 9, "field_sweep": 41, "program": 10,
     "map": 1, "vector_matrix": 1, "repeat": 7,
 }  # fmt: skip
 LARGEST_V = {
@@ -38,7 +38,9 @@ def test_size_voltages_and_text_of_every_step(name):
     steps = protocol({name: EXAMPLES[name]})
     assert steps[0].kind == name and type(steps[0].body) is model
     assert protocol_size(steps) == pytest.approx(SIZES[name])
-    assert largest_voltage_V(steps) == LARGEST_V[name]
+    largest_V, location = largest_span(steps)
+    assert largest_V == LARGEST_V[name]
+    assert not largest_V or location[:3] == ("protocol", 0, name)
     text = steps[0].body.text()
     assert text and "\n" not in text and not text.endswith(".")
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from array_examples import RESET, SET, WRITE, changes, inputs, run
 
+from kmc_oxy.simulation import execution_plan
+
 
 @pytest.mark.parametrize(
     ("scheme", "mate", "other"), [("V/2", 1.5, 0), ("V/3", 1, -1), ("floating", None, None)]
@@ -80,3 +82,14 @@ def test_a_program_step_begins_anew_each_time():
     body = {"cell": [0, 0], "voltage": 3, "duration": "1 ms", "count": 2}
     record = run(inputs({"repeat": {"count": 2, "steps": [{"program": body}]}})).record
     assert record["pulses_applied"].tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_the_length_of_a_segment_changes_no_number(monkeypatch):
+    train = {"train": {"voltage": 2, "duration": "1 ms", "count": 12}}
+    given = inputs(RESET, train, WRITE, {"map": {}}, {"sweep": {"to": [0.3, 0], "step": 0.1}})
+    whole = run(given).record
+    monkeypatch.setattr(execution_plan, "SEGMENT_OPERATIONS", 5)
+    cut = run(given).record
+    assert whole.keys() == cut.keys()
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], cut[name])

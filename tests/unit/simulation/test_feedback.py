@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 
 from kmc_oxy import inputs as inputs_of
 from kmc_oxy.inputs import InputError
-from kmc_oxy.inputs.schema import Input, largest_voltage_V
+from kmc_oxy.inputs.schema import Input, largest_span
 from kmc_oxy.physics import (
     MAX_RATIO,
     Engine,
@@ -506,7 +506,7 @@ def test_what_makes_no_sense_is_refused(text, message):
         ({"sweep": {"amplitude": -2}}, 2.0),
         ({"sweep": {"to": [1, -5, 0]}}, 5.0),
         ({"program": {"cell": [0, 0], "voltage": 2, "target": 1e-9, "reverse": -6}}, 6.0),
-        ({"vector_matrix": {"inputs": [0.1, -0.4]}}, 0.4),
+        ({"vector_matrix": {"inputs": [0.1, -0.4]}}, 0.5),
         ({"map": {}}, 0.0),
         ({"field_sweep": {"voltage": 0.2}}, 0.2),
         ({"relax": {"voltage": 0.7, "duration": 1}}, 0.7),
@@ -515,7 +515,7 @@ def test_what_makes_no_sense_is_refused(text, message):
 )
 def test_the_largest_voltage_of_every_kind_of_step(step, largest_V):
     given = inputs(protocol=[step], crossbar={"rows": 1, "columns": 2})
-    assert largest_voltage_V(given.protocol) == largest_V
+    assert largest_span(given.protocol)[0] == largest_V
 
 
 def test_the_limit_of_the_input_is_that_of_the_solver():

@@ -88,3 +88,15 @@ def test_two_field_sweeps_without_a_hold_between_them_are_two_loops():
     half = record["field"].size // 2
     np.testing.assert_array_equal(record["field"][:half], record["field"][half:])
     assert np.isfinite(record["field_conductance"]).all()
+
+
+def test_the_current_of_a_sweep_is_that_of_the_junction():
+    sweep = {"sweep": {"to": [1.5, -1.5], "step": 0.75, "dwell": "1 ms"}}
+    simulation = run(inputs(RESET, sweep, {"read": {}}))
+    record, stairs = simulation.record, slice(1, -1)
+    current_A = record["sweep_current"]
+    assert np.isnan(current_A[..., 0]).all() and np.isnan(current_A[..., -1]).all()
+    voltage_V, scale_V = record["cell_voltage"][..., stairs], 0.5
+    expected = record["conductance"][..., stairs] * scale_V * np.sinh(voltage_V / scale_V)
+    np.testing.assert_allclose(current_A[..., stairs], expected, rtol=1e-12)
+    assert (np.sign(current_A[0, 0, stairs]) == [1, 1, 1, 0, -1, -1]).all()
