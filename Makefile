@@ -18,8 +18,7 @@ QUICK ?= --quick
 paper: $(READY)
 	$(BIN)/python scripts/figures/reproduce_paper.py $(QUICK) -o paper
 
-lint: $(READY)
-	$(BIN)/python -m pip install --quiet --editable ".[lint]"
+lint: $(READY) .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint cython_ext
@@ -27,8 +26,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 .PHONY: docs
-docs: $(READY)
-	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+docs: $(READY) .venv/docs
 	$(BIN)/python -c "from kmc_oxy.inputs.input_reference import reference_markdown; print(reference_markdown(), end='')" > docs/input.md
 	$(BIN)/mkdocs build --strict
 
@@ -37,6 +35,11 @@ $(READY): pyproject.toml setup.py $(wildcard cython_ext/*/*.p[yx][xdi])
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --editable ".[mpich,test]"
 	touch $(READY)
+
+# Tools, installed once: an editable installation compiles the kernels again.
+.venv/lint .venv/docs: .venv/%: pyproject.toml $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	touch $@
 
 clean:
 	rm -rf .venv build *.egg-info kmc_oxy/physics/*.so kmc_oxy/_kernel_source.py cython_ext/*/*.c

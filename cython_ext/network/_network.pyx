@@ -266,7 +266,7 @@ cdef class FilamentKernel:
                     self.site[n] = site
                     line[x] = n
                     n += 1
-                # Ghosts to the left and right, then above and below, make the map periodic.
+                # Copies of the border columns left and right, then above and below: a periodic map.
                 for x in range(self.reach_x):
                     line[-1 - x] = line[self.nx - 1 - x]
                     line[self.nx + x] = line[x]
@@ -400,7 +400,7 @@ cdef class FilamentKernel:
         cdef double *ground = &self.ground[0]
         cdef const double *arriving = &self.arriving[0]
         cdef double scale = 1.0 / (1.0 + exchange)
-        cdef double *share = self.descent.direction     # of the current to Co; free until `iterate`
+        cdef double *share = self.descent.direction     # of the current to Co; `iterate` overwrites it
         cdef double sum_bottom = 0.0, sum_arriving = 0.0, spread
         cdef double common, average = 0.0
         self.descent.iterations = 0

@@ -1,5 +1,5 @@
 """Solver of the filament network: subtraction-free incomplete elimination and, with it as
-preconditioner, conjugate gradients that know a bound of their error.
+preconditioner, conjugate gradients with a computed upper bound of the error.
 
 The matrix is A = links + ground: a Laplacian of links between nodes and, on the diagonal,
 what ties each node to any electrode. All conductances are non-negative.

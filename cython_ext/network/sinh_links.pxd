@@ -3,7 +3,7 @@
 They minimise the co-content, the sum of g cosh(drop) over all links, which is convex. Where one
 potential alone is free its minimum is explicit: with p = exp(x), p^2 is the sum of g p over the
 neighbours divided by that of g/p. Sweeps of this put every weakly tied node in its place at once,
-however large the voltage; Newton's method does the rest, what strongly tied clusters do together.
+however large the voltage; Newton's method then adjusts clusters of strongly linked nodes.
 In p no link needs an exponential: cosh(x - y) = (p/q + q/p)/2.
 """
 

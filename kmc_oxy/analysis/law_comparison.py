@@ -1,19 +1,19 @@
 r"""Which law a series of an ensemble follows, members being the independent observations.
 
 A fit by least squares takes the residuals of successive pulses as independent. They are not: an
-oxygen that arrives stays, so the noise of a train is a random walk, and what 50 pulses say of a law
-is overstated many times over. Members are independent. Here each is reduced to its means over a few
-ranges of pulse numbers, even in log N; their scatter over the M members gives the covariance of
-these p means with all its correlations, and a law is fitted to the ensemble's means by
+oxygen that arrives stays, so the noise of a train is a random walk, and the evidence of 50
+correlated pulses is overestimated many times over. Members are independent. Here each is reduced to
+its means over a few ranges of pulse numbers, even in log N; their scatter over the M members gives
+the covariance of these p means with all its correlations, and a law is fitted to their means by
 
 .. math:: \chi^2 = M\, r^T S^{-1} r \, \frac{M - p - 2}{M - 1},
 
 r the residuals of the means and S the covariance of one member; the last factor makes the inverse
 of an estimated covariance unbiased (Hartlap, Simon and Schneider 2007,
 doi 10.1051/0004-6361:20066170). Two laws with k parameters each are compared by Akaike's criterion
-chi^2 + 2 k. Neither is held to be true, so the difference scatters as in Vuong's test (1989,
-doi 10.2307/1912557): its variance follows from that of the means, which enter it linearly with
-the difference of the two fitted curves.
+chi^2 + 2 k. Neither law is assumed to be exact, so the difference scatters as in Vuong's test
+(1989, doi 10.2307/1912557): its variance follows from that of the means, which enter it linearly
+with the difference of the two fitted curves.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ class Leg:
     point, step, number : int
         Point of the scan, index of the step, and number of executions before.
     kind : str
-        ``train``: the pulse number rises from reading to reading; ``sweep``: the voltage changes;
-        ``relax``: only time passes; ``single``: one reading; ``program``, ``map``, ``field`` and
-        ``product``: the steps of these names.
+        ``train``: the pulse number rises from reading to reading at one voltage;
+        ``sweep``: the voltage changes; ``relax``: only time passes; ``single``: one reading;
+        ``program``, ``map``, ``field`` and ``product``: the steps of these names.
     readings : slice
         Its readings among those of the point.
     time_s, pulse, voltage_V : ndarray, shape (n,)
@@ -127,6 +127,7 @@ def _kind(reading: Reading, pulse: NDArray[np.int64], voltage_V: NDArray[np.floa
         return KIND_OF_STEP[reading.kind]
     if pulse.size < 2:
         return "single"
-    if np.all(np.diff(pulse) == 1):
+    is_constant = not np.any(np.diff(voltage_V[pulse > 0]))
+    if np.all(np.diff(pulse) == 1) and is_constant:
         return "train"
     return "sweep" if np.any(np.diff(voltage_V)) else "relax"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from kmc_oxy.cli.exit_codes import EXIT_DONE, EXIT_INTERRUPTED, print_error, report_error
 from kmc_oxy.cli.parser import parse
-from kmc_oxy.process import launcher
+from kmc_oxy.process import finalize_mpi, rank
 
 log = logging.getLogger("kmc_oxy")
 
@@ -35,13 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parsed = parse(arguments)
         debug = parsed.debug
         _set_up_logging(parsed.quiet, parsed.verbose)
-        if launcher.rank() > 0 and parsed.name != "run":
+        if rank() > 0 and parsed.name != "run":
             # All other commands need one process only.
             return EXIT_DONE
         code: int = parsed.execute(parsed)
         # A closed pipe is noticed here and not when the interpreter exits.
         sys.stdout.flush()
-        launcher.finalize_mpi()
+        finalize_mpi()
         return code
     except KeyboardInterrupt:
         return print_error("interrupted: run the same line again", EXIT_INTERRUPTED)
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @contextlib.contextmanager
 def _no_output_of_other_ranks() -> Iterator[None]:
     """Under MPI only rank 0 prints help and usage errors."""
-    if launcher.rank() == 0:
+    if rank() == 0:
         yield
         return
     with (
@@ -72,10 +72,10 @@ def _no_output_of_other_ranks() -> Iterator[None]:
 
 def _set_up_logging(quiet: bool, verbose: bool) -> None:
     level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO
-    rank = launcher.rank()
-    if rank > 0:
+    own_rank = rank()
+    if own_rank > 0:
         level = max(level, logging.WARNING)
-    where = f"rank {rank}: " if rank > 0 else ""
+    where = f"rank {own_rank}: " if own_rank > 0 else ""
     logging.basicConfig(format=f"kmc-oxy: {where}%(message)s", level=logging.WARNING, force=True)
     log.setLevel(level)
 

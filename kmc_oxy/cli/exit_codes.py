@@ -6,7 +6,7 @@ import contextlib
 import sys
 import traceback
 
-from kmc_oxy.process import launcher
+from kmc_oxy.process import LaunchError, rank
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -45,8 +45,8 @@ def report_error(error: Exception, debug: bool = False) -> int:
         return EXIT_BAD_INPUT
     if isinstance(error, Interrupted):
         return print_error(f"{error}: run the same line again to go on", EXIT_INTERRUPTED)
-    if isinstance(error, launcher.LaunchError):
-        return print_error(str(error), EXIT_FAILED) if launcher.rank() == 0 else EXIT_FAILED
+    if isinstance(error, LaunchError):
+        return print_error(str(error), EXIT_FAILED) if rank() == 0 else EXIT_FAILED
     if isinstance(error, (StoreError, FeedbackError, MemoryNeedError)):
         return print_error(str(error), EXIT_FAILED)
     if isinstance(error, MemoryError):
@@ -59,7 +59,7 @@ def report_error(error: Exception, debug: bool = False) -> int:
 
 def print_error(message: str, code: int) -> int:
     """Print one line on stderr, with the rank under MPI; returns `code`."""
-    rank = f"rank {launcher.rank()}: " if launcher.rank() > 0 else ""
+    where = f"rank {rank()}: " if rank() > 0 else ""
     with contextlib.suppress(BrokenPipeError):
-        print(f"kmc-oxy: {rank}{message}", file=sys.stderr, flush=True)
+        print(f"kmc-oxy: {where}{message}", file=sys.stderr, flush=True)
     return code

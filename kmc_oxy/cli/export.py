@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Write a finished run in another program's format. Unless told otherwise, csv "
-        "has everything, xyz and vtkhdf the first member, aihwkit and crosssim all members, and "
-        "all but csv the first point of the scan and cell (0, 0)."
+        "Write a finished run in another program's format. Unless told otherwise: "
+        + "; ".join(f"{name} has {entry.scope}" for name, entry in FORMATS.items())
+        + "."
     )
     parser.add_argument("input", metavar="OUT.h5", type=Path)
     parser.add_argument(
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", metavar="PATH", type=Path, required=True)
     parser.add_argument("--point", metavar="N", type=int, help="point of the scan")
-    parser.add_argument("--member", metavar="N", type=int, help="device (csv, xyz, vtkhdf)")
+    parser.add_argument("--member", metavar="N", type=int, help="device of the ensemble")
     parser.add_argument("--cell", metavar=("ROW", "COLUMN"), type=int, nargs=2, help="of an array")
 
 

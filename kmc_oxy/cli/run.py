@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kmc_oxy.cli.exit_codes import EXIT_DONE, report_error
 from kmc_oxy.cli.input_arguments import add_input_arguments
-from kmc_oxy.process import Interrupted, StopRequest, launcher
+from kmc_oxy.process import Interrupted, StopRequest, communicator, size
 
 if TYPE_CHECKING:
     from kmc_oxy.execution import Plan
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     output = arguments.output or Path(Path(arguments.input).with_suffix(".h5").name)
     with StopRequest().active() as stop:
-        world = launcher.communicator()
+        world = communicator()
         if world is not None:
             code = _compute_in_parallel(world, arguments, output, stop)
             if code != EXIT_DONE or world.rank > 0:
@@ -77,7 +77,7 @@ def _begin(
         log.warning("warning: %s", doubt)
     stop.raise_if_received()
     if not arguments.no_memory_check:
-        check_memory(plan, launcher.size() or 1)
+        check_memory(plan, size() or 1)
     work = begin_or_resume(output, plan.identity, fresh=arguments.fresh)
     if work is None:
         log.info("%s is complete already (--fresh computes it again)", output)

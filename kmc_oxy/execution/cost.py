@@ -16,7 +16,7 @@ from kmc_oxy.protocol import Drive, Schedule, snapshot_readings
 from kmc_oxy.simulation import CrossPoint
 from kmc_oxy.units import count_text
 
-#: Number of points of a scan for which hops are estimated; the mean stands for all points.
+#: Number of points of a scan for which hops are estimated; their mean is used for all points.
 SAMPLED_POINTS = 8
 #: Memory of landscape, rate tables and kernel per site, and of the program itself.
 BYTES_PER_SITE = 550
@@ -27,8 +27,8 @@ BYTES_PER_LINK = 40
 COST_PATCH_COLUMNS = 8
 #: Largest number of sites of a small patch, whose columns become fewer if there are many layers.
 MAX_PATCH_SITES = 40_000
-#: Largest nx and ny of the patch for trial runs. Few fast bonds make most hops, so the hops of a
-#: smaller patch scatter by a factor of two.
+#: Largest nx and ny of the patch for trial runs. A few fast bonds account for most hops,
+#: so the hops of a smaller patch scatter by a factor of two.
 TRIAL_PATCH_COLUMNS = 14
 #: Kernel trials of all trial runs of an estimate together: some seconds.
 MAX_TRIALS = 3_000_000

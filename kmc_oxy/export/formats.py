@@ -26,25 +26,30 @@ class Format:
         Writes an open output to a path, whole or not at all, and returns the files written.
     summary : str
         What is written and what opens it: its part of ``kmc-oxy export --help``.
+    scope : str
+        What is written of a run unless it is told otherwise: a further part of the help.
     """
 
     write: Writer
     summary: str
+    scope: str = "the first member, point and cell"
 
 
 FORMATS: Mapping[str, Format] = {
-    "csv": Format(write_csv, "every reading as one row"),
+    "csv": Format(write_csv, "every reading as one row", "everything"),
     "xyz": Format(write_xyz, "oxygens at the snapshots, extended XYZ in angstrom (OVITO, ASE)"),
     "vtkhdf": Format(write_vtkhdf, "occupied sites at the snapshots (ParaView)"),
     "aihwkit": Format(
         write_aihwkit,
         "update curve as CSV for aihwkit's fit tool, and beside it a JSON with parameters of "
         "PiecewiseStepDevice and PowStepDevice",
+        "all members of the first point and cell",
     ),
     "crosssim": Format(
         write_crosssim,
         "update curve for the lookup-table model of CrossSim 2: a folder with dG_increasing.txt "
         "and dG_decreasing.txt",
+        "all members of the first point and cell",
     ),
 }
 

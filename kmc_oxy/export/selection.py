@@ -17,7 +17,9 @@ READING = ("point", "member", "row", "column", "reading")
 
 @dataclass(frozen=True)
 class Selection:
-    """The part of a run that is exported. None: all in a table, the first in other formats.
+    """The part of a run that is exported.
+
+    None selects everything in a table and index 0 in other formats; update curves take all members.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ def _cell_in_question(legs: Sequence[Leg], number: int) -> tuple[int, int] | Non
 def _draw_maps(
     axes: list[Axes], file: OutputFile, legs: Sequence[Leg], chosen: Sequence[int]
 ) -> None:
-    """Neurons by inputs on one logarithmic colour scale, as the instrument shows them."""
+    """Neurons by inputs on one logarithmic colour scale: neurons upwards, inputs to the right."""
     maps_S = [
         np.nanmean(legs[number].array_values(file, "apparent_conductance")[..., 0], axis=0)
         for number in chosen
@@ -166,7 +166,7 @@ def _draw_maps(
     figure = axes[0].figure
     bar = figure.colorbar(mesh, ax=axes, label=label, format=SIEMENS)
     if positive.size and positive.max() < LABEL_BELOW_RATIO * positive.min():
-        # There may be no other ticks than the minor ones.
+        # The range may contain no major tick.
         bar.ax.yaxis.set_minor_formatter(SIEMENS)
 
 

@@ -19,7 +19,12 @@ from kmc_oxy.figures.arrays import (
     programmed_cells,
 )
 from kmc_oxy.figures.panel import Panel, RunData
-from kmc_oxy.figures.trains_and_sweeps import all_readings, pulse_trains, relaxations, sweeps
+from kmc_oxy.figures.trains_and_sweeps import (
+    pulse_trains,
+    relaxations,
+    single_readings,
+    sweeps,
+)
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.storage import OutputFile, StoreError, open_output, wrap_os_errors
 
@@ -28,6 +33,7 @@ MAX_COLUMNS = 3
 
 #: Every panel, in the order of the figure: a function that gives None if the run has no such data.
 PANELS: tuple[Callable[[RunData], Panel | None], ...] = (
+    single_readings,
     pulse_trains,
     relaxations,
     sweeps,
@@ -84,7 +90,7 @@ def draw(file: OutputFile) -> Figure:
 
 
 def panels(file: OutputFile) -> list[Panel]:
-    """The panels of an open output; all readings against time if no panel of `PANELS` applies.
+    """The panels of an open output.
 
     Parameters
     ----------
@@ -102,4 +108,4 @@ def panels(file: OutputFile) -> list[Panel]:
         tuple(leg for point in points for leg in legs(file, point)),
     )
     built = [build(data) for build in PANELS]
-    return [panel for panel in built if panel is not None] or [all_readings(data)]
+    return [panel for panel in built if panel is not None]

@@ -89,8 +89,10 @@ def sweeps(data: RunData) -> Panel | None:
     )
 
 
-def all_readings(data: RunData) -> Panel:
-    """Every reading against time, for protocols of single pulses and reads."""
+def single_readings(data: RunData) -> Panel | None:
+    """Every reading against time, if no step has a series of readings."""
+    if any(leg.kind not in ("single", "product") for leg in data.legs):
+        return None
     return Panel(
         1,
         lambda axes: _draw_readings(axes[0], data.file),

@@ -3,8 +3,18 @@
 May import `physics` (limits of its parameters) and `units`.
 """
 
+from kmc_oxy.inputs import summary
 from kmc_oxy.inputs.loading import LoadedInput, load, loads
 from kmc_oxy.inputs.messages import InputError
 from kmc_oxy.inputs.scan import at_point, n_points, point_values
 
-__all__ = ["InputError", "LoadedInput", "at_point", "load", "loads", "n_points", "point_values"]
+__all__ = [
+    "InputError",
+    "LoadedInput",
+    "at_point",
+    "load",
+    "loads",
+    "n_points",
+    "point_values",
+    "summary",
+]

@@ -3,6 +3,15 @@
 Every module takes numbers and arrays and can be used alone. May import `kmc_oxy.units` only.
 """
 
+import importlib.util
+
+if importlib.util.find_spec("kmc_oxy.physics._engine") is None:
+    raise ImportError(
+        f"The compiled kernels are missing in {__path__[0]}. In a source tree install with "
+        "`pip install -e .`, or start Python in another folder to use the installed package."
+    )
+
+from kmc_oxy.physics import potential
 from kmc_oxy.physics.crossbar import CrossbarSolver, solve_crossbar, vector_matrix
 from kmc_oxy.physics.engine import WINDOWS_PER_DECADE, Engine
 from kmc_oxy.physics.filament_network import FilamentNetwork, current
@@ -28,6 +37,7 @@ __all__ = [
     "SpinValve",
     "current",
     "generator",
+    "potential",
     "programming_voltages",
     "reading_voltages",
     "screened_potential_V",

@@ -4,7 +4,7 @@ Imports no other module of the package and nothing that takes long, so that a co
 its signal handlers before it imports the rest.
 """
 
-from kmc_oxy.process.launcher import LaunchError, communicator, finalize_mpi, rank
+from kmc_oxy.process.launcher import LaunchError, communicator, finalize_mpi, rank, size
 from kmc_oxy.process.memory import available_memory_bytes
 from kmc_oxy.process.signals import Interrupted, StopRequest
 
@@ -16,4 +16,5 @@ __all__ = [
     "communicator",
     "finalize_mpi",
     "rank",
+    "size",
 ]

@@ -139,8 +139,7 @@ class ScheduleBuilder:
     @property
     def loop(self) -> Loop[Operation]:
         """Everything appended, as a loop with one repetition."""
-        items: tuple[Operation | Loop[Operation], ...] = tuple(self._items)
-        return Loop(items, tuple(self._offsets), self._position, 1)
+        return _loop(self._items, self._offsets, self._position)
 
     @property
     def _position(self) -> Position:
@@ -163,7 +162,7 @@ class ScheduleBuilder:
             leg=self._leg - origin.leg,
             pulse=pulse_shift.pulse,
         )
-        body = Loop(tuple(self._items), tuple(self._offsets), shift, 1)
+        body = _loop(self._items, self._offsets, shift)
         self._origin, self._items, self._offsets = outer
         return body
 
@@ -176,6 +175,13 @@ class ScheduleBuilder:
         self._ticks += more * body.shift.ticks
         self._leg_ticks += more * body.shift.leg_ticks
         self._leg += more * body.shift.leg
+
+
+def _loop(
+    items: Sequence[Operation | Loop[Operation]], offsets: Sequence[Position], shift: Position
+) -> Loop[Operation]:
+    """A loop with one repetition."""
+    return Loop(tuple(items), tuple(offsets), shift, 1)
 
 
 def _drive(drive: Drive | float) -> Drive:

@@ -1,6 +1,7 @@
 """The documentation against the code: generated page, links, examples, names of datasets."""
 
 import ast
+import importlib
 import re
 import shlex
 import subprocess
@@ -183,6 +184,18 @@ def rooms():
     ]
 
 
+def imported(tree):
+    """Parts of every name of the package that a module imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name.split(".") for name in names if name.startswith("kmc_oxy."))
+
+
 def test_architecture_page_lists_every_module():
     listed = {f"{folder}/{name}".strip("/") for folder, names in rooms() for name in names}
     package = ROOT / "kmc_oxy"
@@ -199,15 +212,14 @@ def test_no_room_imports_a_later_one():
         room = path.relative_to(ROOT / "kmc_oxy").parent.parts
         if not room:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.ImportFrom) or not node.module:
-                continue
-            _, *parts = node.module.split(".")
+        for _, *parts in imported(ast.parse(path.read_text(encoding="utf-8"))):
             if not parts or parts[0] not in order or parts[0] == room[0]:
                 continue
-            assert order.index(parts[0]) < order.index(room[0]), f"{path} imports {node.module}"
-            door = (ROOT / "kmc_oxy" / Path(*parts) / "__init__.py").exists()
-            assert door, f"{path} imports {node.module}"
+            assert order.index(parts[0]) < order.index(room[0]), f"{path} imports {parts}"
+            *folder, name = map(str, parts)
+            assert (ROOT / "kmc_oxy" / Path(*folder) / "__init__.py").exists(), f"{path}: {parts}"
+            door = importlib.import_module(".".join(["kmc_oxy", *folder]))
+            assert not folder or name in door.__all__, f"{path} imports {parts}"
 
 
 def test_every_page_is_in_the_navigation():

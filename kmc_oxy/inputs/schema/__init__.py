@@ -3,6 +3,7 @@
 Each field has its unit, range, default and meaning. May import `physics` and `units`.
 """
 
+from kmc_oxy.inputs.schema import steps
 from kmc_oxy.inputs.schema.barriers import (
     BARRIER_CLASSES,
     DISTRIBUTIONS,
@@ -63,4 +64,5 @@ __all__ = [
     "largest_span",
     "parts",
     "sections_in",
+    "steps",
 ]

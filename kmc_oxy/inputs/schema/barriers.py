@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from kmc_oxy.inputs.schema.fields import Energy, Fraction, Frequency, Section, Whole
+from kmc_oxy.inputs.schema.fields import (
+    Energy,
+    Fraction,
+    Frequency,
+    Section,
+    Whole,
+    dimension_of,
+)
 from kmc_oxy.units import format_quantity
 
 
@@ -69,9 +76,9 @@ class BarrierDistribution(Section):
     def text(self) -> str:
         """Parameters as a user would write them."""
         return ", ".join(
-            format_quantity(getattr(self, name), "energy")
-            for name in type(self).model_fields
-            if name != "distribution"
+            format_quantity(getattr(self, name), dimension)
+            for name, field in type(self).model_fields.items()
+            if (dimension := dimension_of(field))
         )
 
 

@@ -105,7 +105,7 @@ def test_every_panel_of_plot_and_the_oxygens_are_there(small, small_page):
     with open_output(small) as file:
         drawn = panels(file)
         pictures = oxygen_pictures(file).drawings
-    assert [panel.title for panel in drawn] == ["pulse trains", "relaxation"]
+    assert {"pulse trains", "relaxation"} <= {panel.title for panel in drawn}
     alts = [panel.alt for panel in drawn] + [picture.alt for picture in pictures]
     assert [image["alt"] for image in images] == alts
     assert all("(S)" in panel.caption for panel in drawn)
