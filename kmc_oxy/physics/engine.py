@@ -403,14 +403,17 @@ class Engine:
         self._count_time(self._stride_elapsed_s)
         before_s = self._since_edge_s
         self._since_edge_s = before_s + self._stride_elapsed_s if reached_s is None else reached_s
-        if reached_s is None and self._since_edge_s == before_s:
+        self._stride_elapsed_s = 0.0
+        if not self.pending or self._stride_trials >= TRIALS_PER_STRIDE:
+            self._stride_trials = 0
+        # A stride may also end just after a window has begun, with hardly any time to add.
+        stuck = reached_s is None and self._since_edge_s == before_s
+        if stuck and self._kernel.total_rate * before_s > 2.0**53 * TRIALS_PER_STRIDE:
             raise RuntimeError(
-                f"Waiting times vanish beside the time: {self._stride_trials} trials took "
-                f"{self._stride_elapsed_s:g} s, at {before_s:g} s after the edge. "
+                f"Waiting times vanish beside the time: there are {self._kernel.total_rate:g} "
+                f"trials a second at {before_s:g} s after the edge. "
                 "Make the duration or the hop rates smaller."
             )
-        self._stride_trials = 0
-        self._stride_elapsed_s = 0.0
 
     def _require_hops(self, rejected: int) -> None:
         """RuntimeError after too many rejections in a row; normally one trial in five is one."""
