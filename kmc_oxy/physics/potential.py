@@ -57,6 +57,11 @@ def dielectric_profile(
     organic = organic_thickness_m / permittivity_organic
     oxide = (stack_m - organic_thickness_m) / permittivity_oxide
     at_interface = oxide / (organic + oxide)
+    if not np.isfinite(at_interface):
+        raise ValueError(
+            "The 'organic_thickness_m' parameter must be a length whose ratio to the permittivity "
+            f"is a number. Got {organic_thickness_m} instead."
+        )
     if stack_m == organic_thickness_m:
         return uniform_profile(z_m, stack_m)
     return np.interp(z_m, [0.0, organic_thickness_m, stack_m], [1.0, at_interface, 0.0])
