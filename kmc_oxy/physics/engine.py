@@ -29,6 +29,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ from kmc_oxy.physics.cap_windows import (
     window_of,
     window_start_s,
 )
-from kmc_oxy.physics.engine_state import TRIALS_PER_STRIDE, checked_state
+from kmc_oxy.physics.engine_clock import TRIALS_PER_STRIDE, EngineClock
+from kmc_oxy.physics.engine_state import checked_state
 from kmc_oxy.physics.hopping_landscape import Landscape
 from kmc_oxy.physics.random_streams import Purpose, seed_sequence
 from kmc_oxy.physics.rate_tables import RateTables
@@ -140,11 +142,7 @@ class Engine:
             0 if tolerance is None else reach,
         )
         self._lock = threading.RLock()
-        self._time_s = 0.0
-        self._time_carry_s = 0.0
-        # Time and trials since elapsed time was last added to the times above.
-        self._stride_elapsed_s = 0.0
-        self._stride_trials = 0
+        self._clock = EngineClock()
         self._trials_without_hop = 0
         self._piece = _LEAST_TRIALS  # trials of the next kernel call
         self.set_potential(np.zeros(land.n_sites))
@@ -158,12 +156,12 @@ class Engine:
     @property
     def time_s(self) -> float:
         """Physical time since the engine was made, s."""
-        return self._time_s + self._stride_elapsed_s
+        return self._clock.time_s + self._clock.stride_elapsed_s
 
     @property
     def since_edge_s(self) -> float:
         """Physical time since the last edge (call of `set_potential`), s."""
-        return self._since_edge_s + self._stride_elapsed_s
+        return self._clock.since_edge_s + self._clock.stride_elapsed_s
 
     @property
     def hops(self) -> int:
@@ -183,7 +181,7 @@ class Engine:
     @property
     def pending(self) -> bool:
         """Whether the duration of the last `begin` is not reached yet."""
-        return self._since_edge_s < self._target_s
+        return self._clock.pending
 
     def set_potential(self, potential_V: ArrayLike, temperature_K: float | None = None) -> None:
         """Apply a potential. This is an edge: the time since the edge restarts at zero.
@@ -211,11 +209,8 @@ class Engine:
             self._table: RateTable = self._tables.table(potential, warmth_K)
             self.temperature_K = warmth_K
             self._potential_V = potential
-            if self._stride_elapsed_s:
-                self._count_time(self._stride_elapsed_s)
-            self._begin_stride()
-            self._since_edge_s = 0.0
-            self._target_s = 0.0
+            self._trials_without_hop = 0
+            self._clock.restart()
             self._window: int | None = None  # entered by the first `begin` after the edge
 
     def advance(self, duration_s: float, resolution_s: float | None = None) -> None:
@@ -257,19 +252,19 @@ class Engine:
                 raise RuntimeError(
                     "The duration of the last begin() is not reached yet: call step()."
                 )
-            target_s = self._since_edge_s + duration_s
+            target_s = self._clock.since_edge_s + duration_s
             longest_s = math.inf if self.tolerance is None else LONGEST_S
             if not (target_s <= longest_s and target_s < math.inf):
                 raise ValueError(
                     f"The 'duration_s' parameter must end at most {longest_s:g} s after the edge. "
                     f"Got {duration_s} instead."
                 )
-            self._target_s = target_s
+            self._clock.target_s = target_s
             if duration_s == 0:
                 return
             if self.tolerance is not None:
                 resolved_s = duration_s / 100 if resolution_s is None else resolution_s
-                self._enter(max(self._since_edge_s, min(resolved_s, LONGEST_S)))
+                self._enter(max(self._clock.since_edge_s, min(resolved_s, LONGEST_S)))
             elif self._window is None:
                 self._kernel.use(self._table, 0)
                 self._window = 0
@@ -297,24 +292,26 @@ class Engine:
 
     def _run(self, most_trials: int) -> int:
         """Make one kernel call in the present window; returns its number of trials."""
+        clock = self._clock
         if self.tolerance is not None:
-            self._enter(self._since_edge_s)
-        end_s = min(self._target_s, self._window_end_s())
+            self._enter(clock.since_edge_s)
+        end_s = min(clock.target_s, self._window_end_s())
         trials, hops = self._kernel.trials, self._kernel.hops
-        piece = min(most_trials, self._piece, TRIALS_PER_STRIDE - self._stride_trials)
+        piece = min(most_trials, self._piece, clock.trials_left)
         start_s = time.perf_counter()
-        self._stride_elapsed_s, done = self._kernel.run(
-            end_s - self._since_edge_s, piece, self._stride_elapsed_s
+        elapsed_s, done = self._kernel.run(
+            end_s - clock.since_edge_s, piece, clock.stride_elapsed_s
         )
         made = self._kernel.trials - trials
         if made == piece:
             rate_Hz = made / max(time.perf_counter() - start_s, 1e-9)
             affordable = min(_GROWTH * piece, int(0.5 * STEP_S * rate_Hz))
             self._piece = max(_LEAST_TRIALS, affordable)
-        self._stride_trials += made
-        if done or self._stride_trials >= TRIALS_PER_STRIDE:
-            self._end_stride(end_s if done else None)
-        self._require_hops(0 if self._kernel.hops > hops else made)
+        moved = clock.add(made, elapsed_s, end_s if done else None)
+        self._trials_without_hop += made
+        if self._kernel.hops > hops:
+            self._trials_without_hop = 0
+        self._require_progress(moved)
         return made
 
     def state_dict(self) -> dict[str, Any]:
@@ -334,14 +331,9 @@ class Engine:
                 "reach": self.reach,
                 "bit_generator": json.dumps(self._bit_generator.state),
                 "potential_V": self._potential_V.copy(),
-                "time_s": self._time_s,
-                "time_carry_s": self._time_carry_s,
-                "since_edge_s": self._since_edge_s,
-                "target_s": self._target_s,
+                **asdict(self._clock),
                 "edge_pending": self._window is None,
                 "window": 0 if self._window is None else self._window,
-                "stride_trials": self._stride_trials,
-                "stride_elapsed_s": self._stride_elapsed_s,
                 "oxygens": int(np.count_nonzero(kernel["occupied"])),
                 **{f"kernel_{key}": value for key, value in kernel.items()},
             }
@@ -367,12 +359,7 @@ class Engine:
         engine.set_potential(saved.potential_V)
         engine._bit_generator.state = saved.bit_generator
         engine._kernel.restore(None if saved.window is None else engine._table, saved.kernel)
-        engine._time_s = saved.time_s
-        engine._time_carry_s = saved.time_carry_s
-        engine._since_edge_s = saved.since_edge_s
-        engine._target_s = saved.target_s
-        engine._stride_trials = saved.stride_trials
-        engine._stride_elapsed_s = saved.stride_elapsed_s
+        engine._clock = saved.clock
         engine._window = saved.window
         return engine
 
@@ -390,34 +377,16 @@ class Engine:
         finally:
             self._lock.release()
 
-    def _begin_stride(self) -> None:
-        self._stride_trials = 0
-        self._stride_elapsed_s = 0.0
-        self._trials_without_hop = 0
-
-    def _end_stride(self, reached_s: float | None) -> None:
-        """Add the elapsed time to the times; `reached_s` after the edge, if a horizon was reached.
-
-        This happens after a fixed number of trials, so that times do not depend on the steps.
-        """
-        self._count_time(self._stride_elapsed_s)
-        before_s = self._since_edge_s
-        self._since_edge_s = before_s + self._stride_elapsed_s if reached_s is None else reached_s
-        self._stride_elapsed_s = 0.0
-        if not self.pending or self._stride_trials >= TRIALS_PER_STRIDE:
-            self._stride_trials = 0
+    def _require_progress(self, moved: bool) -> None:
+        """RuntimeError if times stand still (`moved` is False) or no trial becomes a hop."""
+        at_s, rate_Hz = self._clock.since_edge_s, self._kernel.total_rate
         # A stride may also end just after a window has begun, with hardly any time to add.
-        stuck = reached_s is None and self._since_edge_s == before_s
-        if stuck and self._kernel.total_rate * before_s > 2.0**53 * TRIALS_PER_STRIDE:
+        if not moved and rate_Hz * at_s > 2.0**53 * TRIALS_PER_STRIDE:
             raise RuntimeError(
-                f"Waiting times vanish beside the time: there are {self._kernel.total_rate:g} "
-                f"trials a second at {before_s:g} s after the edge. "
-                "Make the duration or the hop rates smaller."
+                f"Waiting times vanish beside the time: there are {rate_Hz:g} trials a second at "
+                f"{at_s:g} s after the edge. Make the duration or the hop rates smaller."
             )
-
-    def _require_hops(self, rejected: int) -> None:
-        """RuntimeError after too many rejections in a row; normally one trial in five is one."""
-        self._trials_without_hop = self._trials_without_hop + rejected if rejected else 0
+        # Normally at most one trial in five is rejected.
         if self._trials_without_hop > TRIALS_PER_STRIDE:
             raise RuntimeError(
                 f"{self._trials_without_hop} trials in a row were rejected: all hops that are "
@@ -427,7 +396,7 @@ class Engine:
 
     def _require_an_end(self) -> None:
         """RuntimeError if the rest of the window cannot be reached in the age of the universe."""
-        end_s = min(self._target_s, self._window_end_s())
+        end_s = min(self._clock.target_s, self._window_end_s())
         rate_Hz = self._kernel.total_rate
         if rate_Hz * (end_s - self.since_edge_s) > MOST_TRIALS:
             raise RuntimeError(
@@ -435,13 +404,6 @@ class Engine:
                 f"the edge there are {rate_Hz:g} trials a second, until {end_s:g} s. Make it "
                 "shorter, or the hop rates smaller, or use capped mode ('tolerance')."
             )
-
-    def _count_time(self, elapsed_s: float) -> None:
-        """Add to the time by a compensated sum: steps of 1e-12 s must count beside 1e5 s."""
-        addend = elapsed_s - self._time_carry_s
-        total = self._time_s + addend
-        self._time_carry_s = (total - self._time_s) - addend
-        self._time_s = total
 
     def _enter(self, resolved_s: float) -> None:
         """Enter the window of `resolved_s` after the edge, unless it or a later one is entered."""

@@ -23,10 +23,9 @@ from kmc_oxy.physics.cap_windows import (
     window_of,
     window_start_s,
 )
+from kmc_oxy.physics.engine_clock import TRIALS_PER_STRIDE, EngineClock
 from kmc_oxy.physics.hopping_landscape import Landscape
 
-#: The elapsed time is added to the times of an engine after so many trials.
-TRIALS_PER_STRIDE = 1 << 18
 BLOCK = 512  #: trials of one block of random numbers (cython_ext/engine/random_blocks.pxd)
 _WORDS = 3 * BLOCK
 #: A waiting time takes one word, and now and then more: so many are never needed for a block.
@@ -47,10 +46,11 @@ _KEYS = frozenset(
 
 @dataclass(frozen=True)
 class EngineState:
-    """A checked state; the attributes are the keys of `Engine.state_dict`.
+    """A checked state.
 
-    `tolerance` is None in exact mode, `window` None before the first `begin` after an edge, and
-    `kernel` holds what `Kernel.restore` takes.
+    The attributes are the keys of `Engine.state_dict`, those of the times in `clock`. `tolerance`
+    is None in exact mode, `window` None before the first `begin` after an edge, and `kernel` holds
+    what `Kernel.restore` takes.
     """
 
     temperature_K: float
@@ -59,12 +59,7 @@ class EngineState:
     reach: int
     bit_generator: Any  # as `np.random.PCG64DXSM.state`
     potential_V: NDArray[np.float64]
-    time_s: float
-    time_carry_s: float
-    since_edge_s: float
-    target_s: float
-    stride_trials: int
-    stride_elapsed_s: float
+    clock: EngineClock
     window: int | None
     kernel: dict[str, Any]
 
@@ -94,12 +89,14 @@ def checked_state(land: Landscape, state: Mapping[str, Any]) -> EngineState:
         reach=_integer(state, "reach", 1, 2),
         bit_generator=_generator_state(state),
         potential_V=_array(state, "potential_V", np.float64, land.n_sites),
-        time_s=_real(state, "time_s"),
-        time_carry_s=_real(state, "time_carry_s", -math.inf),
-        since_edge_s=_real(state, "since_edge_s"),
-        target_s=_real(state, "target_s"),
-        stride_trials=_integer(state, "stride_trials", 0, TRIALS_PER_STRIDE - 1, default=0),
-        stride_elapsed_s=_real(state, "stride_elapsed_s", default=0.0),
+        clock=EngineClock(
+            time_s=_real(state, "time_s"),
+            time_carry_s=_real(state, "time_carry_s", -math.inf),
+            since_edge_s=_real(state, "since_edge_s"),
+            target_s=_real(state, "target_s"),
+            stride_trials=_integer(state, "stride_trials", 0, TRIALS_PER_STRIDE - 1, default=0),
+            stride_elapsed_s=_real(state, "stride_elapsed_s", default=0.0),
+        ),
         window=_window(state, math.isnan(tolerance)),
         kernel=_kernel(land, state),
     )
@@ -151,41 +148,42 @@ def _window(state: Mapping[str, Any], exact: bool) -> int | None:
 
 
 def _check_times(state: EngineState) -> None:
-    if abs(state.time_carry_s) > 2.0**-50 * state.time_s:
-        _refuse("time_carry_s", "a rounding error of 'time_s'", state.time_carry_s)
+    clock = state.clock
+    if abs(clock.time_carry_s) > 2.0**-50 * clock.time_s:
+        _refuse("time_carry_s", "a rounding error of 'time_s'", clock.time_carry_s)
     # The two are sums of the same terms, rounded in different ways.
-    if state.since_edge_s > state.time_s * (1 + 1e-6):
-        _refuse("since_edge_s", f"at most the 'time_s' of {state.time_s}", state.since_edge_s)
-    if state.target_s < state.since_edge_s:
-        _refuse("target_s", f"at least the 'since_edge_s' of {state.since_edge_s}", state.target_s)
-    if state.window is None and state.target_s:
-        _refuse("target_s", "0 while 'edge_pending' is set", state.target_s)
-    if state.stride_elapsed_s > state.target_s - state.since_edge_s:
-        _refuse("stride_elapsed_s", "before 'target_s'", state.stride_elapsed_s)
-    if state.stride_trials > state.kernel["trials"]:
-        _refuse("stride_trials", "at most 'kernel_trials'", state.stride_trials)
-    if state.since_edge_s == state.target_s and state.stride_trials:
-        _refuse("stride_trials", "0 when 'target_s' is reached", state.stride_trials)
-    if not state.stride_trials and state.stride_elapsed_s:
-        _refuse("stride_elapsed_s", "0 without 'stride_trials'", state.stride_elapsed_s)
+    if clock.since_edge_s > clock.time_s * (1 + 1e-6):
+        _refuse("since_edge_s", f"at most the 'time_s' of {clock.time_s}", clock.since_edge_s)
+    if clock.target_s < clock.since_edge_s:
+        _refuse("target_s", f"at least the 'since_edge_s' of {clock.since_edge_s}", clock.target_s)
+    if state.window is None and clock.target_s:
+        _refuse("target_s", "0 while 'edge_pending' is set", clock.target_s)
+    if clock.stride_elapsed_s > clock.target_s - clock.since_edge_s:
+        _refuse("stride_elapsed_s", "before 'target_s'", clock.stride_elapsed_s)
+    if clock.stride_trials > state.kernel["trials"]:
+        _refuse("stride_trials", "at most 'kernel_trials'", clock.stride_trials)
+    if clock.since_edge_s == clock.target_s and clock.stride_trials:
+        _refuse("stride_trials", "0 when 'target_s' is reached", clock.stride_trials)
+    if not clock.stride_trials and clock.stride_elapsed_s:
+        _refuse("stride_elapsed_s", "0 without 'stride_trials'", clock.stride_elapsed_s)
 
 
 def _check_window(state: EngineState) -> None:
     if state.window is None:
         return
-    gamma = state.kernel["gamma"]
+    clock, gamma = state.clock, state.kernel["gamma"]
     if state.tolerance is None:
         if gamma:
             _refuse("kernel_gamma", "0 in exact mode", gamma)
         return
-    if state.target_s > LONGEST_S:
-        _refuse("target_s", f"at most {LONGEST_S:g} s in capped mode", state.target_s)
+    if clock.target_s > LONGEST_S:
+        _refuse("target_s", f"at most {LONGEST_S:g} s in capped mode", clock.target_s)
     steps = gamma_steps(state.tolerance, state.window)
     if gamma != steps:
         _refuse("kernel_gamma", f"that of the 'window', {steps}", gamma)
     end_s = window_start_s(state.window + 1)
-    if state.since_edge_s + state.stride_elapsed_s > end_s * (1 + 1e-12):
-        _refuse("window", f"one that holds {state.since_edge_s} s after the edge", state.window)
+    if clock.since_edge_s + clock.stride_elapsed_s > end_s * (1 + 1e-12):
+        _refuse("window", f"one that holds {clock.since_edge_s} s after the edge", state.window)
 
 
 def _generator_state(state: Mapping[str, Any]) -> Any:

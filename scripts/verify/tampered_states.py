@@ -47,6 +47,7 @@ def example(mode: int, graph: str, stage: str) -> tuple[Landscape, State]:
     land = landscape(graph, rng)
     occupied = np.zeros(land.n_sites, dtype=bool)
     occupied[rng.choice(land.n_sites, land.n_sites // 3, replace=False)] = True
+    engine_module.STEP_S = 0.01
     engine_module.PATTERNS_FROM = 1 if graph == "patterns" else 20_000
     engine = Engine(land, occupied, temperature_K=300.0, tolerance=tolerance, reach=reach)
     duration_s = 1e-10 if tolerance is None else 1e-6

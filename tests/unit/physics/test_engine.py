@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kmc_oxy.physics import Engine, Landscape
+from kmc_oxy.physics.engine_clock import EngineClock
 
 CHAIN = Landscape(np.zeros(3), [(0, 1), (1, 2)], [0.1, 0.2], charge_e=-1)
 
@@ -166,10 +167,10 @@ def test_a_duration_that_never_ends_is_reported():
 
 
 def test_waiting_times_that_vanish_are_reported(monkeypatch):
-    monkeypatch.setattr("kmc_oxy.physics.engine.TRIALS_PER_STRIDE", 1000)
+    monkeypatch.setattr("kmc_oxy.physics.engine_clock.TRIALS_PER_STRIDE", 1000)
     land = Landscape([0.0, 0.0], [(0, 1)], [0.1], charge_e=-1)
     engine = Engine(land, [True, False], temperature_K=3000.0, attempt_frequency_Hz=1e40)
-    engine._time_s = engine._since_edge_s = engine._target_s = 1.0
+    engine._clock = EngineClock(time_s=1.0, since_edge_s=1.0, target_s=1.0)
     engine.begin(1.0)
     with pytest.raises(RuntimeError, match="Waiting times vanish"):
         for _ in range(1000):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kmc_oxy.physics import Engine, Landscape, Lattice
+from kmc_oxy.physics import Engine, Landscape, Lattice, engine_clock
 from kmc_oxy.physics import engine as engine_module
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts" / "verify"
@@ -77,7 +77,7 @@ def test_results_do_not_depend_on_where_steps_end(monkeypatch, tolerance, reach)
     for trials, stride in ((1, 64), (7, 64), (1 << 18, 64)):
         monkeypatch.setattr(engine_module, "TRIALS_PER_CALL", trials)
         # Several strides: elapsed time is added to the times in between.
-        monkeypatch.setattr(engine_module, "TRIALS_PER_STRIDE", stride)
+        monkeypatch.setattr(engine_clock, "TRIALS_PER_STRIDE", stride)
         engine = lattice_engine(tolerance, reach)
         engine.begin(duration_s(engine), duration_s(engine) / 1000)
         ends.append(finished(engine))
