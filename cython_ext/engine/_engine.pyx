@@ -15,8 +15,8 @@ from rate_cap cimport (
     cap_rates_of_oxygen, evaluate_surroundings, is_capped, set_effective_rates, update_competition,
 )
 from event_list cimport (
-    EMPTY, Events, GROUPS, Site, UNLISTED,
-    events_add, events_group, events_rate, events_settle, kmc_quarter_octave,
+    EMPTY, Events, GROUPS, OCTAVES, SLACK, Site, UNLISTED,
+    events_add, events_group, events_rate, events_settle, events_top, kmc_quarter_octave,
 )
 from event_loop cimport run_events
 from hop_selection cimport kmc_cumulate, update_group
@@ -201,8 +201,17 @@ cdef class Kernel:
         events_settle(&self.s.events)
         return 0
 
-    def run(self, double horizon_s, int64_t most_trials):
-        """Make hops until `horizon_s` from now, or for at most `most_trials` trials.
+    def run(self, double horizon_s, int64_t most_trials, double elapsed_s=0.0):
+        """Make hops until `horizon_s`, or for at most `most_trials` trials.
+
+        Parameters
+        ----------
+        horizon_s : float
+            Time at which to stop, on the clock that starts at `elapsed_s`.
+        most_trials : int
+        elapsed_s : float
+            What the call before returned, if that had not reached the same horizon. Where calls
+            are cut then changes nothing.
 
         Returns
         -------
@@ -210,7 +219,7 @@ cdef class Kernel:
             `horizon_s` itself when it was reached.
         done : bool
         """
-        cdef double clock = 0.0
+        cdef double clock = elapsed_s
         cdef int outcome
         cdef bint prefetching = self.s.n_sites >= PREFETCH_FROM
         with self.bit_generator.lock, nogil:
@@ -273,23 +282,79 @@ cdef class Kernel:
         }
 
     def restore(self, RateTable table, state):
-        """Continue from `state`; the table must be the one that was in use."""
-        cdef Events *events = &self.s.events
-        cdef const int32_t[::1] members = state["members"]
+        """Continue from `state`.
+
+        Parameters
+        ----------
+        table : RateTable or None
+            The table that was in use. None: the next call is `use`, and the event list of the
+            state is not read.
+        state : dict
+            Of `state`, with arrays of those types and lengths; `occupied` is that of this kernel.
+
+        Raises
+        ------
+        ValueError
+            If the event list is not that of the occupation, the table and Gamma.
+        """
         cdef const uint64_t[::1] word = state["block_word"]
         cdef const double[::1] wait = state["block_wait"]
-        cdef int64_t m = 0, _
-        cdef int g
-        self.use(table, state["gamma"])
-        self._clear(table.offset, state["anchor"])
+        cdef int next_trial = state["block_next"]
+        if word.shape[0] != 3 * BLOCK or wait.shape[0] != BLOCK or not 0 <= next_trial <= BLOCK:
+            raise ValueError("The block of random numbers has another length.")
+        if table is not None:
+            self.use(table, state["gamma"])
+            self._restore_events(state["members"], state["counts"], state["anchor"])
+        self.s.hops = state["hops"]
+        self.s.trials = state["trials"]
+        self.s.block.next = next_trial
+        memcpy(self.s.block.word, &word[0], sizeof(self.s.block.word))
+        memcpy(self.s.block.wait, &wait[0], sizeof(self.s.block.wait))
+
+    cdef int _restore_events(
+        self, const int32_t[::1] members, const int32_t[::1] counts, int anchor
+    ) except -1:
+        """Replace the event list, which `use` has made, by the same one in the order given."""
+        cdef Events *events = &self.s.events
+        cdef int64_t m = 0, x, listed = 0
+        cdef int g, _, top
+        cdef uint8_t[::1] seen = np.zeros(self.s.n_sites, dtype=np.uint8)
+        if counts.shape[0] != GROUPS:
+            raise ValueError(f"The 'kernel_counts' of a state must have {GROUPS} entries.")
         for g in range(GROUPS):
-            for _ in range(state["counts"][g]):
+            if counts[g] != events.count[g]:
+                raise ValueError(
+                    "The 'kernel_counts' of a state must be those of its occupation and rates. "
+                    f"Got {counts[g]} oxygens in group {g} instead of {events.count[g]}."
+                )
+            listed += counts[g]
+        if members.shape[0] != listed:
+            raise ValueError(
+                f"The 'kernel_members' of a state must list its {listed} mobile oxygens. "
+                f"Got {members.shape[0]} instead."
+            )
+        for g in range(GROUPS):
+            for _ in range(counts[g]):
+                x = members[m]
+                if not 0 <= x < self.s.n_sites or seen[x] or self.s.site[x].group != g:
+                    raise ValueError(
+                        "The 'kernel_members' of a state must list every mobile oxygen once, in "
+                        f"the group of its rate. Got site {x} in group {g} instead."
+                    )
+                seen[x] = 1
+                m += 1
+        top = events_top(events)
+        if not (max(top, 0) <= anchor < OCTAVES) or (top >= 0 and anchor - top > SLACK):
+            raise ValueError(
+                "The 'kernel_anchor' of a state must be the octave of its fastest oxygen, "
+                f"{top}, or at most {SLACK} above. Got {anchor} instead."
+            )
+        self._clear(events.offset, anchor)
+        m = 0
+        for g in range(GROUPS):
+            for _ in range(counts[g]):
                 events_add(events, members[m], g)
                 m += 1
         if events.out_of_memory:
             raise MemoryError("No memory for the event list.")
-        self.s.hops = state["hops"]
-        self.s.trials = state["trials"]
-        self.s.block.next = state["block_next"]
-        memcpy(self.s.block.word, &word[0], sizeof(self.s.block.word))
-        memcpy(self.s.block.wait, &wait[0], sizeof(self.s.block.wait))
+        return 0

@@ -97,12 +97,13 @@ cdef inline int run_events(
     State *s, double horizon, int64_t most_trials, double *clock,
     int path, int reach, bint prefetching
 ) noexcept nogil:
-    """Run until `horizon` seconds from now or for `most_trials` trials.
+    """Run from `clock` until `horizon`, in seconds of one clock, or for `most_trials` trials.
 
-    Returns 1 when the horizon was reached, 0 when the trials were used up, -1 without memory.
+    The time is summed trial by trial from the value of `clock` on: where calls are cut does not
+    change it. Returns 1 when the horizon was reached, 0 when the trials were used up, -1 without memory.
     """
     cdef int64_t _
-    cdef double now = 0.0, wait
+    cdef double now = clock[0], wait
     cdef double mean_wait = 1.0 / events_rate(&s.events) if s.events.total else -1.0
     cdef const uint64_t *word
     cdef int32_t site

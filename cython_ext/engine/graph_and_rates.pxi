@@ -3,6 +3,11 @@
 from libc.math cimport log2, rint
 from libc.string cimport memcmp
 
+#: Largest rate of a hop (1/s) that a table takes. Beyond 2^358 the 16-bit logarithms of the cap
+#: would overflow.
+MAX_RATE_HZ = 1e100
+
+
 cdef class Graph:
     """Neighbours of each site, by slots.
 
@@ -166,14 +171,29 @@ cdef class RateTable:
         return rows * (8 * self.graph.degree + 4 * LANES * self.graph.chunks * self.capped)
 
     def fill(self, const int32_t[:, ::1] bonds, const double[::1] k_ij, const double[::1] k_ji):
-        """Enter the rates of the next bonds, in the order of the bonds of the graph."""
+        """Enter the rates of the next bonds, in the order of the bonds of the graph.
+
+        Raises ValueError if a rate is negative, NaN or above MAX_RATE_HZ, or if the bonds are not
+        those of the graph.
+        """
         cdef int64_t b, i, j, row_i, row_j
         cdef int log_ij, log_ji, slower
+        cdef double most = MAX_RATE_HZ
         cdef uint8_t[::1] used = self.used
         cdef int degree = self.graph.degree, width = LANES * self.graph.chunks
+        if k_ij.shape[0] != bonds.shape[0] or k_ji.shape[0] != bonds.shape[0]:
+            raise ValueError("The rates must be as many as the bonds.")
         for b in range(bonds.shape[0]):
             i = bonds[b, 0]
             j = bonds[b, 1]
+            if not (0 <= k_ij[b] <= most and 0 <= k_ji[b] <= most):
+                raise ValueError(
+                    f"The hop rates must lie between 0 and {most:g} 1/s. "
+                    f"Got {k_ij[b]} and {k_ji[b]} on the bond of sites {i} and {j} instead."
+                )
+            if not (0 <= i < self.graph.n_sites and 0 <= j < self.graph.n_sites
+                    and used[i] < degree and used[j] < degree):
+                raise ValueError(f"The bond of sites {i} and {j} is not in the graph.")
             self.rate[i * degree + used[i]] = k_ij[b]
             self.rate[j * degree + used[j]] = k_ji[b]
             if self.capped:

@@ -33,6 +33,8 @@ FAST_STEPS = 30
 DAMPED_STEPS = 3000
 TOLERANCE = 1e-12
 """Largest mismatch of a cell voltage in a solution, relative to the largest driven voltage."""
+RESIDUAL = 1e-6
+"""Largest residual of a solution, relative to the largest current of a cell."""
 MAX_EXPONENT = 700.0
 """Above this, sinh(V/V0) overflows a double."""
 
@@ -116,10 +118,31 @@ class CrossbarSolver:
         column_voltage_V: ArrayLike,
         nonlinearity_V: ArrayLike | None = None,
     ) -> CrossbarSolution:
-        """Cell voltages and line currents; parameters as in `solve_crossbar`."""
-        conductance, drive, floating, scale = self._checked(
-            conductance, row_voltage_V, column_voltage_V, nonlinearity_V
-        )
+        """Cell voltages and line currents; parameters and errors as in `solve_crossbar`."""
+        # Numbers beyond the range of a double are found in the solution.
+        with np.errstate(all="ignore"):
+            checked = self._checked(conductance, row_voltage_V, column_voltage_V, nonlinearity_V)
+            try:
+                solution = self._solve(*checked)
+            except np.linalg.LinAlgError as error:
+                raise RuntimeError(f"The crossbar's circuit cannot be solved: {error}") from error
+            largest_A = float(np.abs(solution.cell_current_A).max())
+            # Currents that cancel are exact only to the rounding of their terms.
+            rounding_A = 1e-12 * checked[0].max() * np.abs(checked[1]).max()
+        numbers = (solution.cell_voltage_V, solution.residual_A, *solution.line_current_A)
+        finite = all(np.isfinite(number).all() for number in numbers)
+        if not (finite and solution.residual_A <= RESIDUAL * largest_A + rounding_A):
+            raise RuntimeError(
+                "The crossbar's circuit has no accurate solution: the currents of cells and lines "
+                f"differ by {solution.residual_A:g} A, the largest current is {largest_A:g} A. "
+                "Make 'nonlinearity_V' larger, or check the conductances and line resistance."
+            )
+        return solution
+
+    def _solve(
+        self, conductance: Array, drive: Array, floating: FloatingLines, scale: Array | None
+    ) -> CrossbarSolution:
+        """The solution of checked arguments, which may be no numbers."""
         if not self.line_resistance_ohm and not floating.count:
             voltage = drive
             current = _cell_current(conductance, voltage, scale)
@@ -305,7 +328,7 @@ def solve_crossbar(
     ValueError
         If a shape is wrong, a value is out of range, or a line is connected to no source.
     RuntimeError
-        If Newton's method does not converge.
+        If Newton's method does not converge, or the solution is not accurate to 1e-6.
     """
     shape = np.shape(conductance)
     if len(shape) != 2 or 0 in shape:
@@ -350,15 +373,23 @@ def vector_matrix(
 
     Raises
     ------
-    ValueError
-        As `solve_crossbar`.
+    ValueError, RuntimeError
+        As `solve_crossbar`; or if the ideal product is no finite number.
     """
     ground = np.zeros(np.shape(conductance)[:1])
     solution = solve_crossbar(
         conductance, ground, input_voltage_V, line_resistance_ohm, nonlinearity_V
     )
     current = -solution.line_current_A.row
-    ideal = np.asarray(conductance, dtype=np.float64) @ np.asarray(input_voltage_V)
-    size = np.linalg.norm(ideal)
-    error = float(np.linalg.norm(current - ideal) / size) if size else 0.0
+    with np.errstate(all="ignore"):
+        ideal = np.asarray(conductance, dtype=np.float64) @ np.asarray(input_voltage_V)
+        # Squares of the currents themselves may be beyond the range of a double.
+        size = float(np.abs(ideal).max())
+        error = 0.0
+        if size:
+            error = float(np.linalg.norm((current - ideal) / size) / np.linalg.norm(ideal / size))
+    if not (size < np.inf and error < np.inf):
+        raise RuntimeError(
+            f"The product is beyond the range of numbers: the largest ideal current is {size:g} A."
+        )
     return VectorMatrixProduct(current, ideal, error)

@@ -23,30 +23,45 @@ of a factor 10^(1/4). docs/cap.md compares the rules that were tried, with their
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import struct
-from collections import OrderedDict
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kmc_oxy.physics._engine import Graph, Kernel, RateTable
+from kmc_oxy.physics._engine import Kernel, RateTable
+from kmc_oxy.physics.cap_windows import (
+    LONGEST_S,
+    WINDOWS_PER_DECADE,
+    gamma_steps,
+    window_of,
+    window_start_s,
+)
+from kmc_oxy.physics.engine_clock import TRIALS_PER_STRIDE, EngineClock
+from kmc_oxy.physics.engine_state import checked_state
 from kmc_oxy.physics.hopping_landscape import Landscape
 from kmc_oxy.physics.random_streams import Purpose, seed_sequence
+from kmc_oxy.physics.rate_tables import RateTables
 
-WINDOWS_PER_DECADE = 4
-#: Trials of one kernel call: well under half a second, so that signals are handled in time.
+__all__ = ["WINDOWS_PER_DECADE", "Engine"]
+
+#: Most trials of one `step`.
 TRIALS_PER_CALL = 1 << 18
-#: Rate tables of recent potentials are kept while they take no more than this together.
-TABLE_BUDGET_BYTES = 64 << 20
+#: Time that a `step` takes at most, about: signals are handled after it (s, wall clock).
+STEP_S = 0.15
 #: Number of sites from which on neighbours are stored as patterns (see `_engine.Graph`).
 PATTERNS_FROM = 20_000
-_BONDS_PER_PIECE = 1 << 17
-_STEPS_PER_OCTAVE = 16
+#: `advance` refuses to go on if the rest would take more trials: 1e17 s at 1e7 trials a second.
+MOST_TRIALS = 2.0**80
+#: A kernel call makes at least so many trials, and at most so many times those of the call before.
+_LEAST_TRIALS = 64
+_GROWTH = 16
 
 
 class Engine:
@@ -117,38 +132,36 @@ class Engine:
         self.tolerance = tolerance
         self.reach = reach
         self._bit_generator = np.random.PCG64DXSM(seed_sequence(seed, Purpose.HOPS, *stream))
-        self._pairs = land.bonds
-        self._merged: tuple[NDArray[np.intp], NDArray[np.bool_]] | None = None
         patterned = tolerance is None and land.n_sites >= PATTERNS_FROM
-        self._graph = Graph(land.n_sites, land.bonds, patterned)
-        if self._graph.parallel:
-            self._pairs, self._merged = _distinct_pairs(land.bonds)
-            self._graph = Graph(land.n_sites, self._pairs, patterned)
+        self._tables = RateTables(land, self.attempt_frequency_Hz, tolerance is not None, patterned)
+        self._graph = self._tables.graph
         self._kernel = Kernel(
             self._graph,
             start.astype(np.uint8),
             self._bit_generator,
             0 if tolerance is None else reach,
         )
-        self._tables: OrderedDict[bytes, RateTable] = OrderedDict()
-        self._time_s = 0.0
-        self._time_carry_s = 0.0
+        self._lock = threading.RLock()
+        self._clock = EngineClock()
+        self._trials_without_hop = 0
+        self._piece = _LEAST_TRIALS  # trials of the next kernel call
         self.set_potential(np.zeros(land.n_sites))
 
     @property
     def occupied(self) -> NDArray[np.bool_]:
         """Copy of the occupation, shape (n,)."""
-        return self._kernel.occupied()
+        with self._alone():
+            return self._kernel.occupied()
 
     @property
     def time_s(self) -> float:
         """Physical time since the engine was made, s."""
-        return self._time_s
+        return self._clock.time_s + self._clock.stride_elapsed_s
 
     @property
     def since_edge_s(self) -> float:
         """Physical time since the last edge (call of `set_potential`), s."""
-        return self._since_edge_s
+        return self._clock.since_edge_s + self._clock.stride_elapsed_s
 
     @property
     def hops(self) -> int:
@@ -168,7 +181,7 @@ class Engine:
     @property
     def pending(self) -> bool:
         """Whether the duration of the last `begin` is not reached yet."""
-        return self._since_edge_s < self._target_s
+        return self._clock.pending
 
     def set_potential(self, potential_V: ArrayLike, temperature_K: float | None = None) -> None:
         """Apply a potential. This is an edge: the time since the edge restarts at zero.
@@ -179,16 +192,26 @@ class Engine:
             Electrostatic potential at each site.
         temperature_K : float, optional
             New temperature; unchanged by default.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range or of the wrong shape, or a hop rate is not finite or
+            above 1e100 1/s. The engine is then as before.
+        RuntimeError
+            If another thread uses the engine.
         """
-        potential = np.array(potential_V, dtype=np.float64)
-        potential.flags.writeable = False
-        warmth_K = self.temperature_K if temperature_K is None else float(temperature_K)
-        self._table = self._table_for(potential, warmth_K)
-        self.temperature_K = warmth_K
-        self._potential_V = potential
-        self._since_edge_s = 0.0
-        self._target_s = 0.0
-        self._window: int | None = None  # entered by the first `begin` after the edge
+        with self._alone():
+            potential = self.landscape.checked_potential(potential_V).copy()
+            potential.flags.writeable = False
+            warmth_K = self.temperature_K if temperature_K is None else float(temperature_K)
+            _require_positive("temperature_K", warmth_K)
+            self._table: RateTable = self._tables.table(potential, warmth_K)
+            self.temperature_K = warmth_K
+            self._potential_V = potential
+            self._trials_without_hop = 0
+            self._clock.restart()
+            self._window: int | None = None  # entered by the first `begin` after the edge
 
     def advance(self, duration_s: float, resolution_s: float | None = None) -> None:
         """Run for `duration_s` more at the present potential.
@@ -200,10 +223,19 @@ class Engine:
         resolution_s : float, optional
             Capped mode: earliest time after the edge that is resolved. Processes that are faster
             only reach their equilibrium. Default: a hundredth of `duration_s`.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range.
+        RuntimeError
+            If the hops are so fast or so slow that the end is out of reach, if the duration of a
+            `begin` is not reached yet, or if another thread uses the engine.
         """
-        self.begin(duration_s, resolution_s)
-        while not self.step():
-            pass
+        with self._alone():
+            self.begin(duration_s, resolution_s)
+            while not self.step():
+                self._require_an_end()
 
     def begin(self, duration_s: float, resolution_s: float | None = None) -> None:
         """Set the duration that the following `step` calls run; parameters as in `advance`."""
@@ -215,54 +247,96 @@ class Engine:
             raise ValueError(
                 f"The 'resolution_s' parameter must be positive. Got {resolution_s} instead."
             )
-        if self.pending:
-            raise RuntimeError("The duration of the last begin() is not reached yet: call step().")
-        self._target_s = self._since_edge_s + duration_s
-        if duration_s == 0:
-            return
-        if self.tolerance is None:
-            if self._window is None:
+        with self._alone():
+            if self.pending:
+                raise RuntimeError(
+                    "The duration of the last begin() is not reached yet: call step()."
+                )
+            target_s = self._clock.since_edge_s + duration_s
+            longest_s = math.inf if self.tolerance is None else LONGEST_S
+            if not (target_s <= longest_s and target_s < math.inf):
+                raise ValueError(
+                    f"The 'duration_s' parameter must end at most {longest_s:g} s after the edge. "
+                    f"Got {duration_s} instead."
+                )
+            self._clock.target_s = target_s
+            if duration_s == 0:
+                return
+            if self.tolerance is not None:
+                resolved_s = duration_s / 100 if resolution_s is None else resolution_s
+                self._enter(max(self._clock.since_edge_s, min(resolved_s, LONGEST_S)))
+            elif self._window is None:
                 self._kernel.use(self._table, 0)
                 self._window = 0
-            return
-        if resolution_s is None:
-            resolution_s = duration_s / 100
-        self._enter(max(self._since_edge_s, resolution_s))
 
     def step(self) -> bool:
-        """Run at most `TRIALS_PER_CALL` trials; True when the duration is reached."""
-        budget = TRIALS_PER_CALL
-        while self.pending:
-            if self.tolerance is not None:
-                self._enter(self._since_edge_s)
-            end_s = min(self._target_s, self._window_end_s())
-            before = self._kernel.trials
-            elapsed_s, done = self._kernel.run(end_s - self._since_edge_s, budget)
-            self._count_time(elapsed_s)
-            self._since_edge_s = end_s if done else self._since_edge_s + elapsed_s
-            budget -= self._kernel.trials - before
-            if budget <= 0:
-                break
-        return not self.pending
+        """Run for about `STEP_S` of wall-clock time; True when the duration is reached.
+
+        At most `TRIALS_PER_CALL` trials are made. How a duration is cut into steps changes no
+        random number and no time.
+
+        Raises
+        ------
+        RuntimeError
+            If waiting times vanish beside the time, if no trial becomes a hop, or if another
+            thread uses the engine.
+        """
+        with self._alone():
+            end_of_step_s = time.perf_counter() + STEP_S
+            rest = TRIALS_PER_CALL
+            while self.pending and rest > 0:
+                rest -= self._run(rest)
+                if time.perf_counter() >= end_of_step_s:
+                    break
+            return not self.pending
+
+    def _run(self, most_trials: int) -> int:
+        """Make one kernel call in the present window; returns its number of trials."""
+        clock = self._clock
+        if self.tolerance is not None:
+            self._enter(clock.since_edge_s)
+        end_s = min(clock.target_s, self._window_end_s())
+        trials, hops = self._kernel.trials, self._kernel.hops
+        piece = min(most_trials, self._piece, clock.trials_left)
+        start_s = time.perf_counter()
+        elapsed_s, done = self._kernel.run(
+            end_s - clock.since_edge_s, piece, clock.stride_elapsed_s
+        )
+        made = self._kernel.trials - trials
+        if made == piece:
+            rate_Hz = made / max(time.perf_counter() - start_s, 1e-9)
+            affordable = min(_GROWTH * piece, int(0.5 * STEP_S * rate_Hz))
+            self._piece = max(_LEAST_TRIALS, affordable)
+        moved = clock.add(made, elapsed_s, end_s if done else None)
+        self._trials_without_hop += made
+        if self._kernel.hops > hops:
+            self._trials_without_hop = 0
+        self._require_progress(moved)
+        return made
 
     def state_dict(self) -> dict[str, Any]:
-        """Numbers, strings and arrays from which `from_state` continues bit for bit."""
-        kernel = {f"kernel_{key}": value for key, value in self._kernel.state().items()}
-        return {
-            "temperature_K": self.temperature_K,
-            "attempt_frequency_Hz": self.attempt_frequency_Hz,
-            "tolerance": math.nan if self.tolerance is None else self.tolerance,
-            "reach": self.reach,
-            "bit_generator": json.dumps(self._bit_generator.state),
-            "potential_V": self._potential_V.copy(),
-            "time_s": self._time_s,
-            "time_carry_s": self._time_carry_s,
-            "since_edge_s": self._since_edge_s,
-            "target_s": self._target_s,
-            "edge_pending": self._window is None,
-            "window": 0 if self._window is None else self._window,
-            **kernel,
-        }
+        """Numbers, strings and arrays from which `from_state` continues bit for bit.
+
+        Raises
+        ------
+        RuntimeError
+            If another thread uses the engine.
+        """
+        with self._alone():
+            kernel = self._kernel.state()
+            return {
+                "temperature_K": self.temperature_K,
+                "attempt_frequency_Hz": self.attempt_frequency_Hz,
+                "tolerance": math.nan if self.tolerance is None else self.tolerance,
+                "reach": self.reach,
+                "bit_generator": json.dumps(self._bit_generator.state),
+                "potential_V": self._potential_V.copy(),
+                **asdict(self._clock),
+                "edge_pending": self._window is None,
+                "window": 0 if self._window is None else self._window,
+                "oxygens": int(np.count_nonzero(kernel["occupied"])),
+                **{f"kernel_{key}": value for key, value in kernel.items()},
+            }
 
     @classmethod
     def from_state(cls, land: Landscape, state: dict[str, Any]) -> Engine:
@@ -271,46 +345,74 @@ class Engine:
         Raises
         ------
         ValueError
-            If the state does not fit the landscape.
+            If the state does not fit the landscape or itself (see `kmc_oxy.physics.engine_state`).
         """
-        kernel = {
-            key.removeprefix("kernel_"): value
-            for key, value in state.items()
-            if key.startswith("kernel_")
-        }
-        tolerance = float(state["tolerance"])
+        saved = checked_state(land, state)
         engine = cls(
             land,
-            kernel["occupied"],
-            temperature_K=float(state["temperature_K"]),
-            attempt_frequency_Hz=float(state["attempt_frequency_Hz"]),
-            tolerance=None if math.isnan(tolerance) else tolerance,
-            reach=int(state["reach"]),
+            saved.kernel["occupied"],
+            temperature_K=saved.temperature_K,
+            attempt_frequency_Hz=saved.attempt_frequency_Hz,
+            tolerance=saved.tolerance,
+            reach=saved.reach,
         )
-        engine.set_potential(state["potential_V"])
-        engine._bit_generator.state = json.loads(state["bit_generator"])
-        engine._kernel.restore(engine._table, kernel)
-        engine._time_s = float(state["time_s"])
-        engine._time_carry_s = float(state["time_carry_s"])
-        engine._since_edge_s = float(state["since_edge_s"])
-        engine._target_s = float(state["target_s"])
-        engine._window = None if state["edge_pending"] else int(state["window"])
+        engine.set_potential(saved.potential_V)
+        engine._bit_generator.state = saved.bit_generator
+        engine._kernel.restore(None if saved.window is None else engine._table, saved.kernel)
+        engine._clock = saved.clock
+        engine._window = saved.window
         return engine
 
-    def _count_time(self, elapsed_s: float) -> None:
-        """Add to the time by a compensated sum: steps of 1e-12 s must count beside 1e5 s."""
-        addend = elapsed_s - self._time_carry_s
-        total = self._time_s + addend
-        self._time_carry_s = (total - self._time_s) - addend
-        self._time_s = total
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by the state: a copy never shares the kernel."""
+        return type(self).from_state, (self.landscape, self.state_dict())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other threads out: the kernel runs without the interpreter lock."""
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError("The engine is used by another thread. Give each thread its own.")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _require_progress(self, moved: bool) -> None:
+        """RuntimeError if times stand still (`moved` is False) or no trial becomes a hop."""
+        at_s, rate_Hz = self._clock.since_edge_s, self._kernel.total_rate
+        # A stride may also end just after a window has begun, with hardly any time to add.
+        if not moved and rate_Hz * at_s > 2.0**53 * TRIALS_PER_STRIDE:
+            raise RuntimeError(
+                f"Waiting times vanish beside the time: there are {rate_Hz:g} trials a second at "
+                f"{at_s:g} s after the edge. Make the duration or the hop rates smaller."
+            )
+        # Normally at most one trial in five is rejected.
+        if self._trials_without_hop > TRIALS_PER_STRIDE:
+            raise RuntimeError(
+                f"{self._trials_without_hop} trials in a row were rejected: all hops that are "
+                "possible now are more than 2^255 times slower than the fastest of the landscape. "
+                "Make the duration shorter."
+            )
+
+    def _require_an_end(self) -> None:
+        """RuntimeError if the rest of the window cannot be reached in the age of the universe."""
+        end_s = min(self._clock.target_s, self._window_end_s())
+        rate_Hz = self._kernel.total_rate
+        if rate_Hz * (end_s - self.since_edge_s) > MOST_TRIALS:
+            raise RuntimeError(
+                f"The 'duration_s' parameter is out of reach: at {self.since_edge_s:g} s after "
+                f"the edge there are {rate_Hz:g} trials a second, until {end_s:g} s. Make it "
+                "shorter, or the hop rates smaller, or use capped mode ('tolerance')."
+            )
 
     def _enter(self, resolved_s: float) -> None:
         """Enter the window of `resolved_s` after the edge, unless it or a later one is entered."""
-        window = _window_of(resolved_s) if resolved_s > 0 else -(1 << 30)
+        assert self.tolerance is not None
+        window = window_of(resolved_s)
         if self._window is None:
-            self._kernel.use(self._table, self._gamma_steps(window))
+            self._kernel.use(self._table, gamma_steps(self.tolerance, window))
         elif window > self._window:
-            self._kernel.lower_gamma(self._gamma_steps(window))
+            self._kernel.lower_gamma(gamma_steps(self.tolerance, window))
         else:
             return
         self._window = window
@@ -319,45 +421,7 @@ class Engine:
         if self.tolerance is None:
             return math.inf
         assert self._window is not None
-        return _window_start_s(self._window + 1)
-
-    def _gamma_steps(self, window: int) -> int:
-        """log2 of Gamma in steps of the kernel, at the start of the window, where it is largest."""
-        assert self.tolerance is not None
-        octaves = -math.log2(self.tolerance) - window * math.log2(10) / WINDOWS_PER_DECADE
-        return max(-4000, min(4000, round(_STEPS_PER_OCTAVE * octaves)))
-
-    def _table_for(self, potential_V: NDArray[np.float64], temperature_K: float) -> RateTable:
-        salt = struct.pack("d", temperature_K)
-        key = hashlib.blake2b(potential_V.data, digest_size=16, salt=salt).digest()
-        if key in self._tables:
-            self._tables.move_to_end(key)
-            return self._tables[key]
-        table = RateTable(self._graph, self.tolerance is not None)
-        if self._merged is not None:
-            pair, flipped = self._merged
-            k_ij, k_ji = self._rates(potential_V, temperature_K, slice(None))
-            table.fill(
-                self._pairs,
-                _sum_by_pair(pair, np.where(flipped, k_ji, k_ij), len(self._pairs)),
-                _sum_by_pair(pair, np.where(flipped, k_ij, k_ji), len(self._pairs)),
-            )
-        else:
-            for start in range(0, max(len(self._pairs), 1), _BONDS_PER_PIECE):
-                piece = slice(start, start + _BONDS_PER_PIECE)
-                table.fill(self._pairs[piece], *self._rates(potential_V, temperature_K, piece))
-        table.close()
-        self._tables[key] = table
-        while len(self._tables) > 1 and (
-            sum(t.nbytes for t in self._tables.values()) > TABLE_BUDGET_BYTES
-        ):
-            self._tables.popitem(last=False)
-        return table
-
-    def _rates(
-        self, potential_V: NDArray[np.float64], temperature_K: float, bonds: slice
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return self.landscape.rates(potential_V, temperature_K, self.attempt_frequency_Hz, bonds)
+        return window_start_s(self._window + 1)
 
 
 def _checked_occupation(occupied: ArrayLike, n_sites: int) -> NDArray[np.bool_]:
@@ -376,38 +440,3 @@ def _checked_occupation(occupied: ArrayLike, n_sites: int) -> NDArray[np.bool_]:
 def _require_positive(name: str, value: float) -> None:
     if not 0 < value < math.inf:
         raise ValueError(f"The {name!r} parameter must be positive. Got {value} instead.")
-
-
-def _window_of(time_s: float) -> int:
-    """Number of the window that holds `time_s`."""
-    window = math.floor(WINDOWS_PER_DECADE * math.log10(time_s))
-    # log10 may round across a boundary: the boundaries themselves decide.
-    while _window_start_s(window) > time_s:
-        window -= 1
-    while _window_start_s(window + 1) <= time_s:
-        window += 1
-    return window
-
-
-def _window_start_s(window: int) -> float:
-    return float(10.0 ** (window / WINDOWS_PER_DECADE))
-
-
-def _sum_by_pair(
-    pair: NDArray[np.intp], rate: NDArray[np.float64], count: int
-) -> NDArray[np.float64]:
-    return np.bincount(pair, rate, count).astype(np.float64, copy=False)
-
-
-def _distinct_pairs(
-    bonds: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], tuple[NDArray[np.intp], NDArray[np.bool_]]]:
-    """Distinct pairs of joined sites; for every bond the index of its pair and its orientation.
-
-    Parallel bonds (two sites along a periodic direction have them) act as one bond with the sum of
-    their rates.
-    """
-    key = bonds.min(axis=1).astype(np.int64) << 32 | bonds.max(axis=1)
-    distinct, pair = np.unique(key, return_inverse=True)
-    pairs = np.column_stack([distinct >> 32, distinct & 0xFFFFFFFF]).astype(np.int32)
-    return pairs, (pair, bonds[:, 0] > bonds[:, 1])

@@ -9,6 +9,8 @@ from kmc_oxy.physics.lattice import Lattice
 
 #: The Gaussian of the smoothing is cut off at this many standard deviations and normalised.
 SMOOTHING_REACH = 4.0
+#: A Gaussian that reaches this many times around the patch is uniform to rounding.
+UNIFORM_FROM = 1000
 
 
 def stencil(lattice: Lattice, cutoff_m: float) -> NDArray[np.int32]:
@@ -46,7 +48,10 @@ def lengths_m(
 def smoothing_taps(extent: int, spacing_m: float, sigma_m: float) -> NDArray[np.float64]:
     """Normalised weights of a truncated Gaussian on `extent` periodic sites, shape (extent,)."""
     weight = np.zeros(extent)
-    reach = round(SMOOTHING_REACH * sigma_m / spacing_m)
+    steps = SMOOTHING_REACH * sigma_m / spacing_m
+    if steps > UNIFORM_FROM * extent:
+        return np.full(extent, 1 / extent)
+    reach = round(steps)
     shift = np.arange(-reach, reach + 1)
     gauss = np.ones(1) if reach == 0 else np.exp(-0.5 * (shift * spacing_m / sigma_m) ** 2)
     np.add.at(weight, shift % extent, gauss)

@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 from kmc_oxy.physics._network import FilamentKernel
 from kmc_oxy.physics.depletion_layer import DepletionLayer
 from kmc_oxy.physics.filament_geometry import lengths_m, stencil
-from kmc_oxy.physics.filament_parameters import MAX_RATIO, NetworkParameters
+from kmc_oxy.physics.filament_parameters import MAX_RATIO, MOST, NetworkParameters
 from kmc_oxy.physics.lattice import Lattice
 
 Floats = NDArray[np.float64]
@@ -89,14 +89,21 @@ class FilamentNetwork:
             )
         self._leak = p.leak_per_column * lattice.n_columns
         self.leak_S = self._leak * p.conductance_scale_S * p.patches
+        if not self.leak_S < np.inf:
+            raise ValueError(
+                "The 'leak_per_column' parameter must give a finite conductance. "
+                f"Got {p.leak_per_column}, which is {self.leak_S} S, instead."
+            )
         self._past = self._leak  # in G0: all conductance in parallel to the assembled network
         self._organic = lattice.organic_layers * lattice.n_columns
         self._assembled: bytes | None = None
         self._solved: float | None = None
-        self._rest_top_link = np.exp(
-            -2 * (lattice.organic_thickness_m - layer_z_m)[:, None] / p.decay_length_m
-            - 2 * p.oxide_decay_per_m * self.weak_point_m
-        )
+        # An exponent that overflows is a link of zero.
+        with np.errstate(over="ignore", under="ignore"):
+            self._rest_top_link = np.exp(
+                -2 * (lattice.organic_thickness_m - layer_z_m)[:, None] / p.decay_length_m
+                - 2 * p.oxide_decay_per_m * self.weak_point_m
+            )
         # The kernel reads this table in place: a change counts from the next assembly.
         self._top_link = self._rest_top_link.copy()
         self._wave_number_per_m = WAVE_NUMBER_PER_M_SQRT_EV * np.sqrt(
@@ -109,12 +116,14 @@ class FilamentNetwork:
         lattice, p, depletion = self.lattice, self.parameters, self._depletion
         displacements = stencil(lattice, p.cutoff_m)
         shape = (lattice.organic_layers, lattice.ny, lattice.nx)
+        with np.errstate(under="ignore"):
+            strength = np.exp(-2 * lengths_m(displacements, lattice) / p.decay_length_m)
         return FilamentKernel(
             self.background[: self._organic].reshape(shape),
             layer_z_m,
             self._top_link,
             displacements,
-            np.exp(-2 * lengths_m(displacements, lattice) / p.decay_length_m),
+            strength,
             depletion.taps_x,
             depletion.taps_y,
             slab_layers=depletion.slab_layers,
@@ -158,14 +167,15 @@ class FilamentNetwork:
         Returns
         -------
         float
-            S; positive if the leak is; at most a relative ``tolerance`` above the exact value.
+            S; finite; at most a relative ``tolerance`` above the exact value. Zero only if there is
+            neither leak nor multi-step path and no links join the electrodes.
 
         Raises
         ------
         ValueError
             If `occupied` has the wrong shape or values other than 0 and 1, or `method` is unknown.
         RuntimeError
-            If the iteration does not converge.
+            If the iteration does not converge, or the conductance is no number that a double holds.
         """
         if method not in ("fast", "reference"):
             raise ValueError(
@@ -177,7 +187,16 @@ class FilamentNetwork:
         else:
             relative = self._solve()
         p = self.parameters
-        return float((relative + self._past) * p.conductance_scale_S * p.patches)
+        found = float((relative + self._past) * p.conductance_scale_S * p.patches)
+        # Without leak, links below the smallest double leave the electrodes apart.
+        open_circuit = relative == 0 and not (p.leak_per_column or p.multistep_per_column)
+        if not np.isfinite(found) or (found <= 0 and not open_circuit):
+            raise RuntimeError(
+                f"The conductance of the filament network of {self._kernel.n_nodes} nodes is "
+                f"beyond the range of numbers: {relative} of the network and {self._past} in "
+                f"parallel to it, times {p.conductance_scale_S * p.patches} S, is {found} S."
+            )
+        return found
 
     def depletion_width_m(self, occupied: ArrayLike) -> NDArray[np.float64]:
         """Depletion width W at LSMO of each column, as used by the links of the network.
@@ -264,15 +283,24 @@ class FilamentNetwork:
             ("exchange", exchange, 0.0),
             ("tolerance", tolerance, 1e-9),
         ):
-            if not least <= value < np.inf:
+            if not least <= value <= MOST:
                 raise ValueError(
-                    f"The {name!r} parameter must be at least {least}. Got {value} instead."
+                    f"The {name!r} parameter must be at least {least} and at most {MOST:g}. "
+                    f"Got {value} instead."
                 )
         self._assemble(occupied)
         relative = self._solve()
         share = self._kernel.transmission(relaxation, exchange, tolerance, self._max_iterations())
         self._check_convergence()
-        return float(share * relative / (relative + self._past)) if relative > 0 else 0.0
+        if not relative > 0:
+            return 0.0
+        found = float(share * relative / (relative + self._past))
+        if not np.isfinite(found):
+            raise RuntimeError(
+                "The spin accumulation is beyond the range of numbers: the links and the "
+                f"relaxation of {relaxation} are too far apart."
+            )
+        return found
 
     def _assemble(self, occupied: ArrayLike) -> None:
         p = self.parameters
@@ -283,11 +311,14 @@ class FilamentNetwork:
         self._assembled = self._solved = None
         if p.oxide_growth_m:
             in_oxide = sites[self._organic :].reshape(-1, self.lattice.n_columns).sum(axis=0)
-            thinner = np.exp(-2 * p.oxide_decay_per_m * p.oxide_growth_m * in_oxide)
-            np.multiply(self._rest_top_link, thinner, out=self._top_link)
+            with np.errstate(under="ignore"):
+                thinner = np.exp(-2 * p.oxide_decay_per_m * p.oxide_growth_m * in_oxide)
+                np.multiply(self._rest_top_link, thinner, out=self._top_link)
         if p.multistep_per_column:
             exponent = self._wave_number_per_m * self._depletion.widths_m(sites) / p.multistep_steps
-            self._past = self._leak + p.multistep_per_column * float(np.exp(-exponent).sum())
+            with np.errstate(under="ignore"):
+                steps = float(np.exp(-exponent).sum())
+            self._past = self._leak + p.multistep_per_column * steps
         self._kernel.assemble(sites[: self._organic].view(np.uint8))
         self._assembled = key
 
@@ -330,17 +361,24 @@ def current(
     Raises
     ------
     ValueError
-        If V0 is not positive.
+        If V0 is not positive, or a current is no finite number.
     """
     if not nonlinearity_V > 0:
         raise ValueError(
             f"The 'nonlinearity_V' parameter must be positive. Got {nonlinearity_V} instead."
         )
     conductance_S, voltage_V = np.asarray(conductance_S, float), np.asarray(voltage_V, float)
-    if np.isinf(nonlinearity_V):
-        found: NDArray[np.float64] = conductance_S * voltage_V
-    else:
-        found = conductance_S * nonlinearity_V * np.sinh(voltage_V / nonlinearity_V)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        found: NDArray[np.float64]
+        if np.isinf(nonlinearity_V):
+            found = conductance_S * voltage_V
+        else:
+            found = conductance_S * nonlinearity_V * np.sinh(voltage_V / nonlinearity_V)
+    if not np.isfinite(found).all():
+        raise ValueError(
+            "The 'nonlinearity_V' parameter must be large enough for finite currents. "
+            f"Got {nonlinearity_V} at up to {np.abs(voltage_V).max()} V instead."
+        )
     return found
 
 

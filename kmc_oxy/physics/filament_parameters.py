@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-import numpy as np
-
 from kmc_oxy.units import CONDUCTANCE_QUANTUM_S
 
 #: Largest V/V0 of non-linear links: exponentials of it must fit into a double.
 MAX_RATIO = 500.0
+#: Range of the parameters that are not zero: products of a few of them fit into a double.
+LEAST, MOST = 1e-100, 1e100
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,12 @@ class NetworkParameters:
         Number of simulated patches in the junction.
     tolerance : float
         Largest relative error of a conductance.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range. All but those that may be zero are positive, and none that
+        is not zero lies outside 1e-100 to 1e100.
     """
 
     conductance_scale_S: float = CONDUCTANCE_QUANTUM_S
@@ -92,8 +98,9 @@ class NetworkParameters:
             value = getattr(self, name)
             self._require(
                 name,
-                np.isfinite(value) and (value > 0 or (value == 0 and name in may_be_zero)),
-                f"a {'non-negative' if name in may_be_zero else 'positive'} number",
+                LEAST <= value <= MOST or (value == 0 and name in may_be_zero),
+                f"a {'non-negative' if name in may_be_zero else 'positive'} number, from "
+                f"{LEAST:g} to {MOST:g}{' or 0' if name in may_be_zero else ''}",
             )
         self._require("background_share", self.background_share <= 1, "at most 1")
         self._require("multistep_steps", self.multistep_steps >= 1, "at least 1")

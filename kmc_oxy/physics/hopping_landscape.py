@@ -20,6 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from kmc_oxy.units import BOLTZMANN_EV_PER_K
 
+_LEAST_NORMAL = np.finfo(np.float64).tiny
+
 
 class Landscape:
     """Site energies and quenched barriers on any graph.
@@ -95,8 +97,16 @@ class Landscape:
         return len(self.bonds)
 
     def energy_eV(self, potential_V: ArrayLike) -> NDArray[np.float64]:
-        """Site energies e_i in the potential, shape (n,), eV."""
-        return self.site_energy_eV + self.charge_e * self._potential(potential_V)
+        """Site energies e_i in the potential, shape (n,), eV; ValueError if one is not finite."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            energy_eV = self.site_energy_eV + self.charge_e * self.checked_potential(potential_V)
+        if not np.isfinite(energy_eV).all():
+            site = int(np.flatnonzero(~np.isfinite(energy_eV))[0])
+            raise ValueError(
+                "The 'potential_V' parameter must give finite energies. "
+                f"Got {energy_eV[site]} eV at site {site} instead."
+            )
+        return energy_eV
 
     def rates(
         self,
@@ -119,45 +129,78 @@ class Landscape:
         Returns
         -------
         k_ij, k_ji : ndarray, shape (m,)
-            Rates from the first to the second site of each bond and back, 1/s.
+            Rates from the first to the second site of each bond and back, 1/s; finite.
 
         Raises
         ------
         ValueError
-            If a parameter is out of range or of the wrong shape.
+            If a parameter is out of range or of the wrong shape, or a rate is not finite.
         """
-        potential = self._potential(potential_V)
+        potential = self.checked_potential(potential_V)
         for name, value in (
             ("temperature_K", temperature_K),
             ("attempt_frequency_Hz", attempt_frequency_Hz),
         ):
             if not 0 < value < np.inf:
                 raise ValueError(f"The {name!r} parameter must be positive. Got {value} instead.")
+        thermal_eV = BOLTZMANN_EV_PER_K * temperature_K
+        if thermal_eV < _LEAST_NORMAL:
+            raise ValueError(
+                "The 'temperature_K' parameter must have a thermal energy that a double holds. "
+                f"Got {temperature_K} instead."
+            )
+        first = bonds.indices(self.n_bonds)[0]
+        # An exponent that overflows is a rate of zero.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            step, above_lower = self._step_and_saddle(potential, bonds)
+            finite = np.isfinite(step) & np.isfinite(above_lower)
+            if not finite.all():
+                bad = int(np.flatnonzero(~finite)[0])
+                raise ValueError(
+                    "The 'potential_V' parameter must give finite energies on every bond. "
+                    f"Got a step of {step[bad]} eV and a saddle {above_lower[bad]} eV above its "
+                    f"lower end on bond {first + bad} instead."
+                )
+            slow = np.exp(-above_lower / thermal_eV)
+            fast = np.exp(-(above_lower - np.abs(step)) / thermal_eV)
+            if self.tunnel_rate_Hz:
+                floor = self.tunnel_rate_Hz / attempt_frequency_Hz
+                fast += floor
+                slow += floor * np.exp(-np.abs(step) / thermal_eV)
+            slow *= attempt_frequency_Hz
+            fast *= attempt_frequency_Hz
+        finite = np.isfinite(fast) & np.isfinite(slow)
+        if not finite.all():
+            bad = int(np.flatnonzero(~finite)[0])
+            raise ValueError(
+                "The 'attempt_frequency_Hz' parameter must give finite rates on every bond. "
+                f"Got {attempt_frequency_Hz}, with rates of {fast[bad]} and {slow[bad]} 1/s on "
+                f"bond {first + bad}, instead."
+            )
+        uphill = step > 0
+        return np.where(uphill, slow, fast), np.where(uphill, fast, slow)
+
+    def _step_and_saddle(
+        self, potential: NDArray[np.float64], bonds: slice
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of every bond: the energy step e_j - e_i, and the height of S* above the lower end (eV).
+
+        The higher end is |step| above the lower one. All energies are relative to e_i, and the
+        reverse rate follows from the energy difference alone, so that a large common energy cancels
+        exactly.
+        """
         i, j = self.bonds[bonds].T
         rest, charge = self.site_energy_eV, self.charge_e
-        # All energies are relative to e_i, and the reverse rate follows from the energy difference
-        # alone, so that a large common energy cancels exactly.
         step = (rest[j] - rest[i]) + charge * (potential[j] - potential[i])
         climb = (
             np.maximum(rest[j] - rest[i], 0.0)
             + self.barrier_eV[bonds]
             + 0.5 * charge * (potential[j] - potential[i])
         )
-        # Height of S* above the lower end; the higher end is |step| above it.
-        above_lower = np.maximum(climb - np.minimum(step, 0.0), np.abs(step))
-        thermal = BOLTZMANN_EV_PER_K * temperature_K
-        slow = np.exp(-above_lower / thermal)
-        fast = np.exp(-(above_lower - np.abs(step)) / thermal)
-        if self.tunnel_rate_Hz:
-            floor = self.tunnel_rate_Hz / attempt_frequency_Hz
-            fast += floor
-            slow += floor * np.exp(-np.abs(step) / thermal)
-        uphill = step > 0
-        k_ij = attempt_frequency_Hz * np.where(uphill, slow, fast)
-        k_ji = attempt_frequency_Hz * np.where(uphill, fast, slow)
-        return k_ij, k_ji
+        return step, np.maximum(climb - np.minimum(step, 0.0), np.abs(step))
 
-    def _potential(self, potential_V: ArrayLike) -> NDArray[np.float64]:
+    def checked_potential(self, potential_V: ArrayLike) -> NDArray[np.float64]:
+        """`potential_V` as an array; ValueError unless it has shape (n,) and is finite."""
         potential = np.asarray(potential_V, dtype=np.float64)
         if potential.shape != self.site_energy_eV.shape:
             raise ValueError(

@@ -11,6 +11,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+SHORTEST_M = 1e-30
+LONGEST_M = 1e30
+"""Lengths whose squares and cubes are far from the limits of a double."""
+
 
 @dataclass(frozen=True)
 class Lattice:
@@ -49,14 +53,16 @@ class Lattice:
             if value < least:
                 raise ValueError(f"The {name!r} parameter must be at least {least}. Got {value}.")
         for name in ("spacing_m", "organic_thickness_m"):
-            if not getattr(self, name) > 0:
+            if not SHORTEST_M <= getattr(self, name) <= LONGEST_M:
                 raise ValueError(
-                    f"The {name!r} parameter must be a positive length. Got {getattr(self, name)}."
+                    f"The {name!r} parameter must be a positive length, from {SHORTEST_M:g} to "
+                    f"{LONGEST_M:g} m. Got {getattr(self, name)}."
                 )
-        if self.oxide_layers and not self.oxide_thickness_m > 0:
+        if self.oxide_layers and not SHORTEST_M <= self.oxide_thickness_m <= LONGEST_M:
             raise ValueError(
-                "The 'oxide_thickness_m' parameter must be a positive length when there are "
-                f"oxide layers. Got {self.oxide_thickness_m}."
+                "The 'oxide_thickness_m' parameter must be a positive length, from "
+                f"{SHORTEST_M:g} to {LONGEST_M:g} m, when there are oxide layers. "
+                f"Got {self.oxide_thickness_m}."
             )
         if self.n_sites >= 2**31 - 1:
             raise ValueError(f"The lattice must have fewer than 2^31 sites. Got {self.n_sites}.")

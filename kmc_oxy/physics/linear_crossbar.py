@@ -212,9 +212,12 @@ class LinearCrossbar:
         matrix = scipy.sparse.csc_array(
             (entries[pattern.data], pattern.indices, pattern.indptr), pattern.shape
         )
-        return scipy.sparse.linalg.splu(
-            matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-        )
+        try:
+            return scipy.sparse.linalg.splu(
+                matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+            )
+        except RuntimeError as error:
+            raise np.linalg.LinAlgError(f"{error}.") from error
 
     def _sparse(
         self, conductance: Array, drive: Array, floating: FloatingLines

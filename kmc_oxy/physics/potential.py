@@ -9,6 +9,7 @@ import numpy as np
 import scipy  # loads its submodules at their first use: most runs use none
 from numpy.typing import NDArray
 
+from kmc_oxy.physics.filament_parameters import LEAST, MOST
 from kmc_oxy.units import VACUUM_PERMITTIVITY_F_PER_M
 
 
@@ -44,9 +45,23 @@ def dielectric_profile(
     permittivity_oxide: float,
 ) -> NDArray[np.float64]:
     """Potential per volt of two perfect dielectrics in series: the field is ~ 1/permittivity."""
+    for name, value in (
+        ("permittivity_organic", permittivity_organic),
+        ("permittivity_oxide", permittivity_oxide),
+    ):
+        if not LEAST <= value <= MOST:
+            raise ValueError(
+                f"The {name!r} parameter must lie between {LEAST:g} and {MOST:g}. "
+                f"Got {value} instead."
+            )
     organic = organic_thickness_m / permittivity_organic
     oxide = (stack_m - organic_thickness_m) / permittivity_oxide
     at_interface = oxide / (organic + oxide)
+    if not np.isfinite(at_interface):
+        raise ValueError(
+            "The 'organic_thickness_m' parameter must be a length whose ratio to the permittivity "
+            f"is a number. Got {organic_thickness_m} instead."
+        )
     if stack_m == organic_thickness_m:
         return uniform_profile(z_m, stack_m)
     return np.interp(z_m, [0.0, organic_thickness_m, stack_m], [1.0, at_interface, 0.0])
@@ -83,7 +98,30 @@ def screened_potential_V(
     -------
     ndarray, shape (n_layers,)
         V.
+
+    Raises
+    ------
+    ValueError
+        If a potential is no finite number.
     """
+    with np.errstate(all="ignore"):
+        potential = _screened(thickness_m, permittivity, charge_C_per_m3, screening_length_m)
+    if potential is None or not np.isfinite(potential).all():
+        raise ValueError(
+            "The 'screening_length_m' parameter must be positive and give finite potentials. "
+            f"Got {screening_length_m} at charge densities of up to "
+            f"{np.abs(charge_C_per_m3).max():g} C/m3 instead."
+        )
+    return potential
+
+
+def _screened(
+    thickness_m: NDArray[np.float64],
+    permittivity: NDArray[np.float64],
+    charge_C_per_m3: NDArray[np.float64],
+    screening_length_m: float,
+) -> NDArray[np.float64] | None:
+    """As `screened_potential_V`; None if the system of the faces is not finite or singular."""
     epsilon = permittivity * VACUUM_PERMITTIVITY_F_PER_M
     reach = thickness_m / screening_length_m
     # Flux through a layer ~ 1/sinh(reach), and flux lost to screening on either side of it.
@@ -94,12 +132,14 @@ def screened_potential_V(
     if thickness_m.size > 1:
         diagonal = (through + lost)[:-1] + (through + lost)[1:]
         upper = np.concatenate([[0.0], -through[1:-1]])
-        face[1:-1] = scipy.linalg.solveh_banded(
-            np.stack([upper, diagonal]), source[:-1] + source[1:]
-        )
-    with np.errstate(over="ignore"):
-        halfway = (face[:-1] + face[1:]) / (2 * np.cosh(reach / 2))
-    own = charge_C_per_m3 * screening_length_m**2 / epsilon
+        try:
+            face[1:-1] = scipy.linalg.solveh_banded(
+                np.stack([upper, diagonal]), source[:-1] + source[1:]
+            )
+        except ValueError:  # LinAlgError is one too
+            return None
+    halfway = (face[:-1] + face[1:]) / (2 * np.cosh(reach / 2))
+    own = charge_C_per_m3 * (screening_length_m * screening_length_m) / epsilon
     # 1 - 1/cosh(x) = tanh(x) tanh(x/2) without cancellation.
     potential: NDArray[np.float64] = halfway + own * np.tanh(reach / 2) * np.tanh(reach / 4)
     return potential

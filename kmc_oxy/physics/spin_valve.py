@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kmc_oxy.physics.filament_network import FilamentNetwork
+from kmc_oxy.physics.filament_parameters import LEAST, MOST
 
 Model = Literal["impurity_exchange", "julliere", "none"]
 
@@ -88,14 +89,20 @@ class SpinParameters:
             ("exchange", 0.0),
             ("coercive_lsmo_T", 0.0),
             ("coercive_co_T", 0.0),
-            ("switching_width_T", np.nextafter(0.0, 1.0)),
+            ("switching_width_T", LEAST),
         ):
-            if not least <= getattr(self, name) < np.inf:
+            if not least <= getattr(self, name) <= MOST:
                 kind = "positive" if least > 0 else "non-negative"
                 raise ValueError(
-                    f"The {name!r} parameter must be a {kind} number. "
+                    f"The {name!r} parameter must be a {kind} number, from {least:g} to {MOST:g}. "
                     f"Got {getattr(self, name)} instead."
                 )
+        if self.model == "julliere" and abs(self.polarisation_lsmo * self.polarisation_co) >= 1:
+            raise ValueError(
+                "The 'polarisation_co' parameter must not be 1 or -1 if 'polarisation_lsmo' is, in "
+                "the model 'julliere': one state would not conduct. "
+                f"Got {self.polarisation_co} and {self.polarisation_lsmo} instead."
+            )
 
 
 class SpinValve:
@@ -134,8 +141,16 @@ class SpinValve:
         return mean * (1 + contrast), mean * (1 - contrast)
 
     def magnetoresistance(self, occupied: ArrayLike) -> float:
-        """(G_P - G_AP)/G_AP, signed: negative while P1 P2 < 0; -1 at the least."""
+        """(G_P - G_AP)/G_AP, signed: negative while P1 P2 < 0; -1 at the least.
+
+        Raises
+        ------
+        RuntimeError
+            If the antiparallel state does not conduct.
+        """
         contrast = self._contrast(occupied)
+        if not contrast < 1:
+            raise RuntimeError("The antiparallel state does not conduct: P1 P2 eta is 1.")
         return 2 * contrast / (1 - contrast)
 
     def field_sweep(
@@ -212,8 +227,9 @@ def magnetisation_path(
         raise ValueError(
             f"The 'magnetisation' parameter must lie between -1 and 1. Got {start} instead."
         )
-    rising = np.tanh((field_T - coercive_T) / width_T)
-    falling = np.tanh((field_T + coercive_T) / width_T)
+    with np.errstate(over="ignore", under="ignore"):
+        rising = np.tanh((field_T - coercive_T) / width_T)
+        falling = np.tanh((field_T + coercive_T) / width_T)
     path = np.empty_like(field_T)
     value = start
     for index, (least, most) in enumerate(zip(rising, falling, strict=True)):

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
 
 from kmc_oxy.physics import Engine, Landscape
+from kmc_oxy.physics.engine_clock import EngineClock
 
 CHAIN = Landscape(np.zeros(3), [(0, 1), (1, 2)], [0.1, 0.2], charge_e=-1)
 
@@ -98,3 +101,131 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
         for size in (8, 96)
     )  # fmt: skip
     assert (large - small) / 96**3 < 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"charge_e": 1e300, "potential_V": 1e200}, "'potential_V'"),
+        ({"potential_V": 1e308, "charge_e": -2}, "'potential_V'"),
+        ({"temperature_K": 5e-324}, "'temperature_K'"),
+        ({"temperature_K": np.nan}, "'temperature_K'"),
+        ({"site_energy_eV": 1.7e308, "potential_V": 1.7e308}, "'potential_V'.* bond 0"),
+        ({"attempt_frequency_Hz": 1e300}, "hop rates .* sites 0 and 1"),
+        ({"tunnel_rate_Hz": 1e300, "attempt_frequency_Hz": 1e-300}, "'attempt_frequency_Hz'"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_rates_that_are_no_numbers_are_refused(changes, message):
+    given = {
+        "charge_e": -1,
+        "site_energy_eV": 0.1,
+        "potential_V": 0.1,
+        "temperature_K": 300.0,
+        "attempt_frequency_Hz": 1e13,
+        "tunnel_rate_Hz": 0.0,
+    } | changes
+    energy = [0.0, given["site_energy_eV"], 0.0]
+    land = Landscape(
+        energy, [(0, 1), (1, 2)], [0.0, 0.2], given["charge_e"], given["tunnel_rate_Hz"]
+    )
+    with pytest.raises(ValueError, match=message):
+        engine = Engine(
+            land,
+            [True, False, False],
+            temperature_K=given["temperature_K"],
+            attempt_frequency_Hz=given["attempt_frequency_Hz"],
+        )
+        engine.set_potential(np.array([0.0, -1.0, 0.0]) * given["potential_V"])
+
+
+def test_a_refused_potential_leaves_the_engine_as_it_was():
+    engine = Engine(CHAIN, [True, False, False])
+    engine.begin(1e-3)
+    with pytest.raises(ValueError, match="'potential_V'"):
+        engine.set_potential([0.0, np.inf, 0.0])
+    with pytest.raises(ValueError, match="'temperature_K'"):
+        engine.set_potential(np.zeros(3), temperature_K=5e-324)
+    assert engine.temperature_K == 76.0 and engine.pending
+    assert engine.potential_V.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_potential_of_another_shape_is_not_taken_for_a_known_one():
+    engine = Engine(CHAIN, [True, False, False])
+    with pytest.raises(ValueError, match="'potential_V'"):
+        engine.set_potential(np.zeros((3, 1)))
+
+
+def test_a_duration_that_never_ends_is_reported():
+    land = Landscape(np.zeros(3), [(0, 1), (1, 2)], [0.0, 0.0], charge_e=-1)
+    fast = Engine(land, [True, False, False], attempt_frequency_Hz=1e90)
+    with pytest.raises(RuntimeError, match="'duration_s'"):
+        fast.advance(1.0)
+    capped = Engine(land, [True, False, False], tolerance=0.1)
+    with pytest.raises(ValueError, match="'duration_s'"):
+        capped.advance(1e300)
+
+
+def test_waiting_times_that_vanish_are_reported(monkeypatch):
+    monkeypatch.setattr("kmc_oxy.physics.engine_clock.TRIALS_PER_STRIDE", 1000)
+    land = Landscape([0.0, 0.0], [(0, 1)], [0.1], charge_e=-1)
+    engine = Engine(land, [True, False], temperature_K=3000.0, attempt_frequency_Hz=1e40)
+    engine._clock = EngineClock(time_s=1.0, since_edge_s=1.0, target_s=1.0)
+    engine.begin(1.0)
+    with pytest.raises(RuntimeError, match="Waiting times vanish"):
+        for _ in range(1000):
+            engine.step()
+
+
+def test_hops_too_slow_for_the_event_list_are_reported():
+    """The oxygen can only make the slow hop: nearly all its trials would be rejected."""
+    land = Landscape(np.zeros(4), [(0, 1), (2, 3)], [0.0, 2.4], charge_e=-1)
+    engine = Engine(land, [True, True, True, False], temperature_K=40.0)
+    with pytest.raises(RuntimeError, match="in a row were rejected"):
+        engine.advance(1e80)
+
+
+def test_shortest_durations_end():
+    engine = Engine(CHAIN, [True, False, False], tolerance=0.1)
+    engine.advance(5e-324)
+    assert engine.time_s == 5e-324
+
+
+def test_another_thread_is_refused_while_the_engine_runs():
+    land = Landscape(np.zeros(2), [(0, 1)], [0.0], charge_e=-1)
+    engine = Engine(land, [True, False], temperature_K=300.0)
+    engine.begin(1.0)
+    messages, stepping = [], threading.Event()
+
+    def steps():
+        stepping.set()
+        for _ in range(5):
+            engine.step()
+
+    def other():
+        stepping.wait()
+        for _ in range(1000):
+            for call in (
+                engine.step,
+                engine.state_dict,
+                lambda: engine.begin(1.0),
+                lambda: engine.occupied,
+                lambda: engine.set_potential(np.zeros(2)),
+            ):
+                if not running.is_alive():
+                    return
+                try:
+                    call()
+                except RuntimeError as error:
+                    messages.append(str(error))
+                    time.sleep(1e-3)
+
+    running = threading.Thread(target=steps)
+    others = [threading.Thread(target=other) for _ in range(3)]
+    running.start()
+    for thread in others:
+        thread.start()
+    for thread in (running, *others):
+        thread.join()
+    assert any("used by another thread" in message for message in messages)
+    assert engine.occupied.sum() == 1
