@@ -214,7 +214,9 @@ def update_curve(
     Raises
     ------
     ValueError
-        If the range is empty, there are too few nodes or levels, or no pulse lies in the range.
+        If the range is empty, or there are too few nodes or levels.
+    StoreError
+        If no pulse begins in the range.
     """
     if not (low_S < high_S and nodes >= 2 and levels >= 2):
         raise ValueError(
@@ -228,7 +230,11 @@ def update_curve(
     pulses = np.bincount(index[inside], minlength=nodes)
     filled = np.flatnonzero(pulses)
     if not filled.size:
-        raise ValueError(f"No pulse began between {low_S} and {high_S} S.")
+        raise StoreError(
+            f"no pulse of the {DIRECTION[trains.sign]} trains begins between {low_S:.4g} and "
+            f"{high_S:.4g} S, which the means of both polarities pass through: the steps are too "
+            "large for an update curve; use shorter pulses or lower voltages"
+        )
     rows = []
     for node in filled:
         change_S = trains.change_S[index == node]

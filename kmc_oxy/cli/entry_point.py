@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -11,6 +13,17 @@ from collections.abc import Iterator, Sequence
 from kmc_oxy.cli.exit_codes import EXIT_DONE, EXIT_INTERRUPTED, print_error, report_error
 from kmc_oxy.cli.parser import parse
 from kmc_oxy.process import finalize_mpi, rank
+
+#: What is shown for a character that the terminal does not have.
+PLAIN = {
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{MINUS SIGN}": "-",
+    "\N{PLUS-MINUS SIGN}": "+-",
+    "\N{MICRO SIGN}": "u",
+    "\N{OHM SIGN}": "ohm",
+    "\N{GREEK CAPITAL LETTER OMEGA}": "ohm",
+    "\N{EM DASH}": "-",
+}
 
 log = logging.getLogger("kmc_oxy")
 
@@ -30,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         1 anything else.
     """
     debug = False
+    _print_anything()
     try:
         with _no_output_of_other_ranks():
             parsed = parse(arguments)
@@ -54,6 +68,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return report_error(error)
     finally:
         _detach_closed_streams()
+
+
+def _print_anything() -> None:
+    """Replace characters that the terminal cannot show, in place of an error."""
+    codecs.register_error("kmc_oxy", _replacement)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="kmc_oxy")
+
+
+def _replacement(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character, "?") for character in text), error.end
 
 
 @contextlib.contextmanager

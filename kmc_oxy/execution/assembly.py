@@ -124,7 +124,7 @@ def assemble(
         raise StoreError(f"{missing} of {plan.n_tasks} tasks are not finished in {work.path}")
     shape = _shape(plan, work)
     wanted = all_observables(plan.point(point) for point in range(plan.n_points))
-    with create_output(work.output, shape) as output:
+    with create_output(work.output, shape, folder=work.path) as output:
         _write_coordinates(output, plan, shape)
         _write_scanned_values(output, plan)
         for item in wanted:

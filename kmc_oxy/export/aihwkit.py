@@ -12,7 +12,7 @@ import numpy as np
 from kmc_oxy.analysis import Scatter, SoftBound, Trains, compare_laws, fit_soft_bound, scatter
 from kmc_oxy.export.selection import Selection, text_file
 from kmc_oxy.export.update_trains import UpdateTrains, update_trains
-from kmc_oxy.storage import OutputFile
+from kmc_oxy.storage import OutputFile, StoreError
 
 POLARITIES = ("up", "down")
 
@@ -24,6 +24,7 @@ def write_aihwkit(file: OutputFile, out: Path, selection: Selection) -> list[Pat
     """
     updates = update_trains(file, selection)
     parameters = aihwkit_parameters(updates)
+    _require_finite(parameters)
     table, beside = out.with_suffix(".csv"), out.with_suffix(".json")
     if out.suffix != ".json":
         table = out
@@ -86,6 +87,19 @@ def aihwkit_parameters(updates: UpdateTrains) -> dict[str, Any]:
             },
         },
     }
+
+
+def _require_finite(parameters: dict[str, Any], prefix: str = "") -> None:
+    """Raise a StoreError that names a parameter that is not a number."""
+    for name, value in parameters.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict):
+            _require_finite(value, f"{key}.")
+        elif isinstance(value, (float, list)) and not np.isfinite(value).all():
+            raise StoreError(
+                f"the trains do not determine {key}, which aihwkit needs: use more pulses, each "
+                "with a smaller change of the conductance"
+            )
 
 
 @dataclass(frozen=True)

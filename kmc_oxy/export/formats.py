@@ -11,7 +11,7 @@ from kmc_oxy.export.crosssim import write_crosssim
 from kmc_oxy.export.oxygen_files import write_vtkhdf, write_xyz
 from kmc_oxy.export.readings_table import write_csv
 from kmc_oxy.export.selection import Selection
-from kmc_oxy.storage import OutputFile, StoreError, open_output, wrap_os_errors
+from kmc_oxy.storage import OutputFile, check_no_run, open_output, wrap_os_errors
 
 Writer = Callable[[OutputFile, Path, Selection], list[Path]]
 
@@ -28,11 +28,14 @@ class Format:
         What is written and what opens it: its part of ``kmc-oxy export --help``.
     scope : str
         What is written of a run unless it is told otherwise: a further part of the help.
+    is_folder : bool
+        Whether a folder is written.
     """
 
     write: Writer
     summary: str
     scope: str = "the first member, point and cell"
+    is_folder: bool = False
 
 
 FORMATS: Mapping[str, Format] = {
@@ -50,6 +53,7 @@ FORMATS: Mapping[str, Format] = {
         "update curve for the lookup-table model of CrossSim 2: a folder with dG_increasing.txt "
         "and dG_decreasing.txt",
         "all members of the first point and cell",
+        is_folder=True,
     ),
 }
 
@@ -87,8 +91,8 @@ def export(source: Path, to: str, out: Path, selection: Selection | None = None)
         )
     chosen = selection or Selection()
     with open_output(source) as file:
-        if out.exists() and out.resolve() == source.resolve():
-            raise StoreError(f"{out} is the run itself: choose another place")
+        if not (out.is_dir() and FORMATS[to].is_folder):
+            check_no_run(out)
         chosen.check(file)
         with wrap_os_errors(f"write {out}"):
             return FORMATS[to].write(file, out, chosen)

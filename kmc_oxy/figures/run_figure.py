@@ -26,7 +26,14 @@ from kmc_oxy.figures.trains_and_sweeps import (
     sweeps,
 )
 from kmc_oxy.inputs.schema import Input
-from kmc_oxy.storage import OutputFile, StoreError, open_output, wrap_os_errors
+from kmc_oxy.storage import (
+    OutputFile,
+    StoreError,
+    atomic_write,
+    check_no_run,
+    open_output,
+    wrap_os_errors,
+)
 
 #: Largest number of panels in a row.
 MAX_COLUMNS = 3
@@ -59,6 +66,7 @@ def plot(path: Path, out: Path) -> None:
     StoreError
         If there is no finished run, or the image cannot be written.
     """
+    check_no_run(out)
     with open_output(path) as file:
         figure = draw(file)
     FigureCanvasAgg(figure)
@@ -66,8 +74,8 @@ def plot(path: Path, out: Path) -> None:
     known = figure.canvas.get_supported_filetypes()
     if kind not in known:
         raise StoreError(f"cannot draw a {kind!r} file: the name may end in {', '.join(known)}")
-    with wrap_os_errors(f"write {out}"):
-        figure.savefig(out, format=kind, dpi=150)
+    with wrap_os_errors(f"write {out}"), atomic_write(out) as target:
+        figure.savefig(target, format=kind, dpi=150)
 
 
 def draw(file: OutputFile) -> Figure:

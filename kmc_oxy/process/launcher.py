@@ -23,6 +23,10 @@ SIZE_VARIABLES = (
 )
 
 
+#: Set to 1, it tells that this process is the only one, whatever a launcher has set.
+SERIAL_VARIABLE = "KMC_OXY_SERIAL"
+
+
 class LaunchError(Exception):
     """Several ranks were started, but MPI does not connect them."""
 
@@ -35,6 +39,8 @@ def rank() -> int:
     int
         0 if the process was not started as one of several ranks.
     """
+    if _is_serial():
+        return 0
     for name in RANK_VARIABLES:
         if name in os.environ:
             return _integer_variable(name)
@@ -50,7 +56,13 @@ def size() -> int | None:
     int or None
         None if no launcher has set it.
     """
+    if _is_serial():
+        return 1
     return next((_integer_variable(name) for name in SIZE_VARIABLES if name in os.environ), None)
+
+
+def _is_serial() -> bool:
+    return _integer_variable(SERIAL_VARIABLE) == 1
 
 
 def _integer_variable(name: str) -> int:
@@ -81,13 +93,15 @@ def communicator() -> MPI.Intracomm | None:
     except (ImportError, RuntimeError) as error:
         raise LaunchError(
             f"started as {expected or 'several'} ranks, but MPI cannot be used from Python "
-            f"({' '.join(str(error).split())}): install mpi4py for the MPI of this launcher"
+            f"({' '.join(str(error).split())}): install mpi4py for the MPI of this launcher, or "
+            f"run in this process alone with {SERIAL_VARIABLE}=1"
         ) from error
     world = MPI.COMM_WORLD
     if expected is not None and world.size != expected:
         raise LaunchError(
             f"started as {expected} ranks, but MPI sees {world.size}: use the launcher of the MPI "
-            "that mpi4py was built for"
+            f"that mpi4py was built for, or run in this process alone with {SERIAL_VARIABLE}=1 "
+            "(in a shell of a Slurm job, for instance)"
         )
     return world if world.size > 1 else None
 

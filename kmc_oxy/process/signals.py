@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -52,11 +53,16 @@ class StopRequest:
     def active(self) -> Iterator[StopRequest]:
         """Install the signal handlers during the block and restore the earlier ones after it.
 
+        In a thread that is not the main one no handler can be installed, and none is.
+
         Yields
         ------
         StopRequest
             This object.
         """
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
         before = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
         try:
             yield self

@@ -27,9 +27,18 @@ from kmc_oxy.inputs.schema import Input
 from kmc_oxy.paper import COLUMNS, recognise
 from kmc_oxy.report.oxygen_pictures import oxygen_pictures
 from kmc_oxy.report.tables import Cell, Table, leg_table
-from kmc_oxy.storage import OutputFile, StoreError, atomic_write, open_output, wrap_os_errors
+from kmc_oxy.storage import (
+    OutputFile,
+    StoreError,
+    atomic_write,
+    check_no_run,
+    open_output,
+    wrap_os_errors,
+)
 from kmc_oxy.units import count_text, duration_text
 
+#: Endings of the name of a page.
+SUFFIXES = (".html", ".htm")
 #: Resolution of the figures, for screen and print.
 DPI = 200
 #: Largest number of scan points, and of legs of each, whose notes are listed.
@@ -72,8 +81,10 @@ def report(path: Path, out: Path) -> None:
     StoreError
         If there is no finished run, or the page cannot be written.
     """
-    if out.exists() and path.exists() and out.samefile(path):
-        raise StoreError(f"{out} is the run itself: choose another place")
+    if out.suffix.lower() not in SUFFIXES:
+        endings = " or ".join(SUFFIXES)
+        raise StoreError(f"{out} is to be an HTML page: its name must end in {endings}")
+    check_no_run(out)
     with open_output(path) as file:
         text = page(file)
     with wrap_os_errors(f"write {out}"), atomic_write(out) as target:

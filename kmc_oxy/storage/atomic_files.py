@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -38,6 +39,8 @@ def wrap_os_errors(action: str) -> Iterator[None]:
             advice = "the disk is full: free some space and run the same line again"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             advice = "no permission to write there: choose another place with -o"
+        elif error.errno == errno.ENAMETOOLONG:
+            advice = "the name is too long: choose a shorter one with -o"
         else:
             advice = error.strerror or str(error)
         raise StoreError(f"cannot {action}: {advice}") from error
@@ -85,7 +88,8 @@ def atomic_rename(path: Path) -> Iterator[Path]:
     OSError
         If the file cannot be renamed; `path` is then unchanged.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    path = Path(os.path.realpath(path))  # the file that a link names is replaced, not the link
+    temporary = temporary_path(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -94,6 +98,11 @@ def atomic_rename(path: Path) -> Iterator[Path]:
             temporary.unlink()
         raise
     fsync_folder(path.parent)
+
+
+def temporary_path(path: Path) -> Path:
+    """A name beside `path` that no other file has."""
+    return path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 def fsync_folder(folder: Path) -> None:

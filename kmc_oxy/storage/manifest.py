@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from kmc_oxy._version import UNKNOWN_SOURCE
 from kmc_oxy.storage.atomic_files import StoreError, atomic_write
 
 #: Version of the layout of work folders and outputs; incremented whenever either changes.
@@ -104,21 +106,22 @@ class Manifest:
         StoreError
             If it is missing, damaged or of another schema version.
         """
+        advice = "restore it, begin again with --fresh, or choose another output"
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             version = content["schema_version"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{path} is damaged ({error}): begin again with --fresh, or choose another output"
-            ) from error
+            changed = content.pop("digest") != digest_of(content)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = f"{type(error).__name__} {error}".strip()
+            raise StoreError(f"{path} is damaged ({reason}): {advice}") from error
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"{path.parent} has schema version {version}, this program writes "
                 f"{SCHEMA_VERSION}: finish it with the version that began it, or begin again with "
                 "--fresh"
             )
-        # The first manifests had no record of the kernels.
-        content.setdefault("kernel_source", UNKNOWN_SOURCE)
+        if changed:
+            raise StoreError(f"{path} was changed after the run began: {advice}")
         if set(content) != {field.name for field in fields(cls)}:
             raise StoreError(f"{path} is damaged (unexpected keys): begin again with --fresh")
         content["overrides"] = tuple(content["overrides"])
@@ -136,5 +139,11 @@ class Manifest:
         OSError
             If it cannot be written.
         """
+        content = json.loads(json.dumps(asdict(self)))
         with atomic_write(path) as file:
-            file.write(json.dumps(asdict(self), indent=1).encode())
+            file.write(json.dumps({**content, "digest": digest_of(content)}, indent=1).encode())
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a mapping of JSON values, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

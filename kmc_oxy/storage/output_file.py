@@ -22,9 +22,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kmc_oxy._version import KERNEL_SOURCE, UNKNOWN_SOURCE
-from kmc_oxy.storage.atomic_files import StoreError, fsync_folder, wrap_os_errors
+from kmc_oxy.storage.atomic_files import (
+    StoreError,
+    fsync_folder,
+    temporary_path,
+    wrap_os_errors,
+)
 from kmc_oxy.storage.deferred_error_file import DeferredErrorFile
-from kmc_oxy.storage.manifest import SCHEMA_VERSION, Manifest
+from kmc_oxy.storage.manifest import SCHEMA_VERSION, Manifest, digest_of
 from kmc_oxy.storage.work_folder import WorkFolder
 
 #: Approximate chunk size: small enough to stay in HDF5's cache while tasks are written.
@@ -32,6 +37,8 @@ CHUNK_BYTES = 256 * 1024
 FORMAT = "kmc_oxy"
 #: Key of the digest of the kernels' source in the attribute `versions`.
 KERNEL_KEY = "kernel source"
+#: Attribute with the digest of those that describe the run.
+DIGEST_KEY = "manifest_digest"
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,28 @@ class OutputFile:
         )
         return Manifest(**values)
 
+    def check_attributes(self) -> None:
+        """Compare the attributes that describe the run with their digest.
+
+        Raises
+        ------
+        StoreError
+            If they were changed. Files of earlier versions, without the digest, are accepted.
+        """
+        stored = self.attributes.get(DIGEST_KEY)
+        if stored is not None and stored != _digest_of_attributes(self.attributes):
+            raise StoreError(
+                f"the attributes of {self.file.filename} were changed after the run: compute it "
+                "again, or restore the file"
+            )
+
+
+def _digest_of_attributes(attributes: Mapping[str, Any]) -> str:
+    """Digest of the root attributes that describe the run."""
+    names = [*(field.name for field in _MANIFEST_ATTRIBUTES), "versions"]
+    content = {name: attributes[name] for name in names}
+    return digest_of({k: v if isinstance(v, str) else int(v) for k, v in content.items()})
+
 
 #: Fields of the manifest that are root attributes; `kernel_source` is part of `versions`.
 _MANIFEST_ATTRIBUTES = [
@@ -144,7 +173,11 @@ def open_output(path: Path) -> Iterator[OutputFile]:
         If it does not exist, cannot be read, was not written by kmc_oxy, or has another schema
         version.
     """
-    if not path.exists():
+    with wrap_os_errors(f"read {path}"):
+        exists, is_folder = path.exists(), path.is_dir()
+    if is_folder:
+        raise StoreError(f"{path} is a folder, not the output of a run")
+    if not exists:
         hint = " (a run was begun there: finish it first)" if WorkFolder(path).exists() else ""
         raise StoreError(f"{path} does not exist{hint}")
     try:
@@ -165,9 +198,41 @@ def open_output(path: Path) -> Iterator[OutputFile]:
         try:
             opened = OutputFile(file)
             opened.manifest()
-        except (KeyError, ValueError) as error:
+            opened.check_attributes()
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise StoreError(f"{path} is damaged ({error})") from error
         yield opened
+
+
+def check_no_run(path: Path) -> None:
+    """Refuse to replace the output of a run, or a folder, by a file made from a run.
+
+    Parameters
+    ----------
+    path : Path
+        Where a picture, a page or an export is to be written.
+
+    Raises
+    ------
+    StoreError
+        If there is a folder or the output of a run, finished or not.
+    """
+    with wrap_os_errors(f"write {path}"):
+        if path.is_dir():
+            raise StoreError(f"{path} is a folder: give the name of a file")
+        if WorkFolder(path).exists():
+            raise StoreError(f"{path} is the output of an unfinished run: choose another name")
+        if path.exists() and is_output(path):
+            raise StoreError(f"{path} is the output of a run: choose another name")
+
+
+def is_output(path: Path) -> bool:
+    """Whether a file was written by kmc_oxy as the output of a run."""
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("format") == FORMAT)
+    except OSError:
+        return False
 
 
 class OutputWriter:
@@ -181,12 +246,14 @@ class OutputWriter:
         Name of the output.
     shape : mapping of str to int
         Length of every dimension.
+    folder : Path, optional
+        Where the file is written before it is renamed, on the same file system.
     """
 
-    def __init__(self, path: Path, shape: Mapping[str, int]) -> None:
+    def __init__(self, path: Path, shape: Mapping[str, int], folder: Path | None = None) -> None:
         self._path = path
         self._shape = dict(shape)
-        self._temporary = path.with_name(path.name + ".tmp")
+        self._temporary = temporary_path((folder or path.parent) / path.name)
 
     def __enter__(self) -> OutputWriter:
         self._disk = DeferredErrorFile(self._temporary)
@@ -283,13 +350,16 @@ class OutputWriter:
         # h5py stores a str with variable length, to which HDF5's limit of 64 kB per attribute
         # does not apply.
         root["versions"] = json.dumps(versions())
+        root[DIGEST_KEY] = _digest_of_attributes(root)
         for name, value in attributes.items():
             root[name] = value
         root["complete"] = np.int8(1)
 
 
 @contextlib.contextmanager
-def create_output(path: Path, shape: Mapping[str, int]) -> Iterator[OutputWriter]:
+def create_output(
+    path: Path, shape: Mapping[str, int], folder: Path | None = None
+) -> Iterator[OutputWriter]:
     """Write an output, which appears under its name when the block ends without an exception.
 
     Parameters
@@ -298,6 +368,8 @@ def create_output(path: Path, shape: Mapping[str, int]) -> Iterator[OutputWriter
         Name of the output.
     shape : mapping of str to int
         Length of every dimension.
+    folder : Path, optional
+        As in `OutputWriter`.
 
     Yields
     ------
@@ -309,7 +381,7 @@ def create_output(path: Path, shape: Mapping[str, int]) -> Iterator[OutputWriter
         If the disk is full or the folder cannot be written; an earlier file of that name is then
         unchanged.
     """
-    with wrap_os_errors(f"write {path}"), OutputWriter(path, shape) as writer:
+    with wrap_os_errors(f"write {path}"), OutputWriter(path, shape, folder) as writer:
         yield writer
 
 

@@ -7,16 +7,20 @@ is assembled from them at the end.
 from __future__ import annotations
 
 import datetime
+import json
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
-
-import h5py
+from typing import Any
 
 from kmc_oxy._version import KERNEL_SOURCE, __version__
-from kmc_oxy.storage.atomic_files import StoreError
+from kmc_oxy.storage.atomic_files import StoreError, wrap_os_errors
 from kmc_oxy.storage.manifest import Manifest, RunIdentity
-from kmc_oxy.storage.output_file import FORMAT, open_output
+from kmc_oxy.storage.output_file import is_output, open_output
 from kmc_oxy.storage.work_folder import WorkFolder
+
+#: Number of keys that a message about another input lists.
+MAX_LISTED_KEYS = 6
 
 
 def begin_or_resume(
@@ -46,11 +50,13 @@ def begin_or_resume(
         version; if an unfinished run was begun by another version or kernel; or if the folder
         cannot be written.
     """
+    with wrap_os_errors(f"write {output}"):
+        is_folder = output.is_dir()
+    if is_folder:
+        raise StoreError(f"{output} is a folder: give the name of a file")
     work = WorkFolder(output)
     if not fresh and not work.exists() and _is_complete(output, identity):
         return None
-    if output.is_dir():
-        raise StoreError(f"{output} is a folder: choose another output")
     replaces = False
     if fresh and output.exists():
         _check_written_by_kmc_oxy(output)
@@ -62,6 +68,11 @@ def begin_or_resume(
             if not fresh and _is_complete(output, identity):
                 work.remove()
                 return None
+            if not fresh and work.has_results():
+                raise StoreError(
+                    f"{work.path} has results of finished tasks, but no manifest.json: restore "
+                    "it, choose another output, or discard the results with --fresh"
+                )
             work.begin(_manifest(identity, replaces))
             return work
         manifest = work.manifest()
@@ -106,7 +117,8 @@ def _check_same(
         # A newer version with other defaults gives the same input another hash.
         by = found.kmc_oxy_version
         version = "" if by == __version__ else f" or other defaults (kmc_oxy {by})"
-        raise StoreError(f"{where} was computed from another input{version}: {advice}")
+        keys = differing_keys(found.resolved, wanted.resolved)
+        raise StoreError(f"{where} was computed from another input{version}{keys}: {advice}")
     if wanted.seed is not None and found.seed != wanted.seed:
         raise StoreError(f"{where} was computed with seed {found.seed}: {advice}")
     # A complete run was computed by one version; a newer version accepts it.
@@ -121,6 +133,47 @@ def _check_same(
             f"{where} was begun with another compiled kernel (source {found.kernel_source}, this "
             f"is {KERNEL_SOURCE}): finish it with the installation that began it, or {advice}"
         )
+
+
+def differing_keys(found: str, wanted: str) -> str:
+    """Keys with different values in two resolved inputs, as part of a message.
+
+    Parameters
+    ----------
+    found, wanted : str
+        JSON of the input of the files, and of the input requested.
+
+    Returns
+    -------
+    str
+        Empty if there is no difference; of many keys only the first.
+    """
+    try:
+        before, now = (dict(_leaves(json.loads(text), "")) for text in (found, wanted))
+    except ValueError:
+        return ""
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    keys = [key for key in keys if key != "ensemble.seed"]
+    texts = [
+        f"{key} {before.get(key, 'absent')} there, {now.get(key, 'absent')} now"
+        for key in keys[:MAX_LISTED_KEYS]
+    ]
+    if len(keys) > MAX_LISTED_KEYS:
+        texts.append(f"and {len(keys) - MAX_LISTED_KEYS} more keys")
+    return f" ({'; '.join(texts)})" if texts else ""
+
+
+def _leaves(data: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    """Dotted key and value of every scalar of an input."""
+    if isinstance(data, dict) and data:
+        for key, value in data.items():
+            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(data, list) and data:
+        for index, value in enumerate(data):
+            yield from _leaves(value, f"{prefix}.{index}")
+    else:
+        text = json.dumps(data, ensure_ascii=False)
+        yield prefix, text if len(text) <= 40 else text[:37] + "..."
 
 
 def _is_complete(output: Path, identity: RunIdentity) -> bool:
@@ -140,12 +193,7 @@ def _run_id(output: Path) -> str:
 
 def _check_written_by_kmc_oxy(output: Path) -> None:
     """Raise a StoreError for a file of another program, which must not be replaced."""
-    try:
-        with h5py.File(output, "r") as file:
-            is_output = file.attrs.get("format") == FORMAT
-    except OSError:
-        is_output = False
-    if not is_output:
+    if not is_output(output):
         raise StoreError(f"{output} was not written by kmc_oxy: choose another output")
 
 
@@ -167,6 +215,10 @@ def progress_of(output: Path) -> tuple[Manifest, int] | None:
     StoreError
         If its files are damaged or cannot be read.
     """
+    with wrap_os_errors(f"write {output}"):
+        is_folder = output.is_dir()
+    if is_folder:
+        raise StoreError(f"{output} is a folder: give the name of a file")
     work = WorkFolder(output)
     if not work.exists():
         return None

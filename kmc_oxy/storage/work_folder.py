@@ -49,8 +49,10 @@ class WorkFolder:
     """
 
     def __init__(self, output: Path) -> None:
-        self.output = output
-        self.path = output.with_name(output.name + ".work")
+        # A link as output stays: the file that it names is written, and the folder lies beside it.
+        self.output = Path(os.path.realpath(output)) if output.is_symlink() else output
+        self.path = self.output.with_name(self.output.name + ".work")
+        self._run_id: str | None = None
         self._locks: list[int] = []
         self._archived: dict[int, Path] = {}
 
@@ -64,8 +66,27 @@ class WorkFolder:
         return self.path / "tasks"
 
     def exists(self) -> bool:
-        """Whether a run was begun here and not completed."""
-        return self.manifest_path.exists()
+        """Whether a run was begun here and not completed.
+
+        Raises
+        ------
+        StoreError
+            If the name is too long, or the place cannot be read.
+        """
+        with wrap_os_errors(f"read {self.path}"):
+            return os.path.lexists(self.manifest_path) or self._stat_fails()
+
+    def _stat_fails(self) -> bool:
+        """False; an OSError other than a missing file is raised, which `exists` would hide."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self.path.lstat()
+        return False
+
+    def has_results(self) -> bool:
+        """Whether there are files of finished tasks, with or without a manifest."""
+        with contextlib.suppress(OSError):
+            return any(path.suffix in (".npz", ".zip") for path in self._tasks.iterdir())
+        return False
 
     def acquire(self) -> None:
         """Create the folder and lock it, until `release` or the end of the process.
@@ -143,6 +164,7 @@ class WorkFolder:
             (self.path / "tasks").mkdir()
             (self.path / "checkpoints").mkdir()
             manifest.write(self.manifest_path)
+            self._run_id = manifest.run_id
 
     def manifest(self) -> Manifest:
         """Read the manifest of the run in progress.
@@ -157,6 +179,23 @@ class WorkFolder:
             If it is missing, damaged or of another schema version.
         """
         return Manifest.read(self.manifest_path)
+
+    def _stamp(self, index: int) -> dict[str, Any]:
+        """Keys that every file of a task has: its run and its task."""
+        if self._run_id is None:
+            self._run_id = self.manifest().run_id
+        return {"of_run": self._run_id, "of_task": index}
+
+    def _unstamped(self, record: dict[str, Any], index: int, source: str) -> dict[str, Any]:
+        """A record without those keys; a StoreError if it is of another task or run."""
+        expected = self._stamp(index)
+        found = {key: record.pop(key, None) for key in expected}
+        if found != expected:
+            raise StoreError(
+                f"{source} is not task {index} of this run, but task {found['of_task']} of run "
+                f"{found['of_run']}"
+            )
+        return record
 
     def _task_path(self, index: int) -> Path:
         return self._tasks / f"{index:07d}.npz"
@@ -257,7 +296,7 @@ class WorkFolder:
         """
         with wrap_os_errors(f"write the result of task {index} in {self.path}"):
             with atomic_write(self._task_path(index)) as file:
-                write_tree(file, record)
+                write_tree(file, {**record, **self._stamp(index)})
             self._checkpoint_path(index).unlink(missing_ok=True)
 
     def load_task(self, index: int) -> dict[str, Any]:
@@ -281,11 +320,11 @@ class WorkFolder:
             self.finished()
         if not path.exists() and index in self._archived:
             archive = self._archived[index]
-            return read_tree(
-                io.BytesIO(read_archived(archive, index)), f"task {index} in {archive}"
-            )
+            source = f"task {index} in {archive}"
+            record = read_tree(io.BytesIO(read_archived(archive, index)), source)
+            return self._unstamped(record, index, source)
         try:
-            return read_tree(path)
+            return self._unstamped(read_tree(path), index, str(path))
         except StoreError as error:
             raise StoreError(
                 f"{error}: delete that file if it exists and run the same line again, which "
@@ -310,7 +349,7 @@ class WorkFolder:
             wrap_os_errors(f"write the checkpoint of task {index} in {self.path}"),
             atomic_write(self._checkpoint_path(index)) as file,
         ):
-            write_tree(file, state)
+            write_tree(file, {**state, **self._stamp(index)})
 
     def load_checkpoint(self, index: int) -> dict[str, Any] | None:
         """Load the state of a task in progress.
@@ -329,7 +368,7 @@ class WorkFolder:
         if not path.exists():
             return None
         try:
-            return read_tree(path)
+            return self._unstamped(read_tree(path), index, str(path))
         except StoreError as error:
             log.warning("%s: task %d starts again", error, index)
             return None

@@ -171,7 +171,7 @@ def test_empty_bins_are_interpolated_and_pulses_outside_left_out():
 def test_bad_ranges_are_refused(arguments):
     with pytest.raises(ValueError, match="update curve needs"):
         update_curve(trains(1, train(1)), *arguments)
-    with pytest.raises(ValueError, match="No pulse began"):
+    with pytest.raises(StoreError, match=r"no pulse of the up .* steps are too large"):
         update_curve(trains(1, train(1)), 1.0, 2.0)
 
 

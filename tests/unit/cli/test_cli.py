@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 
@@ -308,3 +309,58 @@ def test_two_runs_on_one_output(here):
     finally:
         _, text = process.communicate(timeout=60)
     assert process.returncode == 0, text
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437", "utf-8"])
+def test_any_terminal_can_show_every_command(here, encoding):
+    (here / "\N{GREEK SMALL LETTER MU}.yaml").write_text(
+        "name: \N{GREEK CAPITAL LETTER OMEGA} \N{MULTIPLICATION SIGN} \N{SNOWMAN}\n"
+        "device: {lattice: {nx: 4, ny: 4}}\nensemble: {members: 2, seed: 1}\n"
+        "crossbar: {rows: 2}\nprotocol: [{train: {voltage: -2 V, duration: 1 us, count: 9}}]\n",
+        encoding="utf-8",
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C", "PYTHONUTF8": "0"}
+    name = "\N{GREEK SMALL LETTER MU}.yaml"
+    for arguments in (
+        ["validate", name],
+        ["run", name, "-o", "\N{GREEK SMALL LETTER MU}.h5"],
+        ["info", "\N{GREEK SMALL LETTER MU}.h5"],
+        ["report", "\N{GREEK SMALL LETTER MU}.h5", "-o", "p.html"],
+        ["export", "\N{GREEK SMALL LETTER MU}.h5", "--to", "csv", "-o", "t.csv"],
+        ["validate", name, "--set", "name=5"],
+    ):
+        done = subprocess.run(
+            command(*arguments), capture_output=True, check=False, timeout=120, env=environment
+        )
+        assert done.returncode == (2 if "--set" in arguments else 0), done.stderr
+        assert b"Error" not in done.stderr
+        (done.stdout + done.stderr).decode(encoding)
+    assert "\N{SNOWMAN}" in (here / "p.html").read_text(encoding="utf-8")
+
+
+def test_a_run_in_another_thread(here):
+    codes = []
+    thread = threading.Thread(
+        target=lambda: codes.append(cli.main(["run", "in.yaml", "-o", "out.h5", "-q"]))
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    thread.start()
+    thread.join()
+    assert codes == [0] and (here / "out.h5").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("place", [".", "folder", "folder/"])
+def test_a_folder_as_output_is_refused_in_one_line(here, capsys, place):
+    (here / "folder").mkdir()
+    for arguments in (
+        ["run", "in.yaml"],
+        ["plot", "whole.h5"],
+        ["export", "whole.h5", "--to", "csv"],
+    ):
+        if arguments[0] != "run" and not (here / "whole.h5").exists():
+            assert cli.main(["run", "in.yaml", "-o", "whole.h5", "-q"]) == 0
+        capsys.readouterr()
+        assert cli.main([*arguments, "-o", place]) == 1
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert "folder" in line and "--debug" not in line

@@ -360,7 +360,7 @@ def test_places_that_cannot_be_written(trained, tmp_path, to):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write"):
         export(trained, to, tmp_path / "file" / "t")
-    with pytest.raises(StoreError, match="the run itself"):
+    with pytest.raises(StoreError, match="is the output of a run"):
         export(trained, to, trained)
 
 

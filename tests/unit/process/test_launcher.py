@@ -48,3 +48,14 @@ def test_ranks_without_mpi4py_are_told_so(monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(launcher.LaunchError, match=r"started as 2 ranks.*install mpi4py"):
         launcher.communicator()
+
+
+def test_one_process_can_say_that_it_is_alone(monkeypatch):
+    """A shell of a Slurm job with several tasks has the variables of a rank."""
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
+    with pytest.raises(launcher.LaunchError, match="KMC_OXY_SERIAL=1"):
+        launcher.communicator()
+    monkeypatch.setenv("KMC_OXY_SERIAL", "1")
+    assert launcher.communicator() is None and launcher.rank() == 0

@@ -290,8 +290,14 @@ def test_faults_are_one_line(small, tmp_path, capsys):
     assert main(["report", str(text), "-o", str(tmp_path / "x.html")]) == 1
     assert "not an HDF5 file" in capsys.readouterr().err
     before = small.read_bytes()
-    assert main(["report", str(small), "-o", str(small)]) == 1
-    assert "is the run itself" in capsys.readouterr().err and small.read_bytes() == before
+    for name in (small, tmp_path / "page.pdf"):
+        assert main(["report", str(small), "-o", str(name)]) == 1
+        assert "must end in .html or .htm" in capsys.readouterr().err
+    disguised = tmp_path / "run.html"
+    disguised.write_bytes(before)
+    assert main(["report", str(small), "-o", str(disguised)]) == 1
+    assert "is the output of a run" in capsys.readouterr().err
+    assert small.read_bytes() == before == disguised.read_bytes()
     assert main(["report", str(small), "-o", str(tmp_path / "no" / "x.html")]) == 1
     assert "cannot write" in capsys.readouterr().err
     assert not list(tmp_path.glob("x.html*"))

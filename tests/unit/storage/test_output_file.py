@@ -11,7 +11,14 @@ import xarray
 from storage_examples import SHAPE, complete, identity
 
 from kmc_oxy._version import KERNEL_SOURCE, UNKNOWN_SOURCE
-from kmc_oxy.storage import StoreError, begin_or_resume, create_output, open_output, work_folder
+from kmc_oxy.storage import (
+    StoreError,
+    begin_or_resume,
+    check_no_run,
+    create_output,
+    open_output,
+    work_folder,
+)
 
 
 @pytest.fixture
@@ -50,6 +57,7 @@ def test_the_create_output_tells_the_source_of_its_kernel(output, said):
         if not said:  # as the first files were written
             del versions["kernel source"]
             file.attrs["versions"] = json.dumps(versions)
+            del file.attrs["manifest_digest"]
     with open_output(output) as file:
         found = file.manifest().kernel_source
     assert found == (KERNEL_SOURCE if said else UNKNOWN_SOURCE)
@@ -144,3 +152,41 @@ def test_datasets_do_not_depend_on_when_they_were_written(tmp_path):
                 {key: (item.dtype, item.chunks, item[()].tobytes()) for key, item in file.items()}
             )
     assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("name", ["resolved", "input_yaml", "seed", "run_id", "versions"])
+def test_changed_attributes_are_found(output, name):
+    complete(output)
+    with h5py.File(output, "r+") as file:
+        value = file.attrs[name]
+        file.attrs[name] = value + 1 if name == "seed" else value.replace("1", "2") + " "
+    message = r"attributes of .*out\.h5 were changed"
+    with pytest.raises(StoreError, match=message), open_output(output):
+        pass
+
+
+def test_a_file_without_the_digest_is_one_of_an_earlier_version(output):
+    complete(output)
+    with h5py.File(output, "r+") as file:
+        del file.attrs["manifest_digest"]
+    with open_output(output) as file:
+        assert file.manifest().seed == 3
+
+
+def test_no_run_and_no_folder_is_replaced(output, tmp_path):
+    complete(output)
+    link = tmp_path / "link.png"
+    link.symlink_to(output)
+    for path in (output, link):
+        with pytest.raises(StoreError, match="is the output of a run"):
+            check_no_run(path)
+    with pytest.raises(StoreError, match="is a folder"):
+        check_no_run(tmp_path)
+    with pytest.raises(StoreError, match="name is too long"):
+        check_no_run(tmp_path / ("x" * 300))
+    begin_or_resume(tmp_path / "next.h5", identity()).release()
+    with pytest.raises(StoreError, match="unfinished run"):
+        check_no_run(tmp_path / "next.h5")
+    (tmp_path / "picture.png").write_bytes(b"old")
+    check_no_run(tmp_path / "picture.png")
+    check_no_run(tmp_path / "new.png")

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from storage_examples import SHAPE, complete, identity
 
 from kmc_oxy._version import UNKNOWN_SOURCE
 from kmc_oxy.storage import StoreError, WorkFolder, begin_or_resume, create_output, resuming
+from kmc_oxy.storage.resuming import differing_keys
 
 SOURCES = Path(__file__).parents[3] / "cython_ext"
 
@@ -181,3 +183,64 @@ def test_a_folder_in_the_way(output):
     output.mkdir()
     with pytest.raises(StoreError):
         begin_or_resume(output, identity())
+
+
+def test_the_message_about_another_input_names_the_keys_that_differ(output):
+    before = {"device": {"temperature": 76.0, "lattice": {"nx": 4}}, "protocol": [{"read": {}}]}
+    now = {"device": {"temperature": 99.0, "lattice": {"nx": 4}}, "protocol": [{"map": {}}]}
+    complete(output, identity(resolved=json.dumps(before)))
+    with pytest.raises(StoreError) as caught:
+        begin_or_resume(output, identity(input_hash="other", resolved=json.dumps(now)))
+    text = str(caught.value)
+    assert "device.temperature 76.0 there, 99.0 now" in text and "nx" not in text
+    assert "protocol.0.read {} there, absent now" in text
+    many = json.dumps({f"key{number}": number for number in range(20)})
+    assert differing_keys("{}", many).endswith("and 15 more keys)")
+
+
+def test_results_without_a_manifest_are_not_thrown_away(output):
+    work = begin_or_resume(output, identity())
+    work.save_task(0, {"x": 1})
+    work.release()
+    work.manifest_path.unlink()
+    with pytest.raises(StoreError, match=r"no manifest\.json.*--fresh"):
+        begin_or_resume(output, identity())
+    assert len(os.listdir(work.path / "tasks")) == 1
+    begin_or_resume(output, identity(), fresh=True).release()
+
+
+@pytest.mark.parametrize("dangling", [True, False])
+def test_a_link_as_output_stays_and_its_file_is_written(output, tmp_path, dangling):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    target = elsewhere / "run.h5"
+    if not dangling:
+        complete(target, identity(input_hash="old"))
+    output.symlink_to(target)
+    work = begin_or_resume(output, identity(), fresh=not dangling)
+    assert work.path == elsewhere / "run.h5.work" and work.output == target
+    with create_output(work.output, SHAPE, folder=work.path) as writer:
+        writer.write_attributes(work.manifest(), {})
+    work.remove()
+    assert output.is_symlink() and not target.is_symlink()
+    assert begin_or_resume(output, identity()) is None
+    assert os.listdir(elsewhere) == ["run.h5"]
+
+
+def test_a_temporary_name_of_the_user_is_left_alone(output):
+    beside = output.with_name("out.h5.tmp")
+    beside.write_text("mine")
+    complete(output)
+    assert beside.read_text() == "mine"
+    assert sorted(os.listdir(output.parent)) == ["out.h5", "out.h5.tmp"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 252])
+def test_a_name_that_is_too_long_is_refused_before_anything_is_computed(tmp_path, name):
+    with pytest.raises(StoreError, match="name is too long"):
+        begin_or_resume(tmp_path / name, identity())
+
+
+def test_a_folder_as_output_is_named(tmp_path):
+    with pytest.raises(StoreError, match="is a folder"):
+        begin_or_resume(tmp_path, identity())

@@ -1,13 +1,14 @@
 import errno
 import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from storage_examples import manifest
+from storage_examples import identity, manifest
 
-from kmc_oxy.storage import StoreError, WorkFolder, work_folder
+from kmc_oxy.storage import StoreError, WorkFolder, begin_or_resume, work_folder
 
 
 @pytest.fixture
@@ -101,3 +102,28 @@ def test_a_place_that_cannot_be_written(tmp_path):
     blocker.write_text("")
     with pytest.raises(StoreError, match="cannot write in"):
         WorkFolder(blocker / "out.h5").acquire()
+
+
+def test_a_file_of_another_task_or_run_is_not_taken(tmp_path):
+    first, second = (begin_or_resume(tmp_path / f"{name}.h5", identity()) for name in "ab")
+    for work in (first, second):
+        for index in range(3):
+            work.save_task(index, {"x": index})
+            work.save_checkpoint(index, {"x": index})
+    tasks = first.path / "tasks"
+    shutil.copy(tasks / "0000001.npz", tasks / "0000000.npz")
+    with pytest.raises(StoreError, match=r"0000000.npz is not task 0 .* but task 1 .*delete that"):
+        first.load_task(0)
+    assert first.load_task(1) == {"x": 1}
+    shutil.copy(second.path / "tasks" / "0000002.npz", tasks / "0000002.npz")
+    with pytest.raises(StoreError, match=r"is not task 2 of this run.*delete that"):
+        first.load_task(2)
+    checkpoints = first.path / "checkpoints"
+    shutil.copy(checkpoints / "0000001.npz", checkpoints / "0000000.npz")
+    assert first.load_checkpoint(0) is None
+    assert first.load_checkpoint(1) == {"x": 1}
+    first.archive([0, 1])
+    with pytest.raises(StoreError, match=r"task 0 in .*pack-.* is not task 0"):
+        first.load_task(0)
+    first.release()
+    second.release()
