@@ -100,7 +100,8 @@ cdef inline int run_events(
     """Run from `clock` until `horizon`, in seconds of one clock, or for `most_trials` trials.
 
     The time is summed trial by trial from the value of `clock` on: where calls are cut does not
-    change it. Returns 1 when the horizon was reached, 0 when the trials were used up, -1 without memory.
+    change it. Returns 1 when the horizon was reached, 0 when the trials were used up, -1 without
+    memory.
     """
     cdef int64_t _
     cdef double now = clock[0], wait

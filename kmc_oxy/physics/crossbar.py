@@ -251,8 +251,11 @@ class CrossbarSolver:
             )
             on_lines = (drive + floating.spread(potential) - self._circuit.drop(current)) * drawing
             on_curve = scale * np.arcsinh(current / saturation)
-            if np.abs(on_curve - on_lines).max() <= close:
+            mismatch = np.abs(on_curve - on_lines).max()
+            if mismatch <= close:
                 return current, potential, iteration
+            if not mismatch < np.inf:
+                break
             if iteration < FAST_STEPS:
                 # Return to the curve at the current of the tangent. That voltage is nearer to
                 # zero than the voltage of the tangent, so that nothing overflows. If the two

@@ -89,11 +89,6 @@ class FilamentNetwork:
             )
         self._leak = p.leak_per_column * lattice.n_columns
         self.leak_S = self._leak * p.conductance_scale_S * p.patches
-        if not self.leak_S < np.inf:
-            raise ValueError(
-                "The 'leak_per_column' parameter must give a finite conductance. "
-                f"Got {p.leak_per_column}, which is {self.leak_S} S, instead."
-            )
         self._past = self._leak  # in G0: all conductance in parallel to the assembled network
         self._organic = lattice.organic_layers * lattice.n_columns
         self._assembled: bytes | None = None
