@@ -6,11 +6,18 @@ May import `storage` to read the output, and `simulation` to rebuild the lattice
 from kmc_oxy.analysis.half_select_disturb import PUBLISHED, crosstalk
 from kmc_oxy.analysis.law_comparison import compare_with_log
 from kmc_oxy.analysis.laws import fit, fit_laws, verdict
-from kmc_oxy.analysis.result_notes import crosstalk_notes, leg_notes, step_name, voltage_text
+from kmc_oxy.analysis.result_notes import (
+    crosstalk_notes,
+    leg_notes,
+    point_text,
+    step_name,
+    voltage_text,
+)
 from kmc_oxy.analysis.series import MAX_VALUES, Leg, legs
 from kmc_oxy.analysis.soft_bound import SoftBound, compare_laws, fit_soft_bound
 from kmc_oxy.analysis.statistics import EnsembleMean, Estimate, ensemble_mean
 from kmc_oxy.analysis.stored_snapshots import lattice_of, snapshots
+from kmc_oxy.analysis.train_laws import TrainLaws, train_laws
 from kmc_oxy.analysis.update_curves import (
     Scatter,
     Trains,
@@ -30,6 +37,7 @@ __all__ = [
     "Leg",
     "Scatter",
     "SoftBound",
+    "TrainLaws",
     "Trains",
     "UpdateCurve",
     "both_polarities",
@@ -45,10 +53,12 @@ __all__ = [
     "lattice_of",
     "leg_notes",
     "legs",
+    "point_text",
     "read_trains",
     "scatter",
     "snapshots",
     "step_name",
+    "train_laws",
     "update_curve",
     "verdict",
     "voltage_text",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
-import numpy as np
-
 from kmc_oxy.analysis.half_select_disturb import PUBLISHED, crosstalk
-from kmc_oxy.analysis.laws import fit, fit_laws, verdict
+from kmc_oxy.analysis.laws import verdict
 from kmc_oxy.analysis.series import Leg
 from kmc_oxy.analysis.statistics import EnsembleMean
+from kmc_oxy.analysis.train_laws import train_laws
+from kmc_oxy.inputs import point_values
+from kmc_oxy.inputs.schema import Input
 from kmc_oxy.storage import OutputFile
 
-#: Shortest train to which laws are fitted.
-SHORTEST_FITTED = 8
+#: Of a longer value of a scanned key, a text gives the beginning.
+LONGEST_VALUE = 40
 
 
 def step_name(leg: Leg) -> str:
@@ -33,7 +35,29 @@ def voltage_text(leg: Leg) -> str:
 
 def leg_notes(file: OutputFile, leg: Leg) -> list[str]:
     """The law of a train, or the result of a write-verify, a line each."""
-    return _law_notes(file, leg) + _target_notes(file, leg)
+    where = point_text(file, leg.point)
+    return [where + note for note in (*_law_notes(file, leg), *_target_notes(file, leg))]
+
+
+def point_text(file: OutputFile, point: int) -> str:
+    """The scanned keys and their values at a point as the user wrote them, to begin a note.
+
+    Parameters
+    ----------
+    file : OutputFile
+    point : int
+
+    Returns
+    -------
+    str
+        ``"device.temperature = 90 K: "``; empty without a scan.
+    """
+    parts = []
+    for key, value in point_values(Input.model_validate(file.resolved), point).items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        short = text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+        parts.append(f"{key} = {short}")
+    return ", ".join(parts) + ": " if parts else ""
 
 
 def _target_notes(file: OutputFile, leg: Leg) -> list[str]:
@@ -60,8 +84,8 @@ def crosstalk_notes(file: OutputFile, found: Sequence[Leg], point: int) -> list[
     result = crosstalk(file, programs)
     if result.half_selected is None:
         return []
-    several = f"point {point}: " if file.shape()["point"] > 1 else ""
-    text = f"{several}half-selected cells changed by {_percent(result.half_selected)} on average "
+    text = f"{point_text(file, point)}half-selected cells changed by "
+    text += f"{_percent(result.half_selected)} on average "
     text += f"over {len(programs)} program step{'s' if len(programs) > 1 else ''}"
     if result.others is not None:
         text += f", cells on other lines by {_percent(result.others)}"
@@ -75,24 +99,21 @@ def _percent(mean: EnsembleMean) -> str:
 
 def _law_notes(file: OutputFile, leg: Leg) -> list[str]:
     """Preference of the logarithm over the exponential, for the mean and for each member."""
-    chosen = leg.pulse >= 1
-    if leg.kind != "train" or np.count_nonzero(chosen) < SHORTEST_FITTED:
+    found = train_laws(file, leg)
+    if found is None:
         return []
-    number = leg.pulse[chosen]
-    values = leg.values(file, "conductance")[:, chosen]
-    if not np.ptp(values) > 0:
-        return []
-    mean = values.mean(axis=0)
-    fits = fit_laws(number, mean)
-    log = fits["log"]
-    better = sum(
-        fit(number, one, "log").aicc < fit(number, one, "exponential").aicc for one in values
+    best = found.best
+    if best is None:
+        return [f"leg {leg.number}: no law: {found.why_none}"]
+    log = found.fits["log"]
+    members = (
+        f" ({found.members_for_log} of {found.members} members prefer log)"
+        if found.members > 1
+        else ""
     )
-    members = f" ({better} of {len(values)} members prefer log)" if len(values) > 1 else ""
-    best = next(iter(fits.values()))
     return [
         f"leg {leg.number}: G = {log.parameters['a']:.4g} S "
-        f"{log.parameters['b']:+.4g} S ln N; {verdict(log, fits['exponential'])}{members}; "
+        f"{log.parameters['b']:+.4g} S ln N; {verdict(log, found.fits['exponential'])}{members}; "
         f"lowest AICc: {best.law}"
         + (" (a parameter is at the edge of its range)" if best.at_bound else "")
     ]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import Leg, fit
+from kmc_oxy.analysis import Leg, TrainLaws, train_laws
 from kmc_oxy.figures.panel import Panel, RunData
 from kmc_oxy.figures.scan_labels import scanned_texts, short_name, siemens_text
 from kmc_oxy.figures.style import (
@@ -28,9 +28,6 @@ from kmc_oxy.inputs.schema import Input
 from kmc_oxy.physics import current
 from kmc_oxy.storage import OutputFile
 
-#: Smallest number of pulses for which the logarithm is fitted and drawn.
-SHORTEST_FITTED = 8
-
 
 @dataclass(frozen=True, eq=False)
 class Series:
@@ -43,12 +40,15 @@ class Series:
     conductance_S : ndarray, shape (members, n)
     before_S : float or None
         Mean conductance before the first pulse of a train.
+    laws : TrainLaws or None
+        Laws of a train.
     """
 
     label: str
     leg: Leg
     conductance_S: NDArray[np.float64]
     before_S: float | None = None
+    laws: TrainLaws | None = None
 
 
 SeriesDrawing = Callable[[Axes, list[Series], Input], None]
@@ -62,7 +62,8 @@ def pulse_trains(data: RunData) -> Panel | None:
         "pulse trains",
         _draw_trains,
         "Conductance (S) after each pulse against the number N of the pulse. Lines through the "
-        "marks: a + b ln N fitted to the mean; tick at the left: before the first pulse.",
+        "marks: the law with the lowest AICc, fitted to the mean, of trains that change; tick at "
+        "the left: before the first pulse.",
     )
 
 
@@ -150,7 +151,7 @@ def _series(file: OutputFile, chosen: list[Leg]) -> Iterator[Series]:
         before = None
         if leg.kind == "train" and leg.pulse[0] == 0:
             before = float(values[:, 0].mean())
-        yield Series(", ".join(parts), leg, values, before)
+        yield Series(", ".join(parts), leg, values, before, train_laws(file, leg))
 
 
 def _leg_label(leg: Leg, among: list[Leg]) -> str:
@@ -180,23 +181,32 @@ def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
                 linewidth=2,
                 label="before the first pulse" if len(series) == 1 else None,
             )
-        if x.size >= SHORTEST_FITTED:
-            law = fit(x, values.mean(axis=0), "log")
+        law = item.laws and item.laws.best
+        if law is not None:
+            # A conductance is positive: where a law is not, it is not drawn.
+            fitted_S = law(x)
             axes.plot(
                 x,
-                law(x),
+                np.where(fitted_S > 0, fitted_S, np.nan),
                 color=look["color"],
                 linestyle=LINES[number % len(LINES)],
                 linewidth=1,
-                label=None if fitted or len(series) > 1 else "a + b ln N",
+                label=None if len(series) > 1 else f"{law.law} law",
             )
             fitted = True
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("pulse number N" + (" (lines: a + b ln N)" if fitted else ""))
+    axes.set_xlabel("pulse number N" + (f" (lines: {_laws_text(series)})" if fitted else ""))
     _conductance_axis(axes, series)
     if fitted and len(series) == 1:
         axes.legend(fontsize="small", frameon=False)
+
+
+def _laws_text(series: list[Series]) -> str:
+    """Names of the laws that are drawn."""
+    drawn = (item.laws.best for item in series if item.laws is not None)
+    names = dict.fromkeys(law.law for law in drawn if law is not None)
+    return f"{', '.join(names)} law{'s' if len(names) > 1 else ''}"
 
 
 def _draw_relaxations(axes: Axes, series: list[Series], inputs: Input) -> None:

@@ -173,13 +173,11 @@ def _verdicts(file: OutputFile) -> Table | None:
 
 def _notes(file: OutputFile) -> list[str]:
     """Laws of trains, results of write-verify, half-select disturb: as `run` prints them."""
-    several = file.shape()["point"] > 1
     found = []
     for point in range(min(file.shape()["point"], MOST_NOTES)):
         at_point = list(legs(file, point))
-        where = f"point {point}, " if several else ""
         for leg in at_point[:MOST_NOTES]:
-            found += [where + note for note in leg_notes(file, leg)]
+            found += leg_notes(file, leg)
         found += crosstalk_notes(file, at_point, point)
     return found
 

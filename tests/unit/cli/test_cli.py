@@ -74,7 +74,7 @@ def test_run_twice_info_and_plot(here):
     done = run("run", "in.yaml", "-o", "out.h5")
     assert done.returncode == 0, done.stderr
     assert "3/3 tasks, 100 %" in done.stderr and "hops/s" in done.stderr
-    assert "mean over 3 members" in done.stdout and "AICc" in done.stdout
+    assert "mean over 3 members" in done.stdout and "leg 1: " in done.stdout
     assert sorted(os.listdir()) == ["in.yaml", "out.h5", "slow.yaml"]
     before = (here / "out.h5").stat()
 

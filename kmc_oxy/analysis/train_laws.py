@@ -1,0 +1,118 @@
+"""Laws of one pulse train, if its conductance changes at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmc_oxy.analysis.laws import Fit, fit, fit_laws
+from kmc_oxy.analysis.series import Leg
+from kmc_oxy.analysis.statistics import ensemble_mean
+from kmc_oxy.storage import OutputFile
+
+#: Shortest train to which laws are fitted.
+SHORTEST_FITTED = 8
+#: A change of the conductance counts from this many tolerances of the network's solver on.
+TOLERANCES_OF_A_CHANGE = 10.0
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainLaws:
+    """Laws fitted to the mean of a train over members.
+
+    Parameters
+    ----------
+    fits : dict of str to Fit
+        By name, the lowest AICc first; empty if the conductance does not change.
+    why_none : str
+        Why there is no law; empty if there is one.
+    members : int
+    members_for_log : int
+        For how many of them the logarithm has a lower AICc than the exponential.
+    """
+
+    fits: dict[str, Fit]
+    why_none: str
+    members: int
+    members_for_log: int
+
+    @property
+    def best(self) -> Fit | None:
+        """The law with the lowest AICc; None without laws."""
+        return next(iter(self.fits.values()), None)
+
+
+def train_laws(file: OutputFile, leg: Leg) -> TrainLaws | None:
+    """Fit laws to a train.
+
+    Parameters
+    ----------
+    file : OutputFile
+    leg : Leg
+
+    Returns
+    -------
+    TrainLaws or None
+        None for other legs, and for fewer than `SHORTEST_FITTED` pulses.
+    """
+    chosen = leg.pulse >= 1
+    if leg.kind != "train" or np.count_nonzero(chosen) < SHORTEST_FITTED:
+        return None
+    number = leg.pulse[chosen]
+    values_S = leg.values(file, "conductance")[:, chosen]
+    values_S = values_S[np.isfinite(values_S).all(axis=1)]
+    members = len(values_S)
+    why_none = (
+        why_unchanged(values_S, solver_tolerance(file)) if members else "no reading is finite"
+    )
+    if why_none:
+        return TrainLaws({}, why_none, members, 0)
+    fits = fit_laws(number, values_S.mean(axis=0))
+    better = sum(
+        fit(number, one, "log").aicc < fit(number, one, "exponential").aicc for one in values_S
+    )
+    return TrainLaws(fits, "", members, better)
+
+
+def solver_tolerance(file: OutputFile) -> float:
+    """Largest relative error of a conductance of a run."""
+    return float(file.resolved["conductance"]["tolerance"])
+
+
+def why_unchanged(values_S: Array, tolerance: float) -> str:
+    """Whether a series changes beyond rounding and, for an ensemble, beyond its scatter.
+
+    Beyond rounding: the mean over members has a range of more than `TOLERANCES_OF_A_CHANGE`
+    tolerances. Beyond the scatter: from the first to the last reading, or between the halves of
+    the series, the 95 % interval of the relative change of a member does not contain zero.
+
+    Parameters
+    ----------
+    values_S : ndarray, shape (members, n)
+    tolerance : float
+        Relative error of a value.
+
+    Returns
+    -------
+    str
+        Why it does not change; empty if it does.
+    """
+    mean_S = values_S.mean(axis=0)
+    if not np.ptp(mean_S) > TOLERANCES_OF_A_CHANGE * tolerance * np.abs(mean_S).max():
+        return "the conductance does not change beyond rounding"
+    if len(values_S) < 2:
+        return ""
+    # Halves and ends: few comparisons, so that chance rarely passes for a change.
+    half = max(1, values_S.shape[1] // 2)
+    pairs = (
+        (values_S[:, 0], values_S[:, -1]),
+        (values_S[:, :half].mean(axis=1), values_S[:, half:].mean(axis=1)),
+    )
+    found = [ensemble_mean((later - first) / np.abs(first + later)) for first, later in pairs]
+    if any(float(change.low) > 0 or float(change.high) < 0 for change in found):
+        return ""
+    return f"the change of the conductance is within the scatter of the {len(values_S)} members"
