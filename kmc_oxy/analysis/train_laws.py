@@ -66,9 +66,9 @@ def train_laws(file: OutputFile, leg: Leg) -> TrainLaws | None:
     values_S = leg.values(file, "conductance")[:, chosen]
     values_S = values_S[np.isfinite(values_S).all(axis=1)]
     members = len(values_S)
-    why_none = (
-        why_unchanged(values_S, solver_tolerance(file)) if members else "no reading is finite"
-    )
+    why_none = "no member has finite readings"
+    if members:
+        why_none = why_unchanged(values_S, solver_tolerance(file))
     if why_none:
         return TrainLaws({}, why_none, members, 0)
     fits = fit_laws(number, values_S.mean(axis=0))

@@ -181,7 +181,7 @@ def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
                 linewidth=2,
                 label="before the first pulse" if len(series) == 1 else None,
             )
-        law = item.laws and item.laws.best
+        law = item.laws.best if item.laws is not None else None
         if law is not None:
             # A conductance is positive: where a law is not, it is not drawn.
             fitted_S = law(x)

@@ -171,6 +171,15 @@ class Spin(Section):
         default=1e-3, gt=0, description="width of the switching of each electrode"
     )
 
+    @model_validator(mode="after")
+    def _antiparallel_conducts(self) -> Spin:
+        if self.model == "julliere" and abs(self.polarisation_lsmo * self.polarisation_co) == 1:
+            raise ValueError(
+                "must have polarisation_lsmo or polarisation_co between -1 and 1 with the model "
+                "julliere: one of the two states would not conduct"
+            )
+        return self
+
 
 class Crossbar(Section):
     """The array: rows are LSMO lines (neurons), columns Co lines (inputs)."""
