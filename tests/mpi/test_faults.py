@@ -10,6 +10,8 @@ import jobs
 import pytest
 from jobs import LINE, TASKS, TEXT, Job, datasets, messages, run
 
+from kmc_oxy.storage.manifest import digest_of
+
 # Tasks of a few hundredths of a second.
 SMALL = TEXT.replace("[4, 64]", "[1, 2]").replace("nx: 12", "nx: 6")
 
@@ -105,7 +107,8 @@ def test_another_input_schema_or_kernel_is_refused(here):
         ({"schema_version": 0}, "schema version 0"),
         ({"kernel_source": "other"}, "another compiled kernel (source other"),
     ):
-        manifest.write_text(json.dumps({**content, **change}))
+        changed = {key: value for key, value in (content | change).items() if key != "digest"}
+        manifest.write_text(json.dumps(changed | {"digest": digest_of(changed)}))
         code, _, err = run(2, *LINE)
         assert code == 1 and len(messages(err)) == 1 and message in err
     manifest.write_bytes(before[manifest])
