@@ -249,3 +249,12 @@ def test_site_builds_strictly(tmp_path):
         fetched = re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="(https?:[^"]*)"', html)
         assert fetched == [], page
     assert "<math" in (tmp_path / "theory" / "index.html").read_text(encoding="utf-8")
+
+
+def test_every_promise_about_failing_runs_has_its_test():
+    text = (DOCS / "failures.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(T|tests)(/[\w/]+\.py)::(\w+)` \|$", text, re.M)
+    assert len(named) == text.count("\n| ") - 1 > 15
+    for folder, path, name in named:
+        source = (ROOT / ("tests/unit" if folder == "T" else "tests")).joinpath(path[1:])
+        assert f"def {name}(" in source.read_text(encoding="utf-8"), f"{path}::{name}"

@@ -29,7 +29,9 @@ from kmc_oxy.inputs.schema.fields import (
 
 MAX_SITES = 100_000_000
 MAX_LAYERS = 2000
-MIN_DISTANCE_M = 1e-11
+#: Smallest and largest distance of neighbouring sites.
+MIN_DISTANCE_M = 1e-10
+MAX_DISTANCE_M = 1e-8
 MAX_TEMPERATURE_K = 2000.0
 #: Largest usual ratio of the distance of layers to the lateral spacing, and of its inverse.
 USUAL_RATIO = 1.5
@@ -43,6 +45,7 @@ class Lattice(Section):
     spacing: Length = Field(
         default=0.835e-9,
         ge=MIN_DISTANCE_M,
+        le=MAX_DISTANCE_M,
         description="lateral spacing; one molecule per site, from the density of "
         "Alq3, 1.31 g/cm3 (Xiang 2007)",
     )
@@ -90,6 +93,11 @@ class Lattice(Section):
         """Number of sites of the patch."""
         return self.nx * self.ny * self.n_layers
 
+    def _materials(self) -> Iterator[tuple[str, int, float]]:
+        """Name, number of layers and thickness (m) of each material."""
+        yield "organic", self.n_organic_layers, self.organic_thickness
+        yield "oxide", self.n_oxide_layers, self.oxide_thickness
+
     @property
     def first_layer_centre(self) -> float:
         """Height of the centre of the first layer above LSMO, m."""
@@ -97,13 +105,17 @@ class Lattice(Section):
 
     @model_validator(mode="after")
     def _bounded(self) -> Lattice:
-        for material, layers in (
-            ("organic", self.n_organic_layers),
-            ("oxide", self.n_oxide_layers),
-        ):
+        for material, layers, thickness in self._materials():
             if layers > MAX_LAYERS:
                 raise ValueError(
                     f"has {layers} layers, {material}_thickness over spacing; at most {MAX_LAYERS}"
+                )
+            distance = thickness / layers
+            if not MIN_DISTANCE_M <= distance <= MAX_DISTANCE_M:
+                raise ValueError(
+                    f"puts the layers {distance * 1e9:.3g} nm apart, {material}_thickness over "
+                    f"{material}_layers; molecules are {MIN_DISTANCE_M * 1e9:g} to "
+                    f"{MAX_DISTANCE_M * 1e9:g} nm apart"
                 )
         if self.n_sites > MAX_SITES:
             raise ValueError(f"has {self.n_sites} sites; at most {MAX_SITES}")
@@ -111,10 +123,7 @@ class Lattice(Section):
 
     def doubts(self) -> Iterator[tuple[str, str]]:
         """Keys with values that are allowed but unlikely to be meant, each with a message."""
-        for material, layers, thickness in (
-            ("organic", self.n_organic_layers, self.organic_thickness),
-            ("oxide", self.n_oxide_layers, self.oxide_thickness),
-        ):
+        for material, layers, thickness in self._materials():
             distance = thickness / layers
             if not 1 / USUAL_RATIO <= distance / self.spacing <= USUAL_RATIO:
                 yield (

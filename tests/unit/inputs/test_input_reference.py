@@ -17,5 +17,5 @@ def test_reference_names_every_key():
                     visit(inner, seen | {inner})
 
     visit(Input, {Input})
-    assert "| `spacing` | length | m | 0.835 nm | ≥ 1e-11 m |" in page
+    assert "| `spacing` | length | m | 0.835 nm | ≥ 1e-10 m, ≤ 1e-08 m |" in page
     assert all(f"## `{name}`" in page for name in Step.model_fields)
