@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Values = NDArray[np.float64] | NDArray[np.int64]
 
 #: Largest number of series of a panel; of more, evenly spaced ones are drawn.
-MAX_SERIES = 8
+MAX_SERIES = 16
 #: An axis is logarithmic if its values span more than this ratio.
 LOG_ABOVE_RATIO = 10.0
 
@@ -32,14 +32,20 @@ def evenly_spaced(found: Sequence[Item], most: int = MAX_SERIES) -> list[Item]:
 
 
 def style(number: int) -> dict[str, Any]:
-    """Colour and marker of a series."""
+    """Colour and marker of a series; both together differ for `MAX_SERIES` series and more."""
+    turn = number // len(COLOURS)
     return {
         "color": COLOURS[number % len(COLOURS)],
-        "marker": MARKERS[number % len(MARKERS)],
+        "marker": MARKERS[(number + turn) % len(MARKERS)],
         "markersize": 4,
-        "fillstyle": "full" if number % 2 == 0 else "none",
+        "fillstyle": "full" if (number + turn) % 2 == 0 else "none",
         "linewidth": 1.0,
     }
+
+
+def line_style(number: int) -> str:
+    """Line style of a series; with its colour it differs for `MAX_SERIES` series and more."""
+    return LINES[(number + number // len(COLOURS)) % len(LINES)]
 
 
 def draw_curve(

@@ -15,10 +15,10 @@ from kmc_oxy.analysis import Leg, TrainLaws, train_laws
 from kmc_oxy.figures.panel import Panel, RunData
 from kmc_oxy.figures.scan_labels import scanned_texts, short_name, siemens_text
 from kmc_oxy.figures.style import (
-    LINES,
     MAX_SERIES,
     draw_curve,
     evenly_spaced,
+    line_style,
     members_text,
     set_y_scale,
     style,
@@ -189,7 +189,7 @@ def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
                 x,
                 np.where(fitted_S > 0, fitted_S, np.nan),
                 color=look["color"],
-                linestyle=LINES[number % len(LINES)],
+                linestyle=line_style(number),
                 linewidth=1,
                 label=None if len(series) > 1 else f"{law.law} law",
             )
@@ -211,7 +211,7 @@ def _laws_text(series: list[Series]) -> str:
 
 def _draw_relaxations(axes: Axes, series: list[Series], inputs: Input) -> None:
     for number, item in enumerate(series):
-        look = style(number) | {"linestyle": LINES[number % len(LINES)]}
+        look = style(number) | {"linestyle": line_style(number)}
         draw_curve(axes, item.leg.time_s, item.conductance_S, look, item.label)
     axes.set_xscale("log")
     axes.set_xlabel("time since the reading before (s)")
@@ -227,7 +227,7 @@ def _draw_sweeps(axes: Axes, series: list[Series], inputs: Input) -> None:
     for number, (item, current_A) in enumerate(zip(series, currents_A, strict=True)):
         # The current at zero voltage cannot be shown on a logarithmic axis.
         shown = np.where(item.leg.voltage_V == 0, np.nan, current_A)
-        look = style(number) | {"linestyle": LINES[number % len(LINES)]}
+        look = style(number) | {"linestyle": line_style(number)}
         draw_curve(axes, item.leg.voltage_V, shown, look, item.label)
         _mark_direction(axes, item.leg.voltage_V, shown.mean(axis=0), look["color"])
     axes.set_yscale("log")
@@ -260,9 +260,12 @@ def _draw_readings(axes: Axes, file: OutputFile) -> None:
         chosen = np.isfinite(time_s)
         values = file["conductance"][point, :, 0, 0, :][:, chosen]
         label = ", ".join(f"{short_name(key)} {texts[key][point]}" for key in texts)
-        look = style(number) | {"linestyle": LINES[number % len(LINES)]}
+        look = style(number) | {"linestyle": line_style(number)}
         draw_curve(axes, time_s[chosen], values, look, label)
         set_y_scale(axes, itertools.chain(values.ravel()))
+    if len(points) < shape["point"]:
+        note = f"{len(points)} of {shape['point']} points of the scan, evenly spaced"
+        axes.set_title(note, fontsize="medium")
     axes.set_xlabel("time (s)")
     axes.set_ylabel("conductance")
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))

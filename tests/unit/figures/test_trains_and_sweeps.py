@@ -138,3 +138,28 @@ def test_single_readings_are_drawn_against_time(tmp_path):
         axes = draw(file).axes[0]
         np.testing.assert_array_equal(axes.lines[0].get_xdata(), file["time"][0])
     assert axes.get_xlabel() == "time (s)" and axes.get_ylabel() == "conductance"
+
+
+PULSE = "{pulse: {voltage: 2 V, duration: 1 ms}}"
+
+
+@pytest.mark.parametrize(
+    ("points", "step"), [(2, TRAIN % 2), (9, TRAIN % 2), (18, TRAIN % 2), (12, PULSE), (18, PULSE)]
+)
+def test_every_point_is_drawn_and_named_or_said_to_be_left_out(tmp_path, points, step):
+    temperatures = ", ".join(str(60 + number) for number in range(points))
+    path = compute(
+        tmp_path,
+        f"protocol: [{step}]\nscan: {{device.temperature: [{temperatures}]}}\n",
+    )
+    with open_output(path) as file:
+        axes = draw(file).axes[0]
+    marked = [line for line in axes.lines if line.get_marker() not in ("", "None", None)]
+    shown = min(points, MAX_SERIES)
+    assert len(marked) == shown
+    looks = {(m.get_color(), m.get_marker(), m.get_fillstyle()) for m in marked}
+    assert len(looks) == shown
+    if points > 1:
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert len(set(labels)) == shown
+    assert (f"{shown} of {points}" in axes.get_title()) == (shown < points)
