@@ -12,7 +12,7 @@ from kmc_oxy.paper.experiments import (
     recognise,
     write_table,
 )
-from kmc_oxy.paper.verdict import Verdict
+from kmc_oxy.paper.verdict_rows import Verdict
 
 __all__ = [
     "COLUMNS",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis import Estimate, Leg, compare_with_log, fit, legs
-from kmc_oxy.paper.verdict import Verdict
+from kmc_oxy.paper.verdict_rows import Verdict
 from kmc_oxy.storage import OutputFile
 
 Array = NDArray[np.float64]

@@ -13,7 +13,7 @@ from typing import Any
 from kmc_oxy.execution import Plan, assemble, run_serial
 from kmc_oxy.inputs import load
 from kmc_oxy.paper import criteria
-from kmc_oxy.paper.verdict import Verdict
+from kmc_oxy.paper.verdict_rows import Verdict
 from kmc_oxy.storage import OutputFile, begin_or_resume, open_output
 
 COLUMNS = ("id", "quantity", "published", "simulated", "low", "high", "met")

@@ -3,7 +3,6 @@
 Also lists the quantities that a reading records. May import `inputs` and the rooms below it.
 """
 
-from kmc_oxy.protocol.flattening import flatten
 from kmc_oxy.protocol.recorded_quantities import (
     Observable,
     all_observables,
@@ -11,6 +10,7 @@ from kmc_oxy.protocol.recorded_quantities import (
     snapshot_readings,
 )
 from kmc_oxy.protocol.schedule import Drive, Hold, Reading, Schedule
+from kmc_oxy.protocol.steps_to_schedule import flatten
 
 __all__ = [
     "Drive",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kmc_oxy.storage.atomic_files import StoreError, atomic_write, wrap_os_errors
+from kmc_oxy.storage.checkpoints import Checkpoints, stamped, unstamped
 from kmc_oxy.storage.file_locks import is_open_as, try_lock
 from kmc_oxy.storage.manifest import Manifest
 from kmc_oxy.storage.nested_arrays import read_tree, write_tree
@@ -53,6 +54,7 @@ class WorkFolder:
         self.output = Path(os.path.realpath(output)) if output.is_symlink() else output
         self.path = self.output.with_name(self.output.name + ".work")
         self._run_id: str | None = None
+        self._checkpoints = Checkpoints(self.path / "checkpoints", self._id_of_run)
         self._locks: list[int] = []
         self._archived: dict[int, Path] = {}
 
@@ -180,28 +182,13 @@ class WorkFolder:
         """
         return Manifest.read(self.manifest_path)
 
-    def _stamp(self, index: int) -> dict[str, Any]:
-        """Keys that every file of a task has: its run and its task."""
+    def _id_of_run(self) -> str:
         if self._run_id is None:
             self._run_id = self.manifest().run_id
-        return {"of_run": self._run_id, "of_task": index}
-
-    def _unstamped(self, record: dict[str, Any], index: int, source: str) -> dict[str, Any]:
-        """A record without those keys; a StoreError if it is of another task or run."""
-        expected = self._stamp(index)
-        found = {key: record.pop(key, None) for key in expected}
-        if found != expected:
-            raise StoreError(
-                f"{source} is not task {index} of this run, but task {found['of_task']} of run "
-                f"{found['of_run']}"
-            )
-        return record
+        return self._run_id
 
     def _task_path(self, index: int) -> Path:
         return self._tasks / f"{index:07d}.npz"
-
-    def _checkpoint_path(self, index: int) -> Path:
-        return self.path / "checkpoints" / f"{index:07d}.npz"
 
     def finished(self) -> set[int]:
         """Find the tasks whose results are on disk.
@@ -258,7 +245,7 @@ class WorkFolder:
             for index in self.unarchived() & self._archived.keys():
                 self._task_path(index).unlink()
             for index in self.started() & finished:
-                self._checkpoint_path(index).unlink()
+                self._checkpoints.path(index).unlink()
 
     def archive(self, tasks: Collection[int]) -> None:
         """Move the files of finished tasks into one archive.
@@ -296,8 +283,8 @@ class WorkFolder:
         """
         with wrap_os_errors(f"write the result of task {index} in {self.path}"):
             with atomic_write(self._task_path(index)) as file:
-                write_tree(file, {**record, **self._stamp(index)})
-            self._checkpoint_path(index).unlink(missing_ok=True)
+                write_tree(file, stamped(record, self._id_of_run(), index))
+            self._checkpoints.path(index).unlink(missing_ok=True)
 
     def load_task(self, index: int) -> dict[str, Any]:
         """Load the result of a task.
@@ -322,9 +309,9 @@ class WorkFolder:
             archive = self._archived[index]
             source = f"task {index} in {archive}"
             record = read_tree(io.BytesIO(read_archived(archive, index)), source)
-            return self._unstamped(record, index, source)
+            return unstamped(record, self._id_of_run(), index, source)
         try:
-            return self._unstamped(read_tree(path), index, str(path))
+            return unstamped(read_tree(path), self._id_of_run(), index, str(path))
         except StoreError as error:
             raise StoreError(
                 f"{error}: delete that file if it exists and run the same line again, which "
@@ -345,33 +332,12 @@ class WorkFolder:
         StoreError
             If it cannot be written.
         """
-        with (
-            wrap_os_errors(f"write the checkpoint of task {index} in {self.path}"),
-            atomic_write(self._checkpoint_path(index)) as file,
-        ):
-            write_tree(file, {**state, **self._stamp(index)})
+        with wrap_os_errors(f"write the checkpoint of task {index} in {self.path}"):
+            self._checkpoints.save(index, state)
 
     def load_checkpoint(self, index: int) -> dict[str, Any] | None:
-        """Load the state of a task in progress.
-
-        Parameters
-        ----------
-        index : int
-
-        Returns
-        -------
-        dict of str, or None
-            None if there is no checkpoint, or if it is damaged: the task then starts again and
-            gives the same numbers.
-        """
-        path = self._checkpoint_path(index)
-        if not path.exists():
-            return None
-        try:
-            return self._unstamped(read_tree(path), index, str(path))
-        except StoreError as error:
-            log.warning("%s: task %d starts again", error, index)
-            return None
+        """Load the state of a task in progress; None if there is none, as `Checkpoints.load`."""
+        return self._checkpoints.load(index)
 
     def remove(self) -> None:
         """Remove the folder of a completed run and release the locks.

@@ -3,7 +3,7 @@
 V = V(LSMO) - V(Co). Positive pulses potentiate, negative ones depress.
 
 A step is a subclass of `StepBody` and a field of `Step` in this module, and a rule in
-`kmc_oxy.protocol.flattening` that makes holds and readings of it.
+`kmc_oxy.protocol.steps_to_schedule` that makes holds and readings of it.
 """
 
 from __future__ import annotations

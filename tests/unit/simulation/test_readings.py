@@ -5,7 +5,7 @@ import pytest
 from array_examples import RESET, WRITE, coupled, inputs, run
 
 from kmc_oxy.physics import solve_crossbar
-from kmc_oxy.protocol.flattening import field_path
+from kmc_oxy.protocol.steps_to_schedule import field_path
 
 
 def test_map_is_what_the_instrument_shows():

@@ -7,7 +7,7 @@ import pytest
 from kmc_oxy.inputs.schema import Input, Step, StepBody, sections_in
 from kmc_oxy.inputs.schema.steps import Relax as RelaxBody
 from kmc_oxy.protocol import Drive, Hold, Reading, flatten
-from kmc_oxy.protocol.flattening import (
+from kmc_oxy.protocol.steps_to_schedule import (
     RELAX_RESOLUTION_SHARE,
     add_operations,
     field_path,

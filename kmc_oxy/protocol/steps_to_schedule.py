@@ -236,7 +236,9 @@ def add_operations(body: StepBody, builder: ScheduleBuilder) -> None:
     NotImplementedError
         If no rule is registered for the type of the step.
     """
-    raise NotImplementedError(f"kmc_oxy.protocol.flattening has no rule for {type(body).__name__}")
+    raise NotImplementedError(
+        f"kmc_oxy.protocol.steps_to_schedule has no rule for {type(body).__name__}"
+    )
 
 
 @add_operations.register
