@@ -3,8 +3,8 @@
 May import `simulation`, `storage`, `protocol`, `inputs` and `process`.
 """
 
-from kmc_oxy.execution.assembly import assemble
 from kmc_oxy.execution.cost import Cost, MemoryNeedError, check_memory, estimate
+from kmc_oxy.execution.output_assembly import assemble
 from kmc_oxy.execution.progress import Progress, ProgressDisplay
 from kmc_oxy.execution.serial_run import run_serial
 from kmc_oxy.execution.tasks import Plan

@@ -47,7 +47,7 @@ from kmc_oxy.physics.engine_clock import TRIALS_PER_STRIDE, EngineClock
 from kmc_oxy.physics.engine_state import checked_state
 from kmc_oxy.physics.hopping_landscape import Landscape
 from kmc_oxy.physics.random_streams import Purpose, seed_sequence
-from kmc_oxy.physics.rate_tables import RateTables
+from kmc_oxy.physics.rate_table_cache import RateTables
 
 __all__ = ["WINDOWS_PER_DECADE", "Engine"]
 

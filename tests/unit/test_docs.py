@@ -13,7 +13,7 @@ import yaml
 
 from kmc_oxy import inputs
 from kmc_oxy.cli.parser import parse
-from kmc_oxy.execution.assembly import COORDINATES, WALL_TIME
+from kmc_oxy.execution.output_assembly import COORDINATES, WALL_TIME
 from kmc_oxy.inputs.input_reference import reference_markdown
 from kmc_oxy.protocol.recorded_quantities import OBSERVABLES
 from kmc_oxy.storage import open_output

@@ -4,7 +4,7 @@ Each field has its unit, range, default and meaning. May import `physics` and `u
 """
 
 from kmc_oxy.inputs.schema import steps
-from kmc_oxy.inputs.schema.barriers import (
+from kmc_oxy.inputs.schema.barrier_distributions import (
     BARRIER_CLASSES,
     DISTRIBUTIONS,
     BarrierDistribution,

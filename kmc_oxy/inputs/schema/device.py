@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from kmc_oxy.inputs.schema.barriers import Barriers
+from kmc_oxy.inputs.schema.barrier_distributions import Barriers
 from kmc_oxy.inputs.schema.fields import (
     Energy,
     Fraction,

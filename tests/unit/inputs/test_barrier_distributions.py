@@ -12,7 +12,7 @@ from kmc_oxy.inputs.schema import (
     FlatBarrier,
     GaussianBarrier,
 )
-from kmc_oxy.inputs.schema.barriers import ConstantBarrier, ExponentialBarrier
+from kmc_oxy.inputs.schema.barrier_distributions import ConstantBarrier, ExponentialBarrier
 
 #: A mean and a width determine these, so that they can be imposed on every class.
 IMPOSABLE = [distribution for distribution in DISTRIBUTIONS if "of" in vars(distribution)]

@@ -8,7 +8,7 @@ import xarray
 from run_examples import TEXT, compute, datasets, plan_of
 
 from kmc_oxy.execution import assemble, run_serial
-from kmc_oxy.execution.assembly import resolved_value
+from kmc_oxy.execution.output_assembly import resolved_value
 from kmc_oxy.execution.tasks import CHECK_FACTOR
 from kmc_oxy.simulation import Simulation, TaskParameters
 from kmc_oxy.storage import StoreError, begin_or_resume, open_output
