@@ -400,7 +400,7 @@ cdef class FilamentKernel:
         cdef double *ground = &self.ground[0]
         cdef const double *arriving = &self.arriving[0]
         cdef double scale = 1.0 / (1.0 + exchange)
-        cdef double *share = self.descent.direction     # of the current to Co; `iterate` overwrites it
+        cdef double *share = self.descent.direction     # of the current to Co, until `iterate`
         cdef double sum_bottom = 0.0, sum_arriving = 0.0, spread
         cdef double common, average = 0.0
         self.descent.iterations = 0
