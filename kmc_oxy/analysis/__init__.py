@@ -9,7 +9,6 @@ from kmc_oxy.analysis.laws import fit, fit_laws, verdict
 from kmc_oxy.analysis.result_notes import (
     crosstalk_notes,
     leg_notes,
-    point_text,
     step_name,
     voltage_text,
 )
@@ -53,7 +52,6 @@ __all__ = [
     "lattice_of",
     "leg_notes",
     "legs",
-    "point_text",
     "read_trains",
     "scatter",
     "snapshots",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from kmc_oxy.analysis.half_select_disturb import PUBLISHED, crosstalk
@@ -10,7 +9,7 @@ from kmc_oxy.analysis.laws import verdict
 from kmc_oxy.analysis.series import Leg
 from kmc_oxy.analysis.statistics import EnsembleMean
 from kmc_oxy.analysis.train_laws import train_laws
-from kmc_oxy.inputs import point_values
+from kmc_oxy.inputs import point_values, written_value
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.storage import OutputFile
 
@@ -35,11 +34,11 @@ def voltage_text(leg: Leg) -> str:
 
 def leg_notes(file: OutputFile, leg: Leg) -> list[str]:
     """The law of a train, or the result of a write-verify, a line each."""
-    where = point_text(file, leg.point)
+    where = _point_text(file, leg.point)
     return [where + note for note in (*_law_notes(file, leg), *_target_notes(file, leg))]
 
 
-def point_text(file: OutputFile, point: int) -> str:
+def _point_text(file: OutputFile, point: int) -> str:
     """The scanned keys and their values at a point as the user wrote them, to begin a note.
 
     Parameters
@@ -54,7 +53,7 @@ def point_text(file: OutputFile, point: int) -> str:
     """
     parts = []
     for key, value in point_values(Input.model_validate(file.resolved), point).items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = written_value(value)
         short = text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
         parts.append(f"{key} = {short}")
     return ", ".join(parts) + ": " if parts else ""
@@ -84,7 +83,7 @@ def crosstalk_notes(file: OutputFile, found: Sequence[Leg], point: int) -> list[
     result = crosstalk(file, programs)
     if result.half_selected is None:
         return []
-    text = f"{point_text(file, point)}half-selected cells changed by "
+    text = f"{_point_text(file, point)}half-selected cells changed by "
     text += f"{_percent(result.half_selected)} on average "
     text += f"over {len(programs)} program step{'s' if len(programs) > 1 else ''}"
     if result.others is not None:
@@ -106,14 +105,13 @@ def _law_notes(file: OutputFile, leg: Leg) -> list[str]:
     if best is None:
         return [f"leg {leg.number}: no law: {found.why_none}"]
     log = found.fits["log"]
-    members = (
-        f" ({found.members_for_log} of {found.members} members prefer log)"
-        if found.members > 1
-        else ""
-    )
+    members, preferences = len(found.values_S), ""
+    if members > 1:
+        preferences = f" ({found.members_for_log()} of {members} members prefer log)"
+    compared = verdict(log, found.fits["exponential"]) + preferences
     return [
         f"leg {leg.number}: G = {log.parameters['a']:.4g} S "
-        f"{log.parameters['b']:+.4g} S ln N; {verdict(log, found.fits['exponential'])}{members}; "
+        f"{log.parameters['b']:+.4g} S ln N; {compared}; "
         f"lowest AICc: {best.law}"
         + (" (a parameter is at the edge of its range)" if best.at_bound else "")
     ]

@@ -26,24 +26,31 @@ class TrainLaws:
 
     Parameters
     ----------
+    number : ndarray of int, shape (pulses,)
+    values_S : ndarray, shape (members, pulses)
+        Conductance after each pulse, of the members whose readings are finite.
     fits : dict of str to Fit
         By name, the lowest AICc first; empty if the conductance does not change.
     why_none : str
         Why there is no law; empty if there is one.
-    members : int
-    members_for_log : int
-        For how many of them the logarithm has a lower AICc than the exponential.
     """
 
+    number: NDArray[np.int64]
+    values_S: Array
     fits: dict[str, Fit]
     why_none: str
-    members: int
-    members_for_log: int
 
     @property
     def best(self) -> Fit | None:
         """The law with the lowest AICc; None without laws."""
         return next(iter(self.fits.values()), None)
+
+    def members_for_log(self) -> int:
+        """For how many members the logarithm has a lower AICc than the exponential."""
+        return sum(
+            fit(self.number, one, "log").aicc < fit(self.number, one, "exponential").aicc
+            for one in self.values_S
+        )
 
 
 def train_laws(file: OutputFile, leg: Leg) -> TrainLaws | None:
@@ -65,22 +72,11 @@ def train_laws(file: OutputFile, leg: Leg) -> TrainLaws | None:
     number = leg.pulse[chosen]
     values_S = leg.values(file, "conductance")[:, chosen]
     values_S = values_S[np.isfinite(values_S).all(axis=1)]
-    members = len(values_S)
     why_none = "no member has finite readings"
-    if members:
-        why_none = why_unchanged(values_S, solver_tolerance(file))
-    if why_none:
-        return TrainLaws({}, why_none, members, 0)
-    fits = fit_laws(number, values_S.mean(axis=0))
-    better = sum(
-        fit(number, one, "log").aicc < fit(number, one, "exponential").aicc for one in values_S
-    )
-    return TrainLaws(fits, "", members, better)
-
-
-def solver_tolerance(file: OutputFile) -> float:
-    """Largest relative error of a conductance of a run."""
-    return float(file.resolved["conductance"]["tolerance"])
+    if len(values_S):
+        why_none = why_unchanged(values_S, float(file.resolved["conductance"]["tolerance"]))
+    fits = {} if why_none else fit_laws(number, values_S.mean(axis=0))
+    return TrainLaws(number, values_S, fits, why_none)
 
 
 def why_unchanged(values_S: Array, tolerance: float) -> str:

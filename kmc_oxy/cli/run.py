@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmc_oxy.cli.exit_codes import EXIT_DONE, report_error
-from kmc_oxy.cli.input_arguments import add_input_arguments
+from kmc_oxy.cli.input_arguments import add_input_arguments, load_input
 from kmc_oxy.process import Interrupted, StopRequest, communicator, size
 
 if TYPE_CHECKING:
@@ -69,12 +69,9 @@ def _begin(
 ) -> tuple[Plan, WorkFolder] | None:
     """Read the input and lock the work folder; None if the run is complete."""
     from kmc_oxy.execution import Plan, check_memory
-    from kmc_oxy.inputs import load
     from kmc_oxy.storage import begin_or_resume
 
-    plan = Plan(load(arguments.input, arguments.set))
-    for doubt in plan.loaded.doubts:
-        log.warning("warning: %s", doubt)
+    plan = Plan(load_input(arguments))
     stop.raise_if_received()
     if not arguments.no_memory_check:
         check_memory(plan, size() or 1)

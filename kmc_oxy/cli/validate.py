@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import logging
 
 from kmc_oxy.cli.exit_codes import EXIT_DONE
-from kmc_oxy.cli.input_arguments import add_input_arguments
+from kmc_oxy.cli.input_arguments import add_input_arguments, load_input
 from kmc_oxy.cli.tables import cost_table
 from kmc_oxy.execution import Plan, estimate
-from kmc_oxy.inputs import load
-
-log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    plan = Plan(load(arguments.input, arguments.set))
-    for doubt in plan.loaded.doubts:
-        log.warning("warning: %s", doubt)
+    plan = Plan(load_input(arguments))
     if not arguments.quiet:
         print(cost_table(plan, estimate(plan)))
     return EXIT_DONE

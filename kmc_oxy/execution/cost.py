@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -114,14 +114,14 @@ def estimate(plan: Plan) -> Cost:
     cells = plan.cells(0)
     sampled = _sampled_points(plan)
     trials = MAX_TRIALS // len(sampled)
-    hops = float(np.mean([_hops_of_trial_run(plan, int(point), trials) for point in sampled]))
+    hops = float(np.mean([_hops_of_trial_run(plan, point, trials) for point in sampled]))
     return Cost(
         tasks=plan.n_tasks,
         points=plan.n_points,
         members=plan.members,
         cells=cells,
         sites=inputs.device.lattice.n_sites,
-        oxygens=round(inputs.device.oxygen.filling * inputs.device.lattice.n_sites),
+        oxygens=inputs.device.n_oxygens,
         readings=len(schedule.readings),
         duration_s=schedule.duration_s,
         hops=hops * cells * plan.n_tasks,
@@ -199,8 +199,8 @@ def _record_bytes(plan: Plan, point: int) -> float:
     per_reading = 5 + (inputs.device.lattice.n_layers if inputs.output.profile else 0)
     readings = len(plan.schedule(point).readings)
     snapshots = len(snapshot_readings(inputs, readings))
-    oxygens = round(inputs.device.oxygen.filling * inputs.device.lattice.n_sites)
-    return plan.cells(point) * (8.0 * readings * per_reading + 4.0 * snapshots * oxygens)
+    per_cell = 8.0 * readings * per_reading + 4.0 * snapshots * inputs.device.n_oxygens
+    return plan.cells(point) * per_cell
 
 
 def relative_cost(plan: Plan, point: int) -> float:
@@ -220,18 +220,13 @@ def relative_cost(plan: Plan, point: int) -> float:
         return 1.0
     device, area_fraction = _small_patch(plan, point, COST_PATCH_COLUMNS)
     tolerance = plan.tolerance(plan.task(point, 0))
-    counts: Counter[VoltageInterval] = Counter()
-    for interval, count in _voltage_intervals(plan.schedule(point)):
-        counts[interval] += count
     hops = sum(
         count * expected_hops(device, device.occupied_at_start, interval, tolerance)
-        for interval, count in counts.items()
+        for interval, count in _counts(_voltage_intervals(plan.schedule(point))).items()
     )
-    inputs = plan.point(point)
     readings = len(plan.schedule(point).readings)
-    cells = inputs.crossbar.rows * inputs.crossbar.columns
     patch_s = hops * HOP_S + readings * device.lattice.n_sites * READING_S
-    return cells / area_fraction * patch_s
+    return plan.cells(point) / area_fraction * patch_s
 
 
 def _small_patch(plan: Plan, point: int, columns: int) -> tuple[CrossPoint, float]:
@@ -263,9 +258,6 @@ def _hops_of_trial_run(plan: Plan, point: int, trials: int) -> float:
     tolerance = plan.tolerance(plan.task(point, 0))
     engine = device.engine(point, tolerance)
     intervals = list(_voltage_intervals(plan.schedule(point)))
-    counts: Counter[VoltageInterval] = Counter()
-    for interval, count in intervals:
-        counts[interval] += count
     hops_of: dict[VoltageInterval, list[int]] = {}
     for interval, _ in intervals:
         repeats = hops_of.setdefault(interval, [])
@@ -280,7 +272,7 @@ def _hops_of_trial_run(plan: Plan, point: int, trials: int) -> float:
             break
         repeats.append(engine.hops - before)
     total = 0.0
-    for interval, count in counts.items():
+    for interval, count in _counts(intervals).items():
         repeats = hops_of.get(interval, [])
         later = repeats[1:] or repeats
         mean = (
@@ -308,6 +300,14 @@ def _voltage_intervals(schedule: Schedule) -> Iterator[tuple[VoltageInterval, in
         stop_s += hold.duration_s
         weight = max(weight, times)
     yield VoltageInterval(voltage_V, start_s, stop_s), weight
+
+
+def _counts(intervals: Iterable[tuple[VoltageInterval, int]]) -> Counter[VoltageInterval]:
+    """How often each interval occurs."""
+    counts: Counter[VoltageInterval] = Counter()
+    for interval, count in intervals:
+        counts[interval] += count
+    return counts
 
 
 def expected_hops(

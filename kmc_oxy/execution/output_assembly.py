@@ -5,7 +5,6 @@ One task is read at a time, so the memory needed does not grow with the number o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from kmc_oxy.execution.tasks import CHECK_FACTOR, Plan
-from kmc_oxy.inputs import point_values
+from kmc_oxy.inputs import point_values, written_value
 from kmc_oxy.inputs.schema import Input, dimension_of
 from kmc_oxy.process import Interrupted
 from kmc_oxy.protocol import (
@@ -207,7 +206,7 @@ def _write_scanned_values(output: OutputWriter, plan: Plan) -> None:
         column: list[Any] = [value for value, _ in found]
         if not numeric:
             written = (point_values(plan.base, point)[key] for point in range(plan.n_points))
-            column = [_as_text(value) for value in written]
+            column = [written_value(value) for value in written]
         output.create_dataset(spec, np.array(column, dtype=np.float64 if numeric else object))
 
 
@@ -252,11 +251,6 @@ def resolved_value(inputs: Input, key: str) -> tuple[Any, str]:
         else:
             node = node[int(part)]
     return node, unit
-
-
-def _as_text(value: Any) -> str:
-    """A scanned value as it was written in the input: text, or JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _write_tolerance_errors(

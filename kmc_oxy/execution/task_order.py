@@ -58,11 +58,11 @@ class TaskOrder:
     def __init__(
         self, plan: Plan, costs: Sequence[float], finished: Set[int], started: Set[int]
     ) -> None:
-        self._plan, self._finished = plan, finished
+        self._plan = plan
         self._first = [plan.task_of_index(index) for index in sorted(started - finished)]
         self._skipped = finished | started
         groups = [
-            Task(plan.task(point, 0, coarse).index, point, 0, coarse)
+            plan.task(point, 0, coarse)
             for coarse in (False, True)
             for point in range(plan.n_points)
             if plan.members_of(coarse)
@@ -72,13 +72,14 @@ class TaskOrder:
         self._starts = list(accumulate(sizes, initial=len(self._first)))
         self.positions = self._starts[-1]
         self.unfinished = plan.n_tasks - len(finished)
-        done = [plan.task_of_index(index) for index in finished]
-        self.cost = sum(
-            plan.members_of(group.coarse) * task_cost(costs, group) for group in self._groups
-        ) - sum(task_cost(costs, task) for task in done)
+        counts = {group: plan.members_of(group.coarse) for group in groups}
+        for index in finished:
+            done = plan.task_of_index(index)
+            counts[plan.task(done.point, 0, done.coarse)] -= 1
+        self.cost = sum(count * task_cost(costs, group) for group, count in counts.items())
         self.duration_s = sum(
-            plan.members_of(group.coarse) * plan.duration_s(group.point) for group in self._groups
-        ) - sum(plan.duration_s(task.point) for task in done)
+            count * plan.schedule(group.point).duration_s for group, count in counts.items()
+        )
 
     def task_at(self, position: int) -> Task | None:
         """The task at a position; None if it is finished or has another position.

@@ -100,19 +100,6 @@ class Plan:
         crossbar = self.point(point).crossbar
         return crossbar.rows * crossbar.columns
 
-    def duration_s(self, point: int) -> float:
-        """Return the physical time of a task at a point of the scan (s).
-
-        Parameters
-        ----------
-        point : int
-
-        Returns
-        -------
-        float
-        """
-        return self.schedule(point).duration_s
-
     @property
     def members(self) -> int:
         """Number of devices."""

@@ -16,9 +16,9 @@ from kmc_oxy.analysis import PUBLISHED, Leg, crosstalk, ensemble_mean
 from kmc_oxy.figures.panel import Panel, RunData
 from kmc_oxy.figures.style import (
     COLOURS,
-    LINES,
     draw_curve,
     evenly_spaced,
+    line_style,
     members_text,
     set_y_scale,
     style,
@@ -190,7 +190,7 @@ def _draw_programs(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> Non
     everything: list[Iterable[float]] = []
     for number, leg in enumerate(drawn):
         values = leg.values(file, "conductance", *(leg.cell or (0, 0)))
-        look = style(number) | {"linestyle": LINES[number % len(LINES)]}
+        look = style(number) | {"linestyle": line_style(number)}
         label = f"{leg.voltage_V[-1]:+g} V on {_name(leg.cell or (0, 0))}"
         # The spreads of many cells would hide each other.
         shown = values if len(drawn) <= MAX_SPREADS else values.mean(axis=0, keepdims=True)

@@ -15,7 +15,6 @@ from kmc_oxy.analysis import Leg, TrainLaws, train_laws
 from kmc_oxy.figures.panel import Panel, RunData
 from kmc_oxy.figures.scan_labels import scanned_texts, short_name, siemens_text
 from kmc_oxy.figures.style import (
-    MAX_SERIES,
     draw_curve,
     evenly_spaced,
     line_style,
@@ -254,7 +253,7 @@ def _draw_readings(axes: Axes, file: OutputFile) -> None:
     """Every reading against time, for protocols of single pulses and reads."""
     shape = file.shape()
     texts = {key: scanned_texts(file, key) for key in file.scan()}
-    points = np.unique(np.linspace(0, shape["point"] - 1, MAX_SERIES).astype(int))
+    points = evenly_spaced(range(shape["point"]))
     for number, point in enumerate(points):
         time_s = file["time"][point]
         chosen = np.isfinite(time_s)

@@ -6,7 +6,7 @@ May import `physics` (limits of its parameters) and `units`.
 from kmc_oxy.inputs import summary
 from kmc_oxy.inputs.loading import LoadedInput, load, loads
 from kmc_oxy.inputs.messages import InputError
-from kmc_oxy.inputs.scan import at_point, n_points, point_values
+from kmc_oxy.inputs.scan import at_point, n_points, point_values, written_value
 
 __all__ = [
     "InputError",
@@ -17,4 +17,5 @@ __all__ = [
     "n_points",
     "point_values",
     "summary",
+    "written_value",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -67,9 +68,8 @@ def check_scan(model: Input | None, data: dict[str, Any]) -> Iterator[DataFault]
     else:
         # Sections without a scanned key stay as they are, checked models.
         base = {
-            name: base[name] if name in sections else getattr(model, name)
-            for name in base
-            if name in sections or name in type(model).model_fields
+            name: value if name in sections else getattr(model, name)
+            for name, value in base.items()
         }
     for point in _points_to_check(grid, all_points=model is not None):
         changed = {name: _copy(base[name]) if name in sections else base[name] for name in base}
@@ -282,6 +282,11 @@ def point_values(model: Input, point: int) -> dict[str, Any]:
         point, index = divmod(point, len(model.scan[key]))
         values[key] = model.scan[key][index]
     return {key: values[key] for key in model.scan}
+
+
+def written_value(value: Any) -> str:
+    """A scanned value as it was written in the input: text, or JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def at_point(model: Input, point: int) -> Input:

@@ -102,8 +102,7 @@ def sentence(inputs: Input) -> str:
     str
     """
     members, array = inputs.ensemble.members, inputs.crossbar
-    lattice, oxygen = inputs.device.lattice, inputs.device.oxygen
-    sites = lattice.n_sites
+    sites, oxygens = inputs.device.lattice.n_sites, inputs.device.n_oxygens
     array_of = f"array of {array.rows} × {array.columns} " if array.rows * array.columns > 1 else ""
     junction = f"{array_of}LSMO/Gaq3/AlOx/Co cross-point"
     if members == 1:
@@ -112,7 +111,7 @@ def sentence(inputs: Input) -> str:
         plural = junction.replace("array", "arrays", 1)
         subject = f"{members:,} {plural}s that differ in their disorder"
     cell = f"{'each cross-point' if array_of else 'each' if members > 1 else ''}"
-    size = f"{cell} a lattice of {sites:,} sites with {round(oxygen.filling * sites):,} oxygens"
+    size = f"{cell} a lattice of {sites:,} sites with {oxygens:,} oxygens"
     scanned = "device.temperature" in inputs.scan
     where = "" if scanned else f"At {inputs.device.temperature:g} K, "
     text = f"{where}{subject} ({size.strip()}) went through {_protocol(inputs)}{_scan(inputs)}."

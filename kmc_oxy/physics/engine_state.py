@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kmc_oxy.physics.cap_windows import (
     LONGEST_S,
+    MOST_GAMMA_STEPS,
     SHORTEST_S,
     gamma_steps,
     window_of,
@@ -127,7 +128,7 @@ def _kernel(land: Landscape, state: Mapping[str, Any]) -> dict[str, Any]:
         "members": _array(state, "kernel_members", np.int32),
         "counts": _array(state, "kernel_counts", np.int32, 1024),
         "anchor": _integer(state, "kernel_anchor", 0, 255),
-        "gamma": _integer(state, "kernel_gamma", -4000, 4000),
+        "gamma": _integer(state, "kernel_gamma", -MOST_GAMMA_STEPS, MOST_GAMMA_STEPS),
         "hops": hops,
         "trials": trials,
         "block_next": _integer(state, "kernel_block_next", 0, BLOCK),

@@ -100,8 +100,8 @@ class Landscape:
         """Site energies e_i in the potential, shape (n,), eV; ValueError if one is not finite."""
         with np.errstate(over="ignore", invalid="ignore"):
             energy_eV = self.site_energy_eV + self.charge_e * self.checked_potential(potential_V)
-        if not np.isfinite(energy_eV).all():
-            site = int(np.flatnonzero(~np.isfinite(energy_eV))[0])
+        site = _first_not_finite(energy_eV)
+        if site is not None:
             raise ValueError(
                 "The 'potential_V' parameter must give finite energies. "
                 f"Got {energy_eV[site]} eV at site {site} instead."
@@ -153,9 +153,8 @@ class Landscape:
         # An exponent that overflows is a rate of zero.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             step, above_lower = self._step_and_saddle(potential, bonds)
-            finite = np.isfinite(step) & np.isfinite(above_lower)
-            if not finite.all():
-                bad = int(np.flatnonzero(~finite)[0])
+            bad = _first_not_finite(step, above_lower)
+            if bad is not None:
                 raise ValueError(
                     "The 'potential_V' parameter must give finite energies on every bond. "
                     f"Got a step of {step[bad]} eV and a saddle {above_lower[bad]} eV above its "
@@ -169,9 +168,8 @@ class Landscape:
                 slow += floor * np.exp(-np.abs(step) / thermal_eV)
             slow *= attempt_frequency_Hz
             fast *= attempt_frequency_Hz
-        finite = np.isfinite(fast) & np.isfinite(slow)
-        if not finite.all():
-            bad = int(np.flatnonzero(~finite)[0])
+        bad = _first_not_finite(fast, slow)
+        if bad is not None:
             raise ValueError(
                 "The 'attempt_frequency_Hz' parameter must give finite rates on every bond. "
                 f"Got {attempt_frequency_Hz}, with rates of {fast[bad]} and {slow[bad]} 1/s on "
@@ -242,9 +240,14 @@ def _checked_bonds(bonds: ArrayLike, n_sites: int) -> NDArray[np.int32]:
 
 
 def _require_finite(name: str, values: NDArray[np.float64]) -> None:
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
+    bad = _first_not_finite(values)
+    if bad is not None:
         raise ValueError(
-            f"The {name!r} parameter must be finite. "
-            f"Got {values[bad[0]]} at index {bad[0]} instead."
+            f"The {name!r} parameter must be finite. Got {values[bad]} at index {bad} instead."
         )
+
+
+def _first_not_finite(*arrays: NDArray[np.float64]) -> int | None:
+    """The first index at which one of the arrays is not finite; None if there is none."""
+    finite = np.logical_and.reduce([np.isfinite(array) for array in arrays])
+    return None if finite.all() else int(finite.argmin())

@@ -112,7 +112,7 @@ class ScheduleBuilder:
         """
         self.pulse += 1
         origin = self._position
-        body = self._body(pulse, origin, Position(pulse=1))
+        body = self._body(pulse, origin, pulses=1)
         self._append_loop(body, count, origin)
         self.pulse += count - 1
 
@@ -129,7 +129,7 @@ class ScheduleBuilder:
         while left:
             before = (self.pulse, self._pulse_drive)
             origin = self._position._replace(leg_ticks=0, pulse=0)
-            body = self._body(steps, origin, Position())
+            body = self._body(steps, origin, pulses=0)
             # A repetition differs from later ones if it begins with another pulse than they do.
             is_steady = before == (self.pulse, self._pulse_drive)
             repetitions = left if is_steady else 1
@@ -149,18 +149,19 @@ class ScheduleBuilder:
         self._items.append(item)
         self._offsets.append(self._position.relative_to(self._origin))
 
-    def _body(
-        self, append: Callable[[], None], origin: Position, pulse_shift: Position
-    ) -> Loop[Operation]:
-        """One repetition of a loop that begins at `origin`."""
+    def _body(self, append: Callable[[], None], origin: Position, pulses: int) -> Loop[Operation]:
+        """One repetition of a loop that begins at `origin`.
+
+        `pulses` is 1 inside a leg, whose pulse number and time go on, and 0 for whole legs.
+        """
         outer = self._origin, self._items, self._offsets
         self._origin, self._items, self._offsets = origin, [], []
         append()
         shift = Position(
             ticks=self._ticks - origin.ticks,
-            leg_ticks=self._ticks - origin.ticks if pulse_shift.pulse else 0,
+            leg_ticks=self._ticks - origin.ticks if pulses else 0,
             leg=self._leg - origin.leg,
-            pulse=pulse_shift.pulse,
+            pulse=pulses,
         )
         body = _loop(self._items, self._offsets, shift)
         self._origin, self._items, self._offsets = outer

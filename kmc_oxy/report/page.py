@@ -12,7 +12,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from kmc_oxy._version import __version__
 from kmc_oxy.analysis import crosstalk_notes, leg_notes, legs
 from kmc_oxy.figures import Panel, panels
-from kmc_oxy.inputs import summary
+from kmc_oxy.inputs import summary, written_value
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.paper import COLUMNS, recognise
 from kmc_oxy.report.oxygen_pictures import oxygen_pictures
@@ -115,7 +115,7 @@ def page(file: OutputFile) -> str:
         oxygens_intro=oxygens.introduction,
         oxygens=[picture(*drawing) for drawing in oxygens.drawings],
         protocol=[step.body.text() for step in inputs.protocol],
-        scan={key: [_written(value) for value in values] for key, values in inputs.scan.items()},
+        scan={key: [*map(written_value, values)] for key, values in inputs.scan.items()},
         changed=_key_table("Keys that differ from the defaults", [k for k in keys if k.differs]),
         every_key=_key_table("Every key but protocol and scan, as resolved", keys),
         input_yaml=str(file.attributes["input_yaml"]),
@@ -123,11 +123,6 @@ def page(file: OutputFile) -> str:
         provenance=_provenance(file),
         version=__version__,
     )
-
-
-def _written(value: Any) -> str:
-    """A scanned value on one line."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _drawn(panel: Panel) -> Figure:

@@ -224,12 +224,11 @@ def oxygens(device: Device, lattice: Lattice, rng: np.random.Generator) -> NDArr
     -------
     ndarray of bool, shape (n_sites,)
     """
-    count = round(device.oxygen.filling * lattice.n_sites)
     allowed = np.arange(lattice.n_sites)
     if device.oxygen.start == "oxide":
         allowed = np.flatnonzero(~lattice.organic)
     occupied = np.zeros(lattice.n_sites, dtype=bool)
-    occupied[rng.choice(allowed, count, replace=False)] = True
+    occupied[rng.choice(allowed, device.n_oxygens, replace=False)] = True
     return occupied
 
 

@@ -114,23 +114,16 @@ class Recorder:
         for name, value in values.items():
             if name in self.record:
                 self.record[name][(*place, span)] = value
-        if any(self._readings[reading].kind == "sweep" for reading in readings):
-            self._read_current(place, readings, parallel_S, float(pulse_V[place]))
+        stairs = [reading for reading in readings if self._readings[reading].kind == "sweep"]
+        if stairs:
+            self.record["sweep_current"][(*place, stairs)] = current(
+                parallel_S, pulse_V[place], self._inputs.conductance.nonlinearity or math.inf
+            )
         for reading in readings:
             if reading in self._snapshots:
                 snapshot = (*place, self._snapshots[reading])
                 self.record["oxygen_site"][snapshot] = np.flatnonzero(occupied)
         self._read_loops(cell, occupied, place, readings)
-
-    def _read_current(
-        self, place: tuple[int, int], readings: range, conductance_S: float, voltage_V: float
-    ) -> None:
-        """Record the current of one cell at the stairs of a sweep among `readings`."""
-        nonlinearity_V = self._inputs.conductance.nonlinearity or math.inf
-        at = [reading for reading in readings if self._readings[reading].kind == "sweep"]
-        self.record["sweep_current"][(*place, at)] = current(
-            conductance_S, voltage_V, nonlinearity_V
-        )
 
     def _read_loops(
         self, cell: Cell, occupied: NDArray[np.bool_], place: tuple[int, int], readings: range

@@ -100,6 +100,26 @@ def atomic_rename(path: Path) -> Iterator[Path]:
     fsync_folder(path.parent)
 
 
+def require_no_folder(path: Path, action: str) -> None:
+    """Refuse a folder where the name of a file is needed.
+
+    Parameters
+    ----------
+    path : Path
+    action : str
+        As in `wrap_os_errors`.
+
+    Raises
+    ------
+    StoreError
+        If `path` is a folder, or is no name that a file can have.
+    """
+    with wrap_os_errors(action):
+        is_folder = path.is_dir()
+    if is_folder:
+        raise StoreError(f"{path} is a folder: give the name of a file")
+
+
 def temporary_path(path: Path) -> Path:
     """A name beside `path` that no other file has."""
     return path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")

@@ -139,7 +139,7 @@ class Manifest:
         OSError
             If it cannot be written.
         """
-        content = json.loads(json.dumps(asdict(self)))
+        content = asdict(self)
         with atomic_write(path) as file:
             file.write(json.dumps({**content, "digest": digest_of(content)}, indent=1).encode())
 

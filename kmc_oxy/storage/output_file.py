@@ -25,6 +25,7 @@ from kmc_oxy._version import KERNEL_SOURCE, UNKNOWN_SOURCE
 from kmc_oxy.storage.atomic_files import (
     StoreError,
     fsync_folder,
+    require_no_folder,
     temporary_path,
     wrap_os_errors,
 )
@@ -173,11 +174,8 @@ def open_output(path: Path) -> Iterator[OutputFile]:
         If it does not exist, cannot be read, was not written by kmc_oxy, or has another schema
         version.
     """
-    with wrap_os_errors(f"read {path}"):
-        exists, is_folder = path.exists(), path.is_dir()
-    if is_folder:
-        raise StoreError(f"{path} is a folder, not the output of a run")
-    if not exists:
+    require_no_folder(path, f"read {path}")
+    if not path.exists():
         hint = " (a run was begun there: finish it first)" if WorkFolder(path).exists() else ""
         raise StoreError(f"{path} does not exist{hint}")
     try:
@@ -217,13 +215,11 @@ def check_no_run(path: Path) -> None:
     StoreError
         If there is a folder or the output of a run, finished or not.
     """
-    with wrap_os_errors(f"write {path}"):
-        if path.is_dir():
-            raise StoreError(f"{path} is a folder: give the name of a file")
-        if WorkFolder(path).exists():
-            raise StoreError(f"{path} is the output of an unfinished run: choose another name")
-        if path.exists() and is_output(path):
-            raise StoreError(f"{path} is the output of a run: choose another name")
+    require_no_folder(path, f"write {path}")
+    if WorkFolder(path).exists():
+        raise StoreError(f"{path} is the output of an unfinished run: choose another name")
+    if is_output(path):
+        raise StoreError(f"{path} is the output of a run: choose another name")
 
 
 def is_output(path: Path) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kmc_oxy._version import KERNEL_SOURCE, __version__
-from kmc_oxy.storage.atomic_files import StoreError, wrap_os_errors
+from kmc_oxy.storage.atomic_files import StoreError, require_no_folder
 from kmc_oxy.storage.manifest import Manifest, RunIdentity
 from kmc_oxy.storage.output_file import is_output, open_output
 from kmc_oxy.storage.work_folder import WorkFolder
@@ -50,10 +50,7 @@ def begin_or_resume(
         version; if an unfinished run was begun by another version or kernel; or if the folder
         cannot be written.
     """
-    with wrap_os_errors(f"write {output}"):
-        is_folder = output.is_dir()
-    if is_folder:
-        raise StoreError(f"{output} is a folder: give the name of a file")
+    require_no_folder(output, f"write {output}")
     work = WorkFolder(output)
     if not fresh and not work.exists() and _is_complete(output, identity):
         return None
@@ -215,10 +212,7 @@ def progress_of(output: Path) -> tuple[Manifest, int] | None:
     StoreError
         If its files are damaged or cannot be read.
     """
-    with wrap_os_errors(f"write {output}"):
-        is_folder = output.is_dir()
-    if is_folder:
-        raise StoreError(f"{output} is a folder: give the name of a file")
+    require_no_folder(output, f"read {output}")
     work = WorkFolder(output)
     if not work.exists():
         return None

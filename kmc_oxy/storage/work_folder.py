@@ -76,13 +76,11 @@ class WorkFolder:
             If the name is too long, or the place cannot be read.
         """
         with wrap_os_errors(f"read {self.path}"):
-            return os.path.lexists(self.manifest_path) or self._stat_fails()
-
-    def _stat_fails(self) -> bool:
-        """False; an OSError other than a missing file is raised, which `exists` would hide."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            self.path.lstat()
-        return False
+            try:
+                self.manifest_path.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            return True
 
     def has_results(self) -> bool:
         """Whether there are files of finished tasks, with or without a manifest."""
@@ -305,13 +303,13 @@ class WorkFolder:
         path = self._task_path(index)
         if not path.exists() and index not in self._archived:
             self.finished()
+        content: Path | io.BytesIO = path
+        source = str(path)
         if not path.exists() and index in self._archived:
-            archive = self._archived[index]
-            source = f"task {index} in {archive}"
-            record = read_tree(io.BytesIO(read_archived(archive, index)), source)
-            return unstamped(record, self._id_of_run(), index, source)
+            content = io.BytesIO(read_archived(self._archived[index], index))
+            source = f"task {index} in {self._archived[index]}"
         try:
-            return unstamped(read_tree(path), self._id_of_run(), index, str(path))
+            return unstamped(read_tree(content, source), self._id_of_run(), index, source)
         except StoreError as error:
             raise StoreError(
                 f"{error}: delete that file if it exists and run the same line again, which "
@@ -319,19 +317,7 @@ class WorkFolder:
             ) from error
 
     def save_checkpoint(self, index: int, state: Mapping[str, Any]) -> None:
-        """Save the state of a task in progress.
-
-        Parameters
-        ----------
-        index : int
-        state : mapping of str
-            As for `write_tree`.
-
-        Raises
-        ------
-        StoreError
-            If it cannot be written.
-        """
+        """Save the state of a task in progress; a StoreError if it cannot be written."""
         with wrap_os_errors(f"write the checkpoint of task {index} in {self.path}"):
             self._checkpoints.save(index, state)
 

@@ -260,6 +260,11 @@ class Device(Section):
         default_factory=Feedback, description="how the state of the device acts on its oxygens"
     )
 
+    @property
+    def n_oxygens(self) -> int:
+        """Number of oxygens of the patch."""
+        return round(self.oxygen.filling * self.lattice.n_sites)
+
     @model_validator(mode="after")
     def _consistent(self) -> Device:
         lattice, field, oxygen = self.lattice, self.field, self.oxygen
@@ -284,7 +289,7 @@ class Device(Section):
                     (at, ("device", "barriers")),
                 )
             )
-        n_oxygen = round(oxygen.filling * lattice.n_sites)
+        n_oxygen = self.n_oxygens
         room = lattice.n_sites
         if oxygen.start == "oxide":
             room = lattice.nx * lattice.ny * lattice.n_oxide_layers + 1

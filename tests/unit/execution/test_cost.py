@@ -39,7 +39,7 @@ def test_tasks_with_a_checkpoint_come_first_then_long_ones(plan):
     order = list(tasks)
     assert tasks.unfinished == len(order) and tasks.positions > len(order)
     assert tasks.cost == pytest.approx(sum(task_cost(costs, task) for task in order))
-    assert tasks.duration_s == pytest.approx(sum(plan.duration_s(t.point) for t in order))
+    assert tasks.duration_s == pytest.approx(sum(plan.schedule(t.point).duration_s for t in order))
     assert order[0].index == 0
     assert sorted(task.index for task in order) == sorted(set(range(plan.n_tasks)) - {4, 5})
     found = [task_cost(costs, task) for task in order[1:]]
