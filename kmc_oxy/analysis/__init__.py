@@ -3,18 +3,26 @@
 May import `storage` to read the output, and `simulation` to rebuild the lattice of a device.
 """
 
+from kmc_oxy.analysis.conductance_averages import ConductanceAverages, conductance_averages
 from kmc_oxy.analysis.half_select_disturb import PUBLISHED, crosstalk
 from kmc_oxy.analysis.law_comparison import compare_with_log
 from kmc_oxy.analysis.laws import fit, fit_laws, verdict
 from kmc_oxy.analysis.result_notes import (
     crosstalk_notes,
+    general_notes,
     leg_notes,
     step_name,
     voltage_text,
 )
 from kmc_oxy.analysis.series import MAX_VALUES, Leg, legs
 from kmc_oxy.analysis.soft_bound import SoftBound, compare_laws, fit_soft_bound
-from kmc_oxy.analysis.statistics import EnsembleMean, Estimate, ensemble_mean
+from kmc_oxy.analysis.statistics import (
+    EnsembleMean,
+    Estimate,
+    ensemble_mean,
+    is_wide,
+    mean_over_members,
+)
 from kmc_oxy.analysis.stored_snapshots import lattice_of, snapshots
 from kmc_oxy.analysis.train_laws import TrainLaws, train_laws
 from kmc_oxy.analysis.update_curves import (
@@ -31,6 +39,7 @@ from kmc_oxy.analysis.update_curves import (
 __all__ = [
     "MAX_VALUES",
     "PUBLISHED",
+    "ConductanceAverages",
     "EnsembleMean",
     "Estimate",
     "Leg",
@@ -43,15 +52,19 @@ __all__ = [
     "common_range_S",
     "compare_laws",
     "compare_with_log",
+    "conductance_averages",
     "crosstalk",
     "crosstalk_notes",
     "ensemble_mean",
     "fit",
     "fit_laws",
     "fit_soft_bound",
+    "general_notes",
+    "is_wide",
     "lattice_of",
     "leg_notes",
     "legs",
+    "mean_over_members",
     "read_trains",
     "scatter",
     "snapshots",

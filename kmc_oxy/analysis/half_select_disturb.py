@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis.series import Leg
-from kmc_oxy.analysis.statistics import EnsembleMean, ensemble_mean
+from kmc_oxy.analysis.statistics import EnsembleMean, ensemble_mean, mean_over_members
 from kmc_oxy.storage import OutputFile
 
 #: Average crosstalk of the 4x3 array (paper, section 1).
@@ -79,4 +79,4 @@ def crosstalk(file: OutputFile, programs: Sequence[Leg]) -> Crosstalk:
 
 def _mean(changes: list[NDArray[np.float64]]) -> EnsembleMean | None:
     together = np.concatenate(changes, axis=1)
-    return ensemble_mean(together.mean(axis=1)) if together.size else None
+    return mean_over_members(together.mean(axis=1)) if together.size else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kmc_oxy.analysis.conductance_averages import ConductanceAverages
 from kmc_oxy.analysis.half_select_disturb import PUBLISHED, crosstalk
 from kmc_oxy.analysis.laws import verdict
 from kmc_oxy.analysis.series import Leg
@@ -21,7 +22,7 @@ def step_name(leg: Leg) -> str:
     """Number and kind of the step of a leg, and the cell that it programs."""
     if leg.kind == "single":
         return str(leg.step)
-    return f"{leg.step} {leg.kind}" + (f" ({leg.cell[0]}, {leg.cell[1]})" if leg.cell else "")
+    return f"{leg.step} {leg.kind}" + (f" {list(leg.cell)}" if leg.cell else "")
 
 
 def voltage_text(leg: Leg) -> str:
@@ -32,10 +33,18 @@ def voltage_text(leg: Leg) -> str:
     return f"{voltages[-1]:+g}"
 
 
-def leg_notes(file: OutputFile, leg: Leg) -> list[str]:
+def general_notes(averages: ConductanceAverages) -> list[str]:
+    """What holds for all conductances of a run."""
+    count = averages.not_finite
+    if not count:
+        return []
+    return [f"{count} stored conductance{'s are' if count > 1 else ' is'} not finite and left out"]
+
+
+def leg_notes(file: OutputFile, leg: Leg, averages: ConductanceAverages) -> list[str]:
     """The law of a train, or the result of a write-verify, a line each."""
     where = _point_text(file, leg.point)
-    return [where + note for note in (*_law_notes(file, leg), *_target_notes(file, leg))]
+    return [where + note for note in (*_law_notes(file, leg, averages), *_target_notes(file, leg))]
 
 
 def _point_text(file: OutputFile, point: int) -> str:
@@ -85,6 +94,8 @@ def crosstalk_notes(file: OutputFile, found: Sequence[Leg], point: int) -> list[
         return []
     text = f"{_point_text(file, point)}half-selected cells changed by "
     text += f"{_percent(result.half_selected)} on average "
+    if result.half_selected.geometric:
+        text += "(geometric mean over members) "
     text += f"over {len(programs)} program step{'s' if len(programs) > 1 else ''}"
     if result.others is not None:
         text += f", cells on other lines by {_percent(result.others)}"
@@ -92,13 +103,15 @@ def crosstalk_notes(file: OutputFile, found: Sequence[Leg], point: int) -> list[
 
 
 def _percent(mean: EnsembleMean) -> str:
-    interval = f" +- {100 * (mean.high - mean.mean):.2g}" if mean.members > 1 else ""
-    return f"{100 * mean.mean:.3g}{interval} %"
+    text = f"{100 * float(mean.mean):.3g} %"
+    if mean.members > 1:
+        text += f" [{100 * float(mean.low):.2g}, {100 * float(mean.high):.2g}]"
+    return text
 
 
-def _law_notes(file: OutputFile, leg: Leg) -> list[str]:
+def _law_notes(file: OutputFile, leg: Leg, averages: ConductanceAverages) -> list[str]:
     """Preference of the logarithm over the exponential, for the mean and for each member."""
-    found = train_laws(file, leg)
+    found = train_laws(file, leg, averages)
     if found is None:
         return []
     best = found.best
@@ -109,8 +122,9 @@ def _law_notes(file: OutputFile, leg: Leg) -> list[str]:
     if members > 1:
         preferences = f" ({found.members_for_log()} of {members} members prefer log)"
     compared = verdict(log, found.fits["exponential"]) + preferences
+    which = f"{found.mean} " if members > 1 else ""
     return [
-        f"leg {leg.number}: G = {log.parameters['a']:.4g} S "
+        f"leg {leg.number}: {which}G = {log.parameters['a']:.4g} S "
         f"{log.parameters['b']:+.4g} S ln N; {compared}; "
         f"lowest AICc: {best.law}"
         + (" (a parameter is at the edge of its range)" if best.at_bound else "")

@@ -1,9 +1,13 @@
-"""Means over members with confidence intervals."""
+"""Means over members with confidence intervals.
+
+A positive quantity that spreads widely over members is averaged by its logarithms (`is_wide`):
+the same rule holds in tables, figures, reports and criteria, and each names the mean that it shows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,31 +15,52 @@ from scipy.special import stdtrit
 
 Array = NDArray[np.float64]
 
+#: Standard deviation over the mean from which on logarithms are averaged.
+WIDE = 0.5
+
 
 @dataclass(frozen=True, eq=False)
 class EnsembleMean:
-    """Mean over members, with its confidence interval.
+    """Mean over members, with its confidence interval and the spread of the members.
 
     Parameters
     ----------
     mean, low, high : ndarray
         Mean and the ends of its interval; the ends are NaN for fewer than two members.
-    spread : ndarray
-        Standard deviation over members.
+    spread_low, spread_high : ndarray
+        Ends of a band of one standard deviation over members on either side of the mean.
     members : int
+        Largest number of members with a finite value.
     confidence : float
+    geometric : bool
+        Whether all of these are of the logarithms: a geometric mean, a band by a factor.
     """
 
     mean: Array
     low: Array
     high: Array
-    spread: Array
+    spread_low: Array
+    spread_high: Array
     members: int
     confidence: float
+    geometric: bool
+
+    def at(self, readings: slice | NDArray[np.bool_]) -> EnsembleMean:
+        """The same of some of the readings."""
+        return replace(
+            self,
+            mean=self.mean[readings],
+            low=self.low[readings],
+            high=self.high[readings],
+            spread_low=self.spread_low[readings],
+            spread_high=self.spread_high[readings],
+        )
 
 
-def ensemble_mean(values: ArrayLike, confidence: float = 0.95, axis: int = 0) -> EnsembleMean:
-    """Mean over members with Student's interval.
+def ensemble_mean(
+    values: ArrayLike, confidence: float = 0.95, axis: int = 0, geometric: bool = False
+) -> EnsembleMean:
+    """Mean over members with Student's interval. Values that are not finite are left out.
 
     Parameters
     ----------
@@ -44,6 +69,8 @@ def ensemble_mean(values: ArrayLike, confidence: float = 0.95, axis: int = 0) ->
     confidence : float
         Between 0 and 1.
     axis : int
+    geometric : bool
+        Average the logarithms. All values must be positive.
 
     Returns
     -------
@@ -59,25 +86,85 @@ def ensemble_mean(values: ArrayLike, confidence: float = 0.95, axis: int = 0) ->
             f"The 'confidence' parameter must lie between 0 and 1. Got {confidence} instead."
         )
     array = np.moveaxis(np.asarray(values, dtype=np.float64), axis, 0)
-    members = array.shape[0]
-    if members == 0:
+    if array.shape[0] == 0:
         raise ValueError("The 'values' parameter must hold at least one member. Got none.")
-    mean = array.mean(axis=0)
-    if members < 2:
-        unknown = np.full_like(mean, np.nan)
-        return EnsembleMean(mean, unknown, unknown, unknown, members, confidence)
-    spread = array.std(axis=0, ddof=1)
-    half = stdtrit(members - 1, 0.5 + confidence / 2) * spread / np.sqrt(members)
-    return EnsembleMean(mean, mean - half, mean + half, spread, members, confidence)
+    finite = np.isfinite(array)
+    count = np.asarray(finite.sum(axis=0))
+    if geometric:
+        array = np.log(array, where=finite, out=np.zeros_like(array))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(finite, array, 0.0).sum(axis=0) / count
+        squares = (np.where(finite, array - mean, 0.0) ** 2).sum(axis=0)
+        spread = np.sqrt(np.where(count > 1, squares, np.nan) / (count - 1))
+        half = stdtrit(count - 1, 0.5 + confidence / 2) * spread / np.sqrt(count)
+    back = np.exp if geometric else np.asarray
+    return EnsembleMean(
+        mean=back(mean),
+        low=back(mean - half),
+        high=back(mean + half),
+        spread_low=back(mean - spread),
+        spread_high=back(mean + spread),
+        members=int(count.max(initial=0)),
+        confidence=confidence,
+        geometric=geometric,
+    )
+
+
+def is_wide(values: ArrayLike) -> bool:
+    """Whether a positive quantity spreads so much over members that its logarithms are averaged.
+
+    It does if, at any reading, the standard deviation over members exceeds `WIDE` times the mean,
+    or the 95 % interval of the mean reaches zero.
+
+    Parameters
+    ----------
+    values : array_like
+        Members first. False if a value is not positive: it has no logarithm.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if np.any(array <= 0):
+        return False
+    plain = ensemble_mean(array)
+    return bool(np.any(plain.spread_high > (1 + WIDE) * plain.mean) or np.any(plain.low <= 0))
+
+
+def mean_over_members(values: ArrayLike, is_count: bool = False) -> EnsembleMean:
+    """Mean over members: geometric if the quantity is positive and `is_wide`.
+
+    Of a quantity that is nowhere negative, limits below zero are set to zero.
+
+    Parameters
+    ----------
+    values : array_like
+        Members first.
+    is_count : bool
+        A count or a fraction of one: always the arithmetic mean.
+    """
+    if not is_count and is_wide(values):
+        return ensemble_mean(values, geometric=True)
+    plain = ensemble_mean(values)
+    if np.any(np.asarray(values) < 0):
+        return plain
+    return replace(
+        plain, low=np.maximum(plain.low, 0.0), spread_low=np.maximum(plain.spread_low, 0.0)
+    )
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over members and the ends of its 95 % interval (NaN for one member)."""
+    """A mean over members and the ends of its 95 % interval (NaN for one member).
+
+    Parameters
+    ----------
+    value, low, high : float
+    geometric : bool
+        Whether the mean is that of the logarithms.
+    """
 
     value: float
     low: float
     high: float
+    geometric: bool = False
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Estimate:
@@ -86,10 +173,10 @@ class Estimate:
         return cls(float(found.mean), float(found.low), float(found.high))
 
     @classmethod
-    def of_logarithms(cls, values: Iterable[float]) -> Estimate:
-        """Geometric mean of one positive value a member."""
-        found = cls.of(np.log(list(values)))
-        return cls(float(np.exp(found.value)), float(np.exp(found.low)), float(np.exp(found.high)))
+    def of_positive(cls, values: Iterable[float]) -> Estimate:
+        """Mean of one value a member that is not negative, as `mean_over_members` has it."""
+        found = mean_over_members(np.asarray(list(values), dtype=np.float64))
+        return cls(float(found.mean), float(found.low), float(found.high), found.geometric)
 
     @property
     def positive(self) -> bool:

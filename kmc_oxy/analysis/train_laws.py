@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kmc_oxy.analysis.conductance_averages import ConductanceAverages
 from kmc_oxy.analysis.laws import Fit, fit, fit_laws
 from kmc_oxy.analysis.series import Leg
 from kmc_oxy.analysis.statistics import ensemble_mean
@@ -26,6 +27,8 @@ class TrainLaws:
 
     Parameters
     ----------
+    mean : str
+        Name of the mean.
     number : ndarray of int, shape (pulses,)
     values_S : ndarray, shape (members, pulses)
         Conductance after each pulse, of the members whose readings are finite.
@@ -35,6 +38,7 @@ class TrainLaws:
         Why there is no law; empty if there is one.
     """
 
+    mean: str
     number: NDArray[np.int64]
     values_S: Array
     fits: dict[str, Fit]
@@ -53,13 +57,14 @@ class TrainLaws:
         )
 
 
-def train_laws(file: OutputFile, leg: Leg) -> TrainLaws | None:
-    """Fit laws to a train.
+def train_laws(file: OutputFile, leg: Leg, averages: ConductanceAverages) -> TrainLaws | None:
+    """Fit laws to the mean of a train.
 
     Parameters
     ----------
     file : OutputFile
     leg : Leg
+    averages : ConductanceAverages
 
     Returns
     -------
@@ -75,8 +80,8 @@ def train_laws(file: OutputFile, leg: Leg) -> TrainLaws | None:
     why_none = "no member has finite readings"
     if len(values_S):
         why_none = why_unchanged(values_S, float(file.resolved["conductance"]["tolerance"]))
-    fits = {} if why_none else fit_laws(number, values_S.mean(axis=0))
-    return TrainLaws(number, values_S, fits, why_none)
+    fits = {} if why_none else fit_laws(number, averages.mean(values_S).mean)
+    return TrainLaws(averages.name, number, values_S, fits, why_none)
 
 
 def why_unchanged(values_S: Array, tolerance: float) -> str:

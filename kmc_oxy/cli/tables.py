@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis import (
+    ConductanceAverages,
     Leg,
+    conductance_averages,
     crosstalk_notes,
-    ensemble_mean,
+    general_notes,
     leg_notes,
     legs,
+    mean_over_members,
     step_name,
     voltage_text,
 )
@@ -49,8 +52,9 @@ def run_table(output: Path) -> str:
     with open_output(output) as file:
         shape = file.shape()
         scan = file.scan()
+        averages = conductance_averages(file)
         rows: list[list[str]] = []
-        notes: list[str] = []
+        notes = general_notes(averages)
         total = hops = 0
         for point in range(shape["point"]):
             found = list(legs(file, point))
@@ -58,33 +62,39 @@ def run_table(output: Path) -> str:
             total += len(found)
             for leg in found:
                 if len(rows) < ROWS:
-                    rows.append(_leg_row(file, leg, scan))
-                    notes += leg_notes(file, leg)
+                    rows.append(_leg_row(file, leg, scan, averages))
+                    notes += leg_notes(file, leg, averages)
             if point < ROWS:
                 notes += crosstalk_notes(file, found, point)
-        several = (
-            f", mean over {shape['member']} members (+- is its 95 % confidence interval)"
-            if shape["member"] > 1
-            else ""
-        )
+        several, head = "", ["leg", *scan, "step", "pulses", "V", "first", "last"]
+        if any(row[-2] for row in rows):
+            head.append("max/min - 1")
+        if shape["member"] > 1:
+            several = f", {averages.name} over {shape['member']} members"
         cells = shape["row"] * shape["column"]
         if cells > 1:
-            several += f", cell (0, 0) of {cells} or the one programmed"
-        text = format_table(
-            ["leg", *scan, "step", "pulses", "V", "first", "last", "max/min - 1"], rows
-        )
+            several += f", cell [0, 0] of {cells} or the one programmed"
+        if any(row[-1] for row in rows):
+            head.append("its 95 % interval")
+        text = format_table(head, [row[: len(head)] for row in rows])
         more = f"\n... and {total - len(rows)} more legs" if total > len(rows) else ""
         footer = f"{count_text(hops)}hops in all."
         return "\n".join([f"Conductance{several}:", text + more, *notes, footer])
 
 
-def _leg_row(file: OutputFile, leg: Leg, scan: dict[str, NDArray[Any]]) -> list[str]:
+def _leg_row(
+    file: OutputFile, leg: Leg, scan: dict[str, NDArray[Any]], averages: ConductanceAverages
+) -> list[str]:
     values = leg.values(file, "conductance", *(leg.cell or (0, 0)))
-    ranges = ensemble_mean(values.max(axis=1) / values.min(axis=1) - 1)
-    spread = ""
-    if ranges.members > 1:
-        spread = f" +- {ranges.high - ranges.mean:.2g}"
-    mean = values.mean(axis=0)
+    mean = averages.mean(values).mean
+    span = interval = ""
+    if leg.kind != "single":
+        found = mean_over_members(values.max(axis=1) / values.min(axis=1) - 1)
+        span = f"{found.mean:.3g}"
+        if found.members > 1:
+            interval = f"{found.low:.3g} to {found.high:.3g}"
+        if found.geometric:
+            interval += " (geometric mean)"
     return [
         str(leg.number),
         *(_shown(scan[key][leg.point]) for key in scan),
@@ -93,7 +103,8 @@ def _leg_row(file: OutputFile, leg: Leg, scan: dict[str, NDArray[Any]]) -> list[
         voltage_text(leg),
         f"{mean[0]:.4g} S",
         f"{mean[-1]:.4g} S",
-        f"{ranges.mean:.3g}{spread}" if leg.kind != "single" else "",
+        span,
+        interval,
     ]
 
 
@@ -117,10 +128,10 @@ def cost_table(plan: Plan, cost: Cost) -> str:
         "tasks": f"{cost.tasks} = {cost.points} points x {plan.members} members"
         + (f" + {cost.points * plan.checked_members} checks" if plan.checked_members else ""),
         "cells": f"{cost.cells} per member",
-        "sites": f"{cost.sites} per cell",
-        "oxygens": f"{cost.oxygens} per cell",
-        "readings": f"{cost.readings} per member",
-        "physical time": f"{duration_text(cost.duration_s)} per member",
+        "sites": f"{_range_text(cost.sites)} per cell",
+        "oxygens": f"{_range_text(cost.oxygens)} per cell",
+        "readings": f"{_range_text(cost.readings)} per member",
+        "physical time": f"{_range_text(cost.duration_s, duration_text)} per member",
         "engine": engine,
         "expected hops": f"about {count_text(cost.hops)} (within a factor of "
         f"{30 if settings.algorithm == 'exact' else 4})",
@@ -129,6 +140,12 @@ def cost_table(plan: Plan, cost: Cost) -> str:
         "seed": seed,
     }
     return _aligned(lines)
+
+
+def _range_text(values: tuple[float, float], shown: Callable[[float], str] = str) -> str:
+    """One value, or the smallest and largest over the scan."""
+    low, high = values
+    return shown(low) if low == high else f"{shown(low)} to {shown(high)}"
 
 
 def _aligned(lines: dict[str, str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from kmc_oxy.units import count_text
 
 #: Number of points of a scan for which hops are estimated; their mean is used for all points.
 SAMPLED_POINTS = 8
+#: Points of the scan of which sizes and physical times are given.
+DESCRIBED_POINTS = 64
 #: Memory of landscape, rate tables and kernel per site, and of the program itself.
 BYTES_PER_SITE = 550
 BASE_BYTES = 85e6
@@ -37,6 +39,10 @@ MAX_REPEATS = 4
 #: Wall-clock time of a hop, and of a reading for each site; only their ratio matters.
 HOP_S = 3e-7
 READING_S = 1e-6
+
+
+#: Smallest and largest value.
+Range: TypeAlias = tuple[float, float]
 
 
 class MemoryNeedError(RuntimeError):
@@ -69,12 +75,11 @@ class Cost:
         Numbers of tasks, points of the scan and members of the ensemble.
     cells : int
         Number of cells of one task.
-    sites, oxygens : int
-        Numbers in one cell, at the first point.
-    readings : int
-        Number of readings of one task, at the first point.
-    duration_s : float
-        Physical time of one task, at the first point.
+    sites, oxygens, readings : Range
+        Smallest and largest number of sites and oxygens in one cell and of readings of one task,
+        over the scan (of a long one, over `DESCRIBED_POINTS` of its points).
+    duration_s : Range
+        The same of the physical time of one task.
     hops : float
         Expected number of all tasks together, with every cell of an array getting every pulse.
         Within a factor of about 4 in capped mode, because devices differ. Within a factor of about
@@ -90,10 +95,10 @@ class Cost:
     points: int
     members: int
     cells: int
-    sites: int
-    oxygens: int
-    readings: int
-    duration_s: float
+    sites: Range
+    oxygens: Range
+    readings: Range
+    duration_s: Range
     hops: float
     memory_bytes: float
     output_bytes: float
@@ -110,9 +115,11 @@ def estimate(plan: Plan) -> Cost:
     -------
     Cost
     """
-    inputs, schedule = plan.point(0), plan.schedule(0)
     cells = plan.cells(0)
-    sampled = _sampled_points(plan)
+    sampled = _sampled_points(plan, SAMPLED_POINTS)
+    described = _sampled_points(plan, DESCRIBED_POINTS)
+    devices = [plan.point(point).device for point in described]
+    schedules = [plan.schedule(point) for point in described]
     trials = MAX_TRIALS // len(sampled)
     hops = float(np.mean([_hops_of_trial_run(plan, point, trials) for point in sampled]))
     return Cost(
@@ -120,19 +127,24 @@ def estimate(plan: Plan) -> Cost:
         points=plan.n_points,
         members=plan.members,
         cells=cells,
-        sites=inputs.device.lattice.n_sites,
-        oxygens=inputs.device.n_oxygens,
-        readings=len(schedule.readings),
-        duration_s=schedule.duration_s,
+        sites=_range(device.lattice.n_sites for device in devices),
+        oxygens=_range(device.n_oxygens for device in devices),
+        readings=_range(len(schedule.readings) for schedule in schedules),
+        duration_s=_range(schedule.duration_s for schedule in schedules),
         hops=hops * cells * plan.n_tasks,
         memory_bytes=memory_bytes(plan),
         output_bytes=plan.n_tasks * max(_record_bytes(plan, point) for point in sampled),
     )
 
 
-def _sampled_points(plan: Plan) -> list[int]:
+def _range(values: Iterable[float]) -> Range:
+    found = list(values)
+    return min(found), max(found)
+
+
+def _sampled_points(plan: Plan, most: int) -> list[int]:
     """Some points of the scan, evenly spaced, with the first and the last."""
-    count = min(plan.n_points, SAMPLED_POINTS)
+    count = min(plan.n_points, most)
     return sorted({round(point) for point in np.linspace(0, plan.n_points - 1, count)})
 
 
@@ -153,7 +165,7 @@ def memory_bytes(plan: Plan, processes: int = 1) -> float:
     sharing = max(1, processes // plan.n_tasks)
     return BASE_BYTES + max(
         _device_bytes(plan, point) * -(-plan.cells(point) // sharing) + _record_bytes(plan, point)
-        for point in _sampled_points(plan)
+        for point in _sampled_points(plan, SAMPLED_POINTS)
     )
 
 

@@ -12,7 +12,7 @@ from kmc_oxy.figures.lattice import (
 )
 from kmc_oxy.figures.panel import Panel
 from kmc_oxy.figures.run_figure import panels, plot
-from kmc_oxy.figures.scan_labels import scanned_texts, short_name, siemens_text
+from kmc_oxy.figures.scan_labels import scanned_texts, short_names, short_quantity
 from kmc_oxy.figures.style import evenly_spaced
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "panels",
     "plot",
     "scanned_texts",
-    "short_name",
+    "short_names",
+    "short_quantity",
     "shown_of",
-    "siemens_text",
 ]

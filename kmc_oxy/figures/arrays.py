@@ -12,11 +12,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import PUBLISHED, Leg, crosstalk, ensemble_mean
+from kmc_oxy.analysis import PUBLISHED, Leg, crosstalk, ensemble_mean, mean_over_members
 from kmc_oxy.figures.panel import Panel, RunData
+from kmc_oxy.figures.scan_labels import short_quantity
 from kmc_oxy.figures.style import (
     COLOURS,
     draw_curve,
+    draw_legend,
     evenly_spaced,
     line_style,
     members_text,
@@ -38,81 +40,95 @@ SIEMENS = EngFormatter(unit="S", places=None, sep=" ")
 
 
 def conductance_maps(data: RunData) -> Panel | None:
-    """Maps of an array, of the first point of a scan."""
-    legs = data.first_point
+    """Maps of an array, at one point of a scan."""
+    legs, note = data.at_one_point("map")
     maps = [number for number, leg in enumerate(legs) if leg.kind == "map"]
     rows, columns = data.file["conductance"].shape[2:4]
     if not maps or rows * columns == 1:
         return None
     chosen = evenly_spaced(maps, MAX_MAPS)
+    thinned = f"{len(chosen)} of {len(maps)} maps" if len(chosen) < len(maps) else ""
     return Panel(
         len(chosen),
-        lambda axes: _draw_maps(axes, data.file, legs, chosen),
+        lambda axes: _draw_maps(axes, data, legs, chosen),
         "conductance maps",
         "Conductance (S) of every cell as the instrument reads it, on one logarithmic "
-        "scale of colours; mean over members. The frame is the cell programmed.",
+        f"scale of colours; {data.averages.name} over members. The frame is the cell programmed.",
         f"{len(chosen)} of {len(maps)} maps of the conductances of an array of {rows} "
-        f"neurons and {columns} inputs.",
+        f"rows and {columns} columns.",
+        _joined(note, thinned),
     )
 
 
 def programmed_cells(data: RunData) -> Panel | None:
-    """Programmed cells against the pulses of their steps, of the first point of a scan."""
-    programs = [leg for leg in data.first_point if leg.kind == "program"]
+    """Programmed cells against the pulses of their steps, at one point of a scan."""
+    legs, note = data.at_one_point("program")
+    programs = [leg for leg in legs if leg.kind == "program"]
     if not any(leg.pulse[-1] > 1 for leg in programs):
         return None
+    drawn = evenly_spaced(programs)
+    # The spreads of many cells would hide each other.
+    bands = len(drawn) <= MAX_SPREADS
+    dotted = " Dotted: targets of a write-verify." if any(leg.target_S for leg in drawn) else ""
+    thinned = f"{len(drawn)} of {len(programs)} steps" if len(drawn) < len(programs) else ""
     return Panel(
         1,
-        lambda axes: _draw_programs(axes[0], data.file, programs),
-        "programming",
+        lambda axes: _draw_programs(axes[0], data, drawn, bands),
+        "programming" + (", targets dotted" if dotted else ""),
         "Conductance (S) of the programmed cell against the number of pulses of its "
-        f"step. {members_text(data.members)} Dotted: targets of a write-verify.",
+        f"step. {members_text(data.members, data.averages.name, bands)}{dotted}",
         f"Chart of the conductance of programmed cells in {len(programs)} program steps.",
+        _joined(note, thinned),
     )
 
 
 def half_selected_cells(data: RunData) -> Panel | None:
-    """Disturb of half-selected cells, of the first point of a scan."""
-    programs = [leg for leg in data.first_point if leg.kind == "program"]
+    """Disturb of half-selected cells, at one point of a scan."""
+    legs, note = data.at_one_point("program")
+    programs = [leg for leg in legs if leg.kind == "program"]
     disturb = crosstalk(data.file, programs).half_selected if len(programs) > 1 else None
     if disturb is None:
         return None
+    interval = "; bars and band: 95 % interval over members" if disturb.members > 1 else ""
     return Panel(
         1,
         lambda axes: _draw_crosstalk(axes[0], data.file, programs),
         "half-selected cells",
         "Mean absolute relative change (%) of the cells that share a line with the "
-        "programmed one, in each program step; bars and band: 95 % interval over members.",
+        f"programmed one, in each program step{interval}.",
         f"Chart of the change of half-selected cells in {len(programs)} program steps: "
         f"{100 * float(disturb.mean):.2g} % on average; paper: {100 * PUBLISHED:g} %.",
+        note,
     )
 
 
 def magnetoresistance_loops(data: RunData) -> Panel | None:
-    """Loops G(H), of the first point of a scan."""
-    legs = data.first_point
+    """Loops G(H), at one point of a scan."""
+    legs, note = data.at_one_point("field")
     fields = [number for number, leg in enumerate(legs) if leg.kind == "field"]
     if not fields:
         return None
     chosen = evenly_spaced(fields)
+    thinned = f"{len(chosen)} of {len(fields)} loops" if len(chosen) < len(fields) else ""
     return Panel(
         1,
         lambda axes: _draw_fields(axes[0], data.file, legs, chosen),
         "magnetoresistance",
         "Change of the conductance (%) from its value in the largest field, against the "
         "magnetic field (mT): full lines with the field falling, broken ones with it "
-        f"rising. {members_text(data.members)}",
+        f"rising. {members_text(data.members, 'mean')}",
         f"Chart of conductance against magnetic field: {len(chosen)} of {len(fields)} loops.",
+        _joined(note, thinned),
     )
 
 
-def _name(cell: tuple[int, int]) -> str:
-    """A cell as the paper names it: neurons from 1, inputs from A (beyond Z by number)."""
-    return f"{cell[0] + 1}{_input_name(cell[1])}"
+def _joined(*notes: str) -> str:
+    return ", ".join(note for note in notes if note)
 
 
-def _input_name(column: int) -> str:
-    return chr(ord("A") + column) if column < 26 else f"-{column + 1}"
+def _program_text(leg: Leg) -> str:
+    """A program step by its voltage and cell, as in the input."""
+    return f"{leg.voltage_V[-1]:+g} V on {list(leg.cell or (0, 0))}"
 
 
 def _last_program(legs: Sequence[Leg], number: int) -> Leg | None:
@@ -128,12 +144,12 @@ def _cell_in_question(legs: Sequence[Leg], number: int) -> tuple[int, int] | Non
     return program.cell if program else None
 
 
-def _draw_maps(
-    axes: list[Axes], file: OutputFile, legs: Sequence[Leg], chosen: Sequence[int]
-) -> None:
-    """Neurons by inputs on one logarithmic colour scale: neurons upwards, inputs to the right."""
+def _draw_maps(axes: list[Axes], data: RunData, legs: Sequence[Leg], chosen: Sequence[int]) -> None:
+    """Rows by columns of cells on one logarithmic colour scale."""
     maps_S = [
-        np.nanmean(legs[number].array_values(file, "apparent_conductance")[..., 0], axis=0)
+        data.averages.mean(
+            legs[number].array_values(data.file, "apparent_conductance")[..., 0]
+        ).mean
         for number in chosen
     ]
     everything = np.concatenate([values.ravel() for values in maps_S])
@@ -144,15 +160,15 @@ def _draw_maps(
         rows, columns = values_S.shape
         if rows * columns <= MAX_LABELLED_CELLS:
             _write_values(one, values_S, norm)
-            one.set_xticks(range(columns), [_input_name(column) for column in range(columns)])
-            one.set_yticks(range(rows), [str(row + 1) for row in range(rows)])
-        one.set_xlabel("input (Co)")
-        one.set_ylabel("neuron (LSMO)")
+            one.set_xticks(range(columns))
+            one.set_yticks(range(rows))
+        one.set_xlabel("column (line of Co)")
+        one.set_ylabel("row (line of LSMO)")
         cell = _cell_in_question(legs, number)
         last = _last_program(legs, number)
         title = "before programming" if cell else "conductance map"
         if last and cell:
-            title = f"after {last.voltage_V[-1]:+g} V on {_name(cell)}"
+            title = f"after {_program_text(last)} (step {last.step})"
         one.set_title(title, fontsize="medium")
         if cell:
             row, column = cell
@@ -161,8 +177,9 @@ def _draw_maps(
                     (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#d7191c", linewidth=3
                 )
             )
-    members = file["conductance"].shape[1]
-    label = "conductance" + (f" (mean of {members} members)" if members > 1 else "")
+    label = "conductance (S)"
+    if data.members > 1:
+        label += f", {data.averages.name} of {data.members} members"
     figure = axes[0].figure
     bar = figure.colorbar(mesh, ax=axes, label=label, format=SIEMENS)
     if positive.size and positive.max() < LABEL_BELOW_RATIO * positive.min():
@@ -184,38 +201,33 @@ def _write_values(axes: Axes, values_S: NDArray[np.float64], norm: LogNorm | Non
         )
 
 
-def _draw_programs(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> None:
+def _draw_programs(axes: Axes, data: RunData, programs: Sequence[Leg], bands: bool) -> None:
     """Conductance of each programmed cell against its pulses, mean over members."""
-    drawn = evenly_spaced(programs)
     everything: list[Iterable[float]] = []
-    for number, leg in enumerate(drawn):
-        values = leg.values(file, "conductance", *(leg.cell or (0, 0)))
+    texts = [_program_text(leg) for leg in programs]
+    for number, (leg, text) in enumerate(zip(programs, texts, strict=True)):
+        mean = data.averages.mean(leg.values(data.file, "conductance", *(leg.cell or (0, 0))))
         look = style(number) | {"linestyle": line_style(number)}
-        label = f"{leg.voltage_V[-1]:+g} V on {_name(leg.cell or (0, 0))}"
-        # The spreads of many cells would hide each other.
-        shown = values if len(drawn) <= MAX_SPREADS else values.mean(axis=0, keepdims=True)
-        draw_curve(axes, leg.pulse, shown, look, label)
+        label = text if texts.count(text) == 1 else f"{text} (leg {leg.number})"
+        draw_curve(axes, leg.pulse, mean, look, label, bands)
         if leg.target_S is not None:
             axes.axhline(leg.target_S, color=look["color"], linestyle=":", linewidth=1)
             everything.append([leg.target_S])
-        everything.append(values.ravel())
+        everything.append(mean.mean)
     set_y_scale(axes, itertools.chain.from_iterable(everything))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("pulse number")
-    axes.set_ylabel("conductance of the programmed cell")
+    axes.set_ylabel("conductance of the programmed cell (S)")
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
-    note = f" ({len(drawn)} of {len(programs)})" if len(drawn) < len(programs) else ""
-    targets = ", targets dotted" if any(leg.target_S is not None for leg in drawn) else ""
-    axes.set_title(f"programming{note}{targets}", fontsize="medium")
     # Curves that rise and curves that fall leave no room for it inside.
-    axes.legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    draw_legend(axes, beside=True)
 
 
 def _draw_crosstalk(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> None:
     """Relative change of the half-selected cells in each program step, and their mean."""
     result = crosstalk(file, programs)
     assert result.half_selected is not None
-    steps = ensemble_mean(100 * result.by_step)
+    steps = mean_over_members(100 * result.by_step)
     half = (
         None if steps.members < 2 else np.array([steps.mean - steps.low, steps.high - steps.mean])
     )
@@ -233,14 +245,13 @@ def _draw_crosstalk(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> No
         label=f"paper: {100 * PUBLISHED:g} % on average",
     )
     if places.size <= 16:
-        labels = [f"{leg.voltage_V[-1]:+g} V\n{_name(leg.cell or (0, 0))}" for leg in programs]
+        labels = [f"{leg.voltage_V[-1]:+g} V\n{list(leg.cell or (0, 0))}" for leg in programs]
         axes.set_xticks(places, labels, fontsize="small")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.set_xlabel("program step")
-    interval = "; bars and band: 95 %" if mean.members > 1 else ""
-    axes.set_ylabel("mean |relative change| (%)")
-    axes.set_title(f"half-selected cells{interval}", fontsize="medium")
-    axes.legend(fontsize="small", frameon=False)
+    interval = ", 95 % interval" if mean.members > 1 else ""
+    axes.set_ylabel(f"mean |relative change| (%){interval}")
+    draw_legend(axes)
 
 
 def _draw_fields(axes: Axes, file: OutputFile, legs: Sequence[Leg], chosen: Sequence[int]) -> None:
@@ -253,15 +264,13 @@ def _draw_fields(axes: Axes, file: OutputFile, legs: Sequence[Leg], chosen: Sequ
         relative = 100 * (values_S / values_S[:, :1] - 1)
         turn = field_mT.size // 2
         look = {"color": COLOURS[place % len(COLOURS)], "linewidth": 1.2}
-        label = f"G = {SIEMENS(float(f'{values_S[:, 0].mean():.3g}'))}"
+        label = f"G = {short_quantity(float(values_S[:, 0].mean()))}"
         if leg.pulse[-1] > 0:
             label += f", after {leg.voltage_V[-1]:+g} V"
-        draw_curve(axes, field_mT[: turn + 1], relative[:, : turn + 1], look, label)
+        mean = ensemble_mean(relative)
+        draw_curve(axes, field_mT[: turn + 1], mean.at(slice(turn + 1)), look, label)
         back = look | {"linestyle": "--"}
-        draw_curve(axes, field_mT[turn:], relative[:, turn:], back, None)
+        draw_curve(axes, field_mT[turn:], mean.at(slice(turn, None)), back, None)
     axes.set_xlabel("magnetic field (mT); full lines: falling, broken: rising")
     axes.set_ylabel("G(H)/G(saturated) - 1 (%)")
-    members = file["conductance"].shape[1]
-    note = f" (mean and spread of {members} members)" if members > 1 else ""
-    axes.set_title(f"magnetoresistance{note}", fontsize="medium")
-    axes.legend(fontsize="small", frameon=False)
+    draw_legend(axes)

@@ -9,7 +9,7 @@ from matplotlib.patches import Polygon
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from kmc_oxy.analysis import ensemble_mean
+from kmc_oxy.analysis import mean_over_members
 from kmc_oxy.figures.style import COLOURS, MARKERS
 from kmc_oxy.physics import Lattice
 
@@ -149,8 +149,8 @@ def draw_profiles(
     figure = Figure(figsize=(5.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
     for number, (name, values) in enumerate(profiles.items()):
-        found = ensemble_mean(values)
-        half = None if found.members < 2 else found.high - found.mean
+        found = mean_over_members(values, is_count=True)
+        half = None if found.members < 2 else [found.mean - found.low, found.high - found.mean]
         axes.errorbar(
             1e9 * height_m,
             found.mean,

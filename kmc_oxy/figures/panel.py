@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from kmc_oxy.analysis import Leg
+from kmc_oxy.analysis import ConductanceAverages, Leg
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.storage import OutputFile
 
@@ -21,22 +21,36 @@ class RunData:
     file : OutputFile
     inputs : Input
         The base input of the run.
+    averages : ConductanceAverages
     legs : tuple of Leg
         All legs of all points in order. A leg is one execution of one protocol step.
     """
 
     file: OutputFile
     inputs: Input
+    averages: ConductanceAverages
     legs: tuple[Leg, ...]
 
     def of_kind(self, kind: str) -> list[Leg]:
         """Legs of one kind, of all points."""
         return [leg for leg in self.legs if leg.kind == kind]
 
-    @property
-    def first_point(self) -> list[Leg]:
-        """Legs of the first point of the scan that has any."""
-        return [leg for leg in self.legs if leg.point == self.legs[0].point]
+    def at_one_point(self, kind: str) -> tuple[list[Leg], str]:
+        """Legs of the first point of the scan that has any of one kind, and a note on the others.
+
+        Returns
+        -------
+        list of Leg
+            All legs of that point; empty if no point has any of the kind.
+        str
+            ``"point 0 of 9"``; empty without other points.
+        """
+        having = self.of_kind(kind)
+        if not having:
+            return [], ""
+        point, points = having[0].point, self.file.shape()["point"]
+        note = f"point {point} of {points}" if points > 1 else ""
+        return [leg for leg in self.legs if leg.point == point], note
 
     @property
     def members(self) -> int:
@@ -59,6 +73,8 @@ class Panel:
         Quantities and units of the axes, and the meaning of marks, lines and bands.
     alt : str
         Description for readers who cannot see the figure.
+    note : str
+        What of the run is not drawn, such as ``"16 of 40"``; empty if nothing is left out.
     """
 
     width: int
@@ -66,3 +82,10 @@ class Panel:
     title: str
     caption: str
     alt: str
+    note: str = ""
+
+    def draw_titled(self, axes: list[Axes]) -> None:
+        """Draw, and give the first axes a title with the note."""
+        self.draw(axes)
+        title = axes[0].get_title() or self.title
+        axes[0].set_title(f"{title} ({self.note})" if self.note else title, fontsize="medium")

@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from kmc_oxy.analysis import legs
+from kmc_oxy.analysis import conductance_averages, legs
 from kmc_oxy.figures.arrays import (
     conductance_maps,
     half_selected_cells,
@@ -19,6 +19,7 @@ from kmc_oxy.figures.arrays import (
     programmed_cells,
 )
 from kmc_oxy.figures.panel import Panel, RunData
+from kmc_oxy.figures.scan_curves import change_over_scan
 from kmc_oxy.figures.trains_and_sweeps import (
     pulse_trains,
     relaxations,
@@ -40,6 +41,7 @@ MAX_COLUMNS = 3
 
 #: Every panel, in the order of the figure: a function that gives None if the run has no such data.
 PANELS: tuple[Callable[[RunData], Panel | None], ...] = (
+    change_over_scan,
     single_readings,
     pulse_trains,
     relaxations,
@@ -88,12 +90,11 @@ def draw(file: OutputFile) -> Figure:
     place = 1
     for panel in drawn:
         axes = [figure.add_subplot(rows, columns, place + shift) for shift in range(panel.width)]
-        panel.draw(axes)
-        if count > 1 and not axes[0].get_title():
-            axes[0].set_title(panel.title, fontsize="medium")
+        panel.draw_titled(axes)
         place += panel.width
     if file.resolved["name"]:
-        figure.suptitle(file.resolved["name"])
+        # A dollar sign in the user's text begins no formula.
+        figure.suptitle(file.resolved["name"], parse_math=False)
     return figure
 
 
@@ -113,6 +114,7 @@ def panels(file: OutputFile) -> list[Panel]:
     data = RunData(
         file,
         Input.model_validate(file.resolved),
+        conductance_averages(file),
         tuple(leg for point in points for leg in legs(file, point)),
     )
     built = [build(data) for build in PANELS]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from matplotlib.ticker import EngFormatter
 
 from kmc_oxy.storage import OutputFile
@@ -10,15 +12,30 @@ from kmc_oxy.storage import OutputFile
 LONGEST_VALUE = 24
 
 
-def siemens_text(conductance_S: float) -> str:
-    """A conductance to three digits, with a prefix: ``4.35 nS``."""
-    return str(EngFormatter(unit="S")(float(f"{conductance_S:.3g}")))
+def short_quantity(value: float, unit: str = "S") -> str:
+    """A value to three digits, with a prefix: ``4.35 nS``."""
+    rounded = float(f"{value:.3g}")
+    return str(EngFormatter(unit=unit)(rounded)) if math.isfinite(rounded) else str(rounded)
 
 
-def short_name(key: str) -> str:
-    """The end of a dotted key that names it: ``train.duration`` of a step, else the last part."""
-    parts = key.split(".")
-    return ".".join(parts[-2:]) if parts[0] == "protocol" else parts[-1]
+def short_names(file: OutputFile) -> dict[str, str]:
+    """The scanned keys by the end that names them: ``train.duration`` or the last part.
+
+    Keys with the same end keep their whole name.
+    """
+    ends = {}
+    for key in file.scan():
+        parts = key.split(".")
+        ends[key] = ".".join(parts[-2:]) if parts[0] == "protocol" else parts[-1]
+    shared = [*ends.values()]
+    return {key: end if shared.count(end) == 1 else key for key, end in ends.items()}
+
+
+def point_texts(file: OutputFile) -> list[str]:
+    """A name of each point of the scan: ``temperature 76 K, train.duration 1 ms``."""
+    names = short_names(file)
+    columns = [[f"{names[key]} {text}" for text in scanned_texts(file, key)] for key in names]
+    return [", ".join(parts) for parts in zip(*columns, strict=True)]
 
 
 def scanned_texts(file: OutputFile, key: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Style of the figures: colours and marks of series, mean and spread over members."""
+"""Style of the figures: colours and marks of series, means and bands, legends."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from kmc_oxy.analysis import EnsembleMean
+
 Item = TypeVar("Item")
 Values = NDArray[np.float64] | NDArray[np.int64]
 
 #: Largest number of series of a panel; of more, evenly spaced ones are drawn.
 MAX_SERIES = 16
+#: Largest number of series that are told apart by a scale of colours.
+MAX_COLOURED = 64
+#: Longer legends are beside the axes.
+LONGEST_INSIDE = 5
 #: An axis is logarithmic if its values span more than this ratio.
 LOG_ABOVE_RATIO = 10.0
 
@@ -49,15 +55,19 @@ def line_style(number: int) -> str:
 
 
 def draw_curve(
-    axes: Axes, x: Values, values: Values, style: dict[str, Any], label: str | None
+    axes: Axes,
+    x: Values,
+    found: EnsembleMean,
+    look: dict[str, Any],
+    label: str | None,
+    has_band: bool = True,
 ) -> None:
     """Mean over members, and a band of one standard deviation over members."""
-    mean = values.mean(axis=0)
-    axes.plot(x, mean, label=label, **style)
-    if len(values) > 1:
-        spread = values.std(axis=0, ddof=1)
-        low = np.maximum(mean - spread, values.min(axis=0))
-        axes.fill_between(x, low, mean + spread, color=style["color"], alpha=0.15, linewidth=0)
+    axes.plot(x, found.mean, label=label, **look)
+    if has_band and found.members > 1:
+        axes.fill_between(
+            x, found.spread_low, found.spread_high, color=look["color"], alpha=0.15, linewidth=0
+        )
 
 
 def set_y_scale(axes: Axes, values: Iterator[float]) -> None:
@@ -67,8 +77,35 @@ def set_y_scale(axes: Axes, values: Iterator[float]) -> None:
         axes.set_yscale("log")
 
 
-def members_text(members: int) -> str:
-    """Meaning of the marks and bands of `draw_curve`, for a caption."""
+def draw_legend(axes: Axes, beside: bool = False) -> None:
+    """A legend of the labelled series; a long one is beside the axes."""
+    beside = beside or len(axes.get_legend_handles_labels()[1]) > LONGEST_INSIDE
+    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if beside else {}
+    legend = axes.legend(fontsize="small", frameon=False, **place)
+    for text in legend.get_texts():
+        # Names come from the input: a dollar sign begins no formula.
+        text.set_parse_math(False)
+
+
+def members_text(members: int, mean: str, bands: bool = True) -> str:
+    """Meaning of the marks and bands of `draw_curve`, for a caption.
+
+    Parameters
+    ----------
+    members : int
+    mean : str
+        Name of the mean.
+    bands : bool
+        Whether the panel has bands.
+    """
     if members < 2:
         return "One device."
-    return f"Marks and lines: mean over {members} members; bands: one standard deviation over them."
+    text = f"Marks and lines: {mean} over {members} members"
+    if not bands:
+        return f"{text}."
+    deviation = (
+        "standard deviation of their logarithms"
+        if "geometric" in mean
+        else ("standard deviation over them")
+    )
+    return f"{text}; bands: one {deviation}."

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import Leg, TrainLaws, train_laws
+from kmc_oxy.analysis import EnsembleMean, Leg, TrainLaws, train_laws
 from kmc_oxy.figures.panel import Panel, RunData
-from kmc_oxy.figures.scan_labels import scanned_texts, short_name, siemens_text
+from kmc_oxy.figures.scan_labels import point_texts, short_names, short_quantity
 from kmc_oxy.figures.style import (
+    COLOURS,
+    LOG_ABOVE_RATIO,
+    MAX_COLOURED,
     draw_curve,
+    draw_legend,
     evenly_spaced,
     line_style,
     members_text,
     set_y_scale,
     style,
 )
-from kmc_oxy.inputs import at_point
-from kmc_oxy.inputs.schema import Input
-from kmc_oxy.physics import current
-from kmc_oxy.storage import OutputFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,29 +39,56 @@ class Series:
     Parameters
     ----------
     label : str
+    look : dict
+        Colour, marker and width.
+    line : str
+        Line style.
     leg : Leg
-    conductance_S : ndarray, shape (members, n)
-    before_S : float or None
-        Mean conductance before the first pulse of a train.
+    mean : EnsembleMean
+        Of the conductance (S), or of the current (A) of a sweep.
+    has_band : bool
+        Whether the spread over members is drawn.
     laws : TrainLaws or None
         Laws of a train.
     """
 
     label: str
+    look: dict[str, Any]
+    line: str
     leg: Leg
-    conductance_S: NDArray[np.float64]
-    before_S: float | None = None
-    laws: TrainLaws | None = None
+    mean: EnsembleMean
+    has_band: bool
+    laws: TrainLaws | None
 
 
-SeriesDrawing = Callable[[Axes, list[Series], Input], None]
+@dataclass(frozen=True, eq=False)
+class ColourScale:
+    """A scanned number that gives the series their colours."""
+
+    label: str
+    values: NDArray[np.float64]
+    norm: Normalize
+
+    def colour(self, point: int) -> Any:
+        """Colour of a point of the scan."""
+        # The lightest colours cannot be seen on white.
+        return matplotlib.colormaps["viridis"](0.9 * float(self.norm(self.values[point])))
+
+    def draw(self, axes: Axes) -> None:
+        """Draw the scale beside the axes."""
+        colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, 256))
+        shown = ScalarMappable(self.norm, matplotlib.colors.ListedColormap(colours))
+        axes.figure.colorbar(shown, ax=axes, label=self.label)
+
+
+SeriesDrawing = Callable[[Axes, list[Series]], None]
 
 
 def pulse_trains(data: RunData) -> Panel | None:
     """Conductance against the number of pulses."""
     return _series_panel(
         data,
-        data.of_kind("train"),
+        "train",
         "pulse trains",
         _draw_trains,
         "Conductance (S) after each pulse against the number N of the pulse. Lines through the "
@@ -70,7 +101,7 @@ def relaxations(data: RunData) -> Panel | None:
     """Conductance against the time under a constant voltage."""
     return _series_panel(
         data,
-        data.of_kind("relax"),
+        "relax",
         "relaxation",
         _draw_relaxations,
         "Conductance (S) against the time since the reading before the step (s).",
@@ -81,11 +112,11 @@ def sweeps(data: RunData) -> Panel | None:
     """I-V loops."""
     return _series_panel(
         data,
-        data.of_kind("sweep"),
+        "sweep",
         "voltage sweep",
         _draw_sweeps,
-        "Magnitude of the current (A) on each stair against the voltage V(LSMO) - V(Co) (V), from "
-        "the low-bias conductance and I = G V0 sinh(V/V0). Arrows: direction of the sweep.",
+        "Magnitude of the current (A) on each stair against the voltage V(LSMO) - V(Co) (V). "
+        "Arrows: direction of the sweep.",
     )
 
 
@@ -93,92 +124,154 @@ def single_readings(data: RunData) -> Panel | None:
     """Every reading against time, if no step has a series of readings."""
     if any(leg.kind not in ("single", "product") for leg in data.legs):
         return None
+    points = data.file.shape()["point"]
+    scale, shown = _colours(data, range(points))
+    note = f"{len(shown)} of {points} points of the scan" if len(shown) < points else ""
     return Panel(
         1,
-        lambda axes: _draw_readings(axes[0], data.file),
+        lambda axes: _draw_readings(axes[0], data, shown, scale),
         "readings",
         "Conductance (S) of every reading against the time since the protocol began (s). "
-        + members_text(data.members),
+        + members_text(data.members, data.averages.name, bands=scale is None),
         f"Chart of {data.file.shape()['reading']} readings of the conductance against time.",
+        note,
     )
 
 
 def _series_panel(
-    data: RunData, among: list[Leg], title: str, draw: SeriesDrawing, caption: str
+    data: RunData, kind: str, title: str, draw: SeriesDrawing, caption: str
 ) -> Panel | None:
     """A panel of one curve a leg; None without legs."""
+    among = data.of_kind(kind)
     if not among:
         return None
-    chosen = evenly_spaced(among)
-    series = list(_series(data.file, chosen))
-    note = f" ({len(chosen)} of {len(among)})" if len(among) > len(chosen) else ""
+    scale, chosen = _colours_of_legs(data, among)
+    series = _series(data, chosen, scale)
+    mean = data.averages.name
 
     def draw_on(axes: list[Axes]) -> None:
-        draw(axes[0], series, at_point(data.inputs, chosen[0].point))
-        if note:
-            axes[0].set_title(title + note, fontsize="medium")
-        if len(series) > 1:
-            axes[0].legend(fontsize="small", frameon=False)
+        draw(axes[0], series)
+        axes[0].set_ylabel(axes[0].get_ylabel() + _members_label(data, mean, scale is None))
+        if scale:
+            scale.draw(axes[0])
+        elif axes[0].get_legend_handles_labels()[1]:
+            draw_legend(axes[0])
 
-    ends = "; ".join(f"{item.label}: {_ends_text(item.conductance_S)}" for item in series)
+    ends = "; ".join(f"{item.label}: {_ends_text(item)}" for item in series)
     return Panel(
         1,
         draw_on,
         title,
-        f"{caption} {members_text(data.members)}",
-        f"Chart of {title}{note}. Mean conductance of {ends}.",
+        f"{caption} {members_text(data.members, mean, bands=scale is None)}",
+        f"Chart of {title}. From the first to the last reading: {ends}.",
+        f"{len(chosen)} of {len(among)}" if len(among) > len(chosen) else "",
     )
 
 
-def _ends_text(conductance_S: NDArray[np.float64]) -> str:
-    """First and last conductance of a curve."""
-    first, last = (siemens_text(value) for value in conductance_S.mean(axis=0)[[0, -1]])
-    return f"from {first} to {last}"
+def _members_label(data: RunData, mean: str, bands: bool) -> str:
+    """What the curves of a panel are, for the label of its axis."""
+    if data.members < 2:
+        return ""
+    return f", {mean}{' and spread' if bands else ''} of {data.members} members"
 
 
-def _series(file: OutputFile, chosen: list[Leg]) -> Iterator[Series]:
-    texts = {key: scanned_texts(file, key) for key in file.scan()}
+def _ends_text(item: Series) -> str:
+    """First and last value of a curve."""
+    unit = "A" if item.leg.kind == "sweep" else "S"
+    finite = item.mean.mean[np.isfinite(item.mean.mean)]
+    if not finite.size:
+        return "nothing finite"
+    first, last = (short_quantity(float(value), unit) for value in finite[[0, -1]])
+    return f"{first} to {last}"
+
+
+def _colours_of_legs(data: RunData, among: list[Leg]) -> tuple[ColourScale | None, list[Leg]]:
+    """The legs that are drawn, and their scale of colours if it tells them apart."""
+    if len({leg.point for leg in among}) < len(among):
+        return None, evenly_spaced(among)
+    scale, points = _colours(data, [leg.point for leg in among])
+    return scale, [leg for leg in among if leg.point in set(points)]
+
+
+def _colours(data: RunData, points: Sequence[int]) -> tuple[ColourScale | None, list[int]]:
+    """The points that are drawn, and a scale of colours for many values of one scanned number."""
+    scan = data.file.scan()
+    if len(points) <= len(COLOURS) or len(scan) != 1:
+        return None, evenly_spaced(points)
+    ((key, values),) = scan.items()
+    if values.dtype.kind != "f" or np.unique(values).size < values.size:
+        return None, evenly_spaced(points)
+    low, high = float(values.min()), float(values.max())
+    norm = LogNorm(low, high) if low > 0 and high > LOG_ABOVE_RATIO * low else Normalize(low, high)
+    unit = str(data.file[f"scan:{key}"].attrs["units"])
+    label = short_names(data.file)[key] + (f" ({unit})" if unit != "1" else "")
+    return ColourScale(label, values, norm), evenly_spaced(points, MAX_COLOURED)
+
+
+def _look(number: int, point: int, scale: ColourScale | None) -> dict[str, Any]:
+    if scale is None:
+        return style(number)
+    return {"color": scale.colour(point), "marker": ".", "markersize": 3, "linewidth": 0.8}
+
+
+def _series(data: RunData, chosen: list[Leg], scale: ColourScale | None) -> list[Series]:
     several_points = len({leg.point for leg in chosen}) > 1
     per_point = max(sum(leg.point == other.point for leg in chosen) for other in chosen)
-    for leg in chosen:
-        parts = []
-        if several_points:
-            parts += [f"{short_name(key)} {texts[key][leg.point]}" for key in texts]
-        if per_point > 1 or not parts:
-            parts.append(_leg_label(leg, chosen))
-        values = leg.values(file, "conductance")
-        before = None
-        if leg.kind == "train" and leg.pulse[0] == 0:
-            before = float(values[:, 0].mean())
-        yield Series(", ".join(parts), leg, values, before, train_laws(file, leg))
+    texts = point_texts(data.file) if several_points else []
+    found = []
+    for number, leg in enumerate(chosen):
+        parts = [texts[leg.point]] if several_points else []
+        if per_point > 1 or not several_points:
+            parts.append(_leg_label(leg, [other for other in chosen if other.point == leg.point]))
+        if leg.kind == "sweep":
+            values = np.abs(leg.values(data.file, "sweep_current"))
+            # The current at zero voltage cannot be shown on a logarithmic axis.
+            values = np.where(leg.voltage_V == 0, np.nan, values)
+        else:
+            values = leg.values(data.file, "conductance")
+        found.append(
+            Series(
+                ", ".join(parts),
+                _look(number, leg.point, scale),
+                "-" if scale else line_style(number),
+                leg,
+                data.averages.mean(values),
+                scale is None,
+                train_laws(data.file, leg, data.averages),
+            )
+        )
+    return found
 
 
 def _leg_label(leg: Leg, among: list[Leg]) -> str:
-    """Label of a leg among those of one point: its voltage, and its number if others share it."""
-    voltage = leg.voltage_V[-1]
-    if leg.kind == "sweep":
-        return f"sweep {leg.number}"
-    same = [other for other in among if other.voltage_V[-1] == voltage]
-    text = f"{voltage:+g} V" if leg.kind == "train" else f"after {voltage:+g} V"
-    return text if len(same) < 2 else f"{text} (leg {leg.number})"
+    """Label of a leg among those of one point: its voltage, and its step if others share it."""
+    same = [other for other in among if other.voltage_V[-1] == leg.voltage_V[-1]]
+    voltage = f"{leg.voltage_V[-1]:+g} V"
+    text = {"train": voltage, "sweep": "sweep"}.get(leg.kind, f"after {voltage}")
+    if len(same) < 2:
+        return text
+    if sum(other.step == leg.step for other in same) > 1:
+        return f"{text} (leg {leg.number})"
+    return f"{text} (step {leg.step})"
 
 
-def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
+def _draw_trains(axes: Axes, series: list[Series]) -> None:
     """Conductance against pulse number, the state before the first pulse as a tick at the left."""
-    fitted = False
-    for number, item in enumerate(series):
-        chosen = item.leg.pulse >= 1
-        x, values = item.leg.pulse[chosen], item.conductance_S[:, chosen]
-        look = style(number) | {"linestyle": "none"}
-        draw_curve(axes, x, values, look, item.label)
-        if item.before_S is not None:
+    laws: dict[str, None] = {}
+    alone = len(series) == 1
+    for item in series:
+        pulses = item.leg.pulse >= 1
+        x = item.leg.pulse[pulses]
+        look = item.look | {"linestyle": "none"}
+        draw_curve(axes, x, item.mean.at(pulses), look, item.label, item.has_band)
+        if item.leg.pulse[0] == 0:
             axes.plot(
                 [0, 0.025],
-                [item.before_S] * 2,
+                [item.mean.mean[0]] * 2,
                 transform=axes.get_yaxis_transform(),
                 color=look["color"],
                 linewidth=2,
-                label="before the first pulse" if len(series) == 1 else None,
+                label="before the first pulse" if alone else None,
             )
         law = item.laws.best if item.laws is not None else None
         if law is not None:
@@ -188,55 +281,41 @@ def _draw_trains(axes: Axes, series: list[Series], inputs: Input) -> None:
                 x,
                 np.where(fitted_S > 0, fitted_S, np.nan),
                 color=look["color"],
-                linestyle=line_style(number),
+                linestyle=item.line,
                 linewidth=1,
-                label=None if len(series) > 1 else f"{law.law} law",
+                label=f"{law.law} law" if alone else None,
             )
-            fitted = True
+            laws[law.law] = None
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("pulse number N" + (f" (lines: {_laws_text(series)})" if fitted else ""))
+    lines = f" (lines: {', '.join(laws)} law{'s' if len(laws) > 1 else ''})" if laws else ""
+    axes.set_xlabel(f"pulse number N{lines}")
     _conductance_axis(axes, series)
-    if fitted and len(series) == 1:
-        axes.legend(fontsize="small", frameon=False)
 
 
-def _laws_text(series: list[Series]) -> str:
-    """Names of the laws that are drawn."""
-    drawn = (item.laws.best for item in series if item.laws is not None)
-    names = dict.fromkeys(law.law for law in drawn if law is not None)
-    return f"{', '.join(names)} law{'s' if len(names) > 1 else ''}"
-
-
-def _draw_relaxations(axes: Axes, series: list[Series], inputs: Input) -> None:
-    for number, item in enumerate(series):
-        look = style(number) | {"linestyle": line_style(number)}
-        draw_curve(axes, item.leg.time_s, item.conductance_S, look, item.label)
+def _draw_relaxations(axes: Axes, series: list[Series]) -> None:
+    for item in series:
+        look = item.look | {"linestyle": item.line}
+        draw_curve(axes, item.leg.time_s, item.mean, look, item.label, item.has_band)
     axes.set_xscale("log")
     axes.set_xlabel("time since the reading before (s)")
     _conductance_axis(axes, series)
 
 
-def _draw_sweeps(axes: Axes, series: list[Series], inputs: Input) -> None:
-    """I-V loop; the current from the low-bias conductance of each stair and I = G V0 sinh(V/V0)."""
-    nonlinearity_V = inputs.conductance.nonlinearity or np.inf
-    currents_A = [
-        np.abs(current(item.conductance_S, item.leg.voltage_V, nonlinearity_V)) for item in series
-    ]
-    for number, (item, current_A) in enumerate(zip(series, currents_A, strict=True)):
-        # The current at zero voltage cannot be shown on a logarithmic axis.
-        shown = np.where(item.leg.voltage_V == 0, np.nan, current_A)
-        look = style(number) | {"linestyle": line_style(number)}
-        draw_curve(axes, item.leg.voltage_V, shown, look, item.label)
-        _mark_direction(axes, item.leg.voltage_V, shown.mean(axis=0), look["color"])
+def _draw_sweeps(axes: Axes, series: list[Series]) -> None:
+    """I-V loops."""
+    for item in series:
+        look = item.look | {"linestyle": item.line}
+        draw_curve(axes, item.leg.voltage_V, item.mean, look, item.label, item.has_band)
+        _mark_direction(axes, item.leg.voltage_V, item.mean.mean, look["color"])
     axes.set_yscale("log")
     axes.set_xlabel("voltage V(LSMO) - V(Co) (V)")
-    axes.set_ylabel("|current|")
+    axes.set_ylabel("|current| (A)")
     axes.yaxis.set_major_formatter(EngFormatter(unit="A"))
 
 
 def _mark_direction(
-    axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], colour: str
+    axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], colour: Any
 ) -> None:
     """Draw arrows along the loop."""
     for start in range(len(x) // 8, len(x) - 1, max(1, len(x) // 4)):
@@ -249,33 +328,29 @@ def _mark_direction(
             )
 
 
-def _draw_readings(axes: Axes, file: OutputFile) -> None:
+def _draw_readings(axes: Axes, data: RunData, points: list[int], scale: ColourScale | None) -> None:
     """Every reading against time, for protocols of single pulses and reads."""
-    shape = file.shape()
-    texts = {key: scanned_texts(file, key) for key in file.scan()}
-    points = evenly_spaced(range(shape["point"]))
+    names = point_texts(data.file)
+    means = []
     for number, point in enumerate(points):
-        time_s = file["time"][point]
+        time_s = data.file["time"][point]
         chosen = np.isfinite(time_s)
-        values = file["conductance"][point, :, 0, 0, :][:, chosen]
-        label = ", ".join(f"{short_name(key)} {texts[key][point]}" for key in texts)
-        look = style(number) | {"linestyle": line_style(number)}
-        draw_curve(axes, time_s[chosen], values, look, label)
-        set_y_scale(axes, itertools.chain(values.ravel()))
-    if len(points) < shape["point"]:
-        note = f"{len(points)} of {shape['point']} points of the scan, evenly spaced"
-        axes.set_title(note, fontsize="medium")
+        mean = data.averages.mean(data.file["conductance"][point, :, 0, 0, :][:, chosen])
+        look = _look(number, point, scale) | {"linestyle": "-" if scale else line_style(number)}
+        label = names[point] if len(points) > 1 else None
+        draw_curve(axes, time_s[chosen], mean, look, label, scale is None)
+        means.append(mean.mean)
+    set_y_scale(axes, itertools.chain.from_iterable(means))
     axes.set_xlabel("time (s)")
-    axes.set_ylabel("conductance")
+    axes.set_ylabel("conductance (S)" + _members_label(data, data.averages.name, scale is None))
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
-    if len(points) > 1:
-        axes.legend(fontsize="small", frameon=False)
+    if scale:
+        scale.draw(axes)
+    elif len(points) > 1:
+        draw_legend(axes)
 
 
 def _conductance_axis(axes: Axes, series: list[Series]) -> None:
-    set_y_scale(axes, itertools.chain.from_iterable(s.conductance_S.ravel() for s in series))
-    members = len(series[0].conductance_S)
-    axes.set_ylabel(
-        "conductance" + (f" (mean and spread of {members} members)" if members > 1 else "")
-    )
+    set_y_scale(axes, itertools.chain.from_iterable(item.mean.mean for item in series))
+    axes.set_ylabel("conductance (S)")
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))

@@ -1,7 +1,8 @@
 """How the paper's figures are judged: measured quantity, interval, criterion met or not.
 
 Every quantity but one is measured on each member by itself and then averaged, with Student's
-95 % interval; ratios that spread over decades are averaged as logarithms. The exception is the
+95 % interval; positive quantities that spread widely are averaged by their logarithms
+(`analysis.statistics`), and their rows say so. The exception is the
 form of a law, which is judged on the mean of the members and their covariance. Where a criterion
 is a range, the mean decides, and the interval says how safe the verdict is; where it is a sign
 or "beats", the whole interval has to lie on the right side. Of several trains or pulses that
@@ -99,7 +100,7 @@ def _trains(
             row, f"dynamic range of the {name} train (max/min - 1)", published, span,
             wanted[0] <= span.value <= wanted[1],
         )
-        for name, span in zip(names, map(Estimate.of, spans), strict=True)
+        for name, span in zip(names, map(Estimate.of_positive, spans), strict=True)
     ]  # fmt: skip
     steps = [
         (Estimate.of(longer - shorter), f"{a} to {b}")
@@ -148,7 +149,7 @@ def cycles(file: OutputFile) -> list[Verdict]:
         )  # fmt: skip
         drift = abs(float((logarithm[..., -1] - logarithm[..., 0]).mean()))
         spread = logarithm[..., -1].std(axis=0, ddof=1)
-        ratio = Estimate.of(spread / drift) if drift else _single(np.inf)
+        ratio = Estimate.of_positive(spread / drift) if drift else _single(np.inf)
         found.append(
             Verdict(
                 "4a", f"cycle-to-cycle spread after {name} over that relaxation, one patch",
@@ -204,7 +205,7 @@ def on_off(file: OutputFile) -> list[Verdict]:
     on, off = np.moveaxis(file["conductance"][:, :, 0, 0, :2], -1, 0)
     found = []
     for point, kelvin in enumerate(temperature_K):
-        ratio = Estimate.of_logarithms(on[point] / off[point])
+        ratio = Estimate.of_positive(on[point] / off[point])
         judged = kelvin == 100
         found.append(
             Verdict("R", f"on/off ratio after +-4 V 3 s at {kelvin:g} K", "about 1e4", ratio,
@@ -219,7 +220,7 @@ def endurance(file: OutputFile) -> list[Verdict]:
     ratio = values[:, 0::2] - values[:, 1::2]
     cycle = cycle_numbers(file)
     slope = Estimate.of(1000 * _slope(cycle, ratio))
-    mean = Estimate.of_logarithms(10 ** ratio.mean(axis=1))
+    mean = Estimate.of_positive(10 ** ratio.mean(axis=1))
     return [
         Verdict("S3", f"slope of log10(on/off) over {cycle[-1]:.0f} cycles (a thousand cycles)",
                 "no degradation", slope, not slope.negative),
@@ -280,7 +281,9 @@ def crosstalk(file: OutputFile) -> list[Verdict]:
         by_pair.setdefault(pair, []).append(np.abs(after / before - 1)[:, half])
     found = []
     for pair, changes in by_pair.items():
-        mean = Estimate.of(100 * np.mean([change.mean(axis=1) for change in changes], axis=0))
+        mean = Estimate.of_positive(
+            100 * np.mean([change.mean(axis=1) for change in changes], axis=0)
+        )
         found.append(
             Verdict("X", f"mean change of half-selected cells, {pair[0]:+g} and {pair[1]:+g} V "
                     "writes (%)", "8 % on average", mean,

@@ -32,4 +32,5 @@ class Verdict:
         """As written in the table: id, quantity, published, simulated, low, high, met."""
         numbers = (self.estimate.value, self.estimate.low, self.estimate.high)
         met = {True: "yes", False: "no", None: "reported"}[self.met]
-        return [self.id, self.quantity, self.published, *(f"{x:.4g}" for x in numbers), met]
+        mean = ", geometric mean" if self.estimate.geometric else ""
+        return [self.id, self.quantity + mean, self.published, *(f"{x:.4g}" for x in numbers), met]

@@ -20,7 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kmc_oxy._version import __version__
-from kmc_oxy.analysis import crosstalk_notes, leg_notes, legs
+from kmc_oxy.analysis import conductance_averages, crosstalk_notes, general_notes, leg_notes, legs
 from kmc_oxy.figures import Panel, panels
 from kmc_oxy.inputs import summary, written_value
 from kmc_oxy.inputs.schema import Input
@@ -130,7 +130,7 @@ def _drawn(panel: Panel) -> Figure:
     figure = Figure(figsize=(5.4, 4.0 if panel.width == 1 else 3.2 * panel.width))
     figure.set_layout_engine("constrained")
     axes = figure.subplots(panel.width, 1, squeeze=False)
-    panel.draw(list(axes[:, 0]))
+    panel.draw_titled(list(axes[:, 0]))
     return figure
 
 
@@ -168,11 +168,12 @@ def _verdicts(file: OutputFile) -> Table | None:
 
 def _notes(file: OutputFile) -> list[str]:
     """Laws of trains, results of write-verify, half-select disturb: as `run` prints them."""
-    found = []
+    averages = conductance_averages(file)
+    found = general_notes(averages)
     for point in range(min(file.shape()["point"], MOST_NOTES)):
         at_point = list(legs(file, point))
         for leg in at_point[:MOST_NOTES]:
-            found += leg_notes(file, leg)
+            found += leg_notes(file, leg, averages)
         found += crosstalk_notes(file, at_point, point)
     return found
 

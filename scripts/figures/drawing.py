@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import ensemble_mean
+from kmc_oxy.analysis import mean_over_members
 
 COLOURS = ("#000000", "#b2182b", "#2166ac", "#1b7837", "#e08214")
 MARKERS = ("o", "s", "^", "D", "v")
@@ -31,11 +31,10 @@ def style(number: int) -> dict[str, Any]:
 
 def draw_mean(axes: Axes, x: NDArray, values: NDArray, **how: Any) -> None:
     """Mean over members (first axis) with its 95 % interval as a band."""
-    found = ensemble_mean(values)
+    found = mean_over_members(values)
     (line,) = axes.plot(x, found.mean, **how)
     if np.isfinite(found.low).all():
-        low = np.maximum(found.low, values.min(axis=0))
-        axes.fill_between(x, low, found.high, color=line.get_color(), alpha=0.15, linewidth=0)
+        axes.fill_between(x, found.low, found.high, color=line.get_color(), alpha=0.15, linewidth=0)
 
 
 def save(figure: Figure, output: Path) -> None:

@@ -25,7 +25,7 @@ def main(input: Path, output: Path) -> None:
         share = (np.arange(ratio.size) + 0.5) / ratio.size
         how = style(point)
         axes.plot(ratio, share, **how, linewidth=1, label=f"{kelvin:g} K")
-        found = Estimate.of_logarithms(ratio)
+        found = Estimate.of_positive(ratio)
         bars = [[found.value - found.low], [found.high - found.value]]
         axes.errorbar([found.value], [0.5], xerr=bars, capsize=4, linewidth=2, **how)
     axes.axvspan(3e3, 3e4, color="0.9", zorder=0, label="published: about 1e4")

@@ -133,7 +133,8 @@ def test_the_interval_covers_as_often_as_it_says():
 def test_one_member_has_no_interval():
     found = ensemble_mean([[1.0, 2.0]])
     assert found.mean.tolist() == [1, 2]
-    assert np.isnan(found.low).all() and np.isnan(found.high).all() and np.isnan(found.spread).all()
+    ends = (found.low, found.high, found.spread_low, found.spread_high)
+    assert all(np.isnan(end).all() for end in ends)
 
 
 def test_bad_ensembles_are_refused():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from whole_runs import compute
 
-from kmc_oxy.analysis import leg_notes, legs, train_laws
+from kmc_oxy.analysis import conductance_averages, leg_notes, legs, train_laws
 from kmc_oxy.analysis.train_laws import why_unchanged
 from kmc_oxy.figures.run_figure import draw
 from kmc_oxy.storage import open_output
@@ -62,8 +62,9 @@ def test_scatter_is_no_change():
 def test_a_constant_train_has_no_law_in_text_or_picture(tmp_path):
     with open_output(compute(tmp_path, CONSTANT)) as file:
         (train,) = (leg for leg in legs(file, 0) if leg.kind == "train")
-        assert train_laws(file, train).best is None
-        assert leg_notes(file, train) == [
+        averages = conductance_averages(file)
+        assert train_laws(file, train, averages).best is None
+        assert leg_notes(file, train, averages) == [
             "leg 1: no law: the conductance does not change beyond rounding"
         ]
         (axes,) = draw(file).axes
@@ -74,8 +75,9 @@ def test_a_constant_train_has_no_law_in_text_or_picture(tmp_path):
 def test_the_law_drawn_is_the_one_named_and_notes_name_their_point(tmp_path):
     with open_output(compute(tmp_path, SCANNED)) as file:
         trains = [leg for point in (0, 1) for leg in legs(file, point) if leg.kind == "train"]
-        notes = [leg_notes(file, leg)[0] for leg in trains]
-        best = [train_laws(file, leg).best for leg in trains]
+        averages = conductance_averages(file)
+        notes = [leg_notes(file, leg, averages)[0] for leg in trains]
+        best = [train_laws(file, leg, averages).best for leg in trains]
         axes = draw(file).axes[0]
         drawn = fitted_lines(axes)
     assert notes[0].startswith("device.temperature = 100: leg 1: ")

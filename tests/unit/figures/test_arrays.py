@@ -5,7 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from whole_runs import compute
 
-from kmc_oxy.analysis import crosstalk, ensemble_mean, legs
+from kmc_oxy.analysis import conductance_averages, crosstalk, legs, mean_over_members
 from kmc_oxy.cli.tables import info_table, run_table
 from kmc_oxy.figures import plot
 from kmc_oxy.figures.run_figure import draw
@@ -60,7 +60,7 @@ def test_crosstalk_counts_the_right_cells(run):
     )
     apart = np.concatenate([ratio[0][:, [0, 2], [0, 0]], ratio[1][:, [0, 1], [1, 1]]], axis=1)
     for found, changes in ((result.half_selected, half), (result.others, apart)):
-        expected = ensemble_mean(np.abs(changes - 1).mean(axis=1))
+        expected = mean_over_members(np.abs(changes - 1).mean(axis=1))
         assert found.mean == pytest.approx(expected.mean)
         assert found.high == pytest.approx(expected.high)
     assert result.by_step.shape == (3, 2)
@@ -72,14 +72,15 @@ def test_crosstalk_counts_the_right_cells(run):
 
 def test_the_table_reports_targets_and_crosstalk(run):
     text = run_table(run)
-    assert "2 program (1, 1)" in text and "4 field" in text and "6 product" in text
+    assert "2 program [1, 1]" in text and "4 field" in text and "6 product" in text
     assert (
         "target 1 S reached by 0 of 3 members; not reached with the 2 pulses allowed by 3" in text
     )
     with open_output(run) as file:
         programs = [leg for leg in legs(file, 0) if leg.kind == "program"]
         mean = crosstalk(file, programs).half_selected
-    assert f"half-selected cells changed by {100 * mean.mean:.3g} +- " in text
+    interval = f"[{100 * mean.low:.2g}, {100 * mean.high:.2g}]"
+    assert f"half-selected cells changed by {100 * mean.mean:.3g} % {interval}" in text
     assert "over 2 program steps" in text and "(paper: 8 %)" in text
     assert "apparent_conductance" in info_table(run)
 
@@ -88,12 +89,18 @@ def test_the_figure_of_an_array(run, tmp_path):
     with open_output(run) as file:
         figure = draw(file)
         maps = [leg for leg in legs(file, 0) if leg.kind == "map"]
+        averages = conductance_averages(file)
         shown = [
-            leg.array_values(file, "apparent_conductance")[..., 0].mean(axis=0) for leg in maps
+            averages.mean(leg.array_values(file, "apparent_conductance")[..., 0]).mean
+            for leg in maps
         ]
     # The colour scale is an axes without a title.
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles[:3] == ["before programming", "after +3 V on 2B", "after +3 V on 3A"]
+    assert titles[:3] == [
+        "before programming",
+        "after +3 V on [1, 1] (step 2)",
+        "after +3 V on [2, 0] (step 5)",
+    ]
     assert titles[3] == "programming, targets dotted"
     assert titles[4].startswith("half-selected cells") and "magnetoresistance" in titles[5]
     images = [axes.images[0] for axes in figure.axes[:3]]
@@ -105,9 +112,8 @@ def test_the_figure_of_an_array(run, tmp_path):
     assert images[0].norm.vmax == pytest.approx(np.max(shown))
     assert type(images[0].norm).__name__ == "LogNorm"
     axes = figure.axes[0]
-    assert axes.get_ylabel().startswith("neuron") and axes.get_xlabel().startswith("input")
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["A", "B"]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["1", "2", "3"]
+    assert axes.get_ylabel().startswith("row") and axes.get_xlabel().startswith("column")
+    assert axes.get_xticks().tolist() == [0, 1] and axes.get_yticks().tolist() == [0, 1, 2]
     plot(run, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 

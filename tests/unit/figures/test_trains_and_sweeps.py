@@ -1,12 +1,14 @@
+import h5py
 import numpy as np
 import pytest
 import whole_runs
 from matplotlib.image import imread
 
-from kmc_oxy.analysis import legs
+from kmc_oxy.analysis import conductance_averages, ensemble_mean, is_wide, legs
+from kmc_oxy.cli.tables import run_table
 from kmc_oxy.figures import Panel, panels, plot, run_figure
 from kmc_oxy.figures.run_figure import draw
-from kmc_oxy.figures.style import MAX_SERIES
+from kmc_oxy.figures.style import COLOURS, MAX_COLOURED, MAX_SERIES
 from kmc_oxy.report.page import page
 from kmc_oxy.storage import StoreError, open_output
 
@@ -63,7 +65,7 @@ def test_a_panel_is_a_function_and_an_entry(many, monkeypatch):
     monkeypatch.setattr(run_figure, "PANELS", (nothing, pulses))
     with open_output(many) as file:
         assert [panel.caption for panel in panels(file)] == ["2 trains"]
-        assert [axes.get_title() for axes in draw(file).axes] == [""]
+        assert [axes.get_title() for axes in draw(file).axes] == ["count"]
         assert "2 trains" in page(file)
 
 
@@ -71,15 +73,22 @@ def test_every_kind_has_its_panel(many):
     with open_output(many) as file:
         figure = draw(file)
         trains = [leg for leg in legs(file, 0) if leg.kind == "train"]
-        means = [leg.values(file, "conductance").mean(axis=0) for leg in trains]
+        averages = conductance_averages(file)
+        means = [averages.mean(leg.values(file, "conductance")).mean for leg in trains]
+        (sweep,) = (leg for leg in legs(file, 0) if leg.kind == "sweep")
+        moved = sweep.voltage_V != 0
+        currents_A = averages.mean(np.abs(sweep.values(file, "sweep_current"))[:, moved]).mean
     axes = figure.axes
     titles = [a.get_title() for a in axes]
     axes = [axes[titles.index(t)] for t in ("pulse trains", "relaxation", "voltage sweep")]
     assert "pulse number" in axes[0].get_xlabel() and axes[0].get_xscale() == "log"
     assert "time" in axes[1].get_xlabel() and axes[1].get_xscale() == "log"
-    assert "(V)" in axes[2].get_xlabel() and "current" in axes[2].get_ylabel()
+    assert "(V)" in axes[2].get_xlabel() and "|current| (A)" in axes[2].get_ylabel()
+    drawn_A = axes[2].lines[0].get_ydata()
+    np.testing.assert_array_equal(drawn_A[moved], currents_A)
+    assert np.isnan(drawn_A[~moved]).all()
     for a in axes[:2]:
-        assert "conductance" in a.get_ylabel() and "2 members" in a.get_ylabel()
+        assert a.get_ylabel() == f"conductance (S), {averages.name} and spread of 2 members"
         assert a.yaxis.get_major_formatter()(1e-9).endswith("S")
     labels = [text.get_text() for text in axes[0].get_legend().get_texts()]
     assert labels == ["+2 V", "-2.8 V"]
@@ -113,7 +122,7 @@ def test_a_scan_is_one_series_a_point(tmp_path):
         f"protocol: [{TRAIN % 2}]\nscan: {{protocol.0.train.duration: [1 ms, 10 ms, 50 ms]}}\n",
     )
     with open_output(path) as file:
-        axes = draw(file).axes[0]
+        axes, _ = panel(file, "pulse trains")
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == [f"train.duration {value} ms" for value in (1, 10, 50)]
 
@@ -137,29 +146,107 @@ def test_single_readings_are_drawn_against_time(tmp_path):
     with open_output(path) as file:
         axes = draw(file).axes[0]
         np.testing.assert_array_equal(axes.lines[0].get_xdata(), file["time"][0])
-    assert axes.get_xlabel() == "time (s)" and axes.get_ylabel() == "conductance"
+    assert axes.get_xlabel() == "time (s)" and axes.get_ylabel() == "conductance (S)"
 
 
 PULSE = "{pulse: {voltage: 2 V, duration: 1 ms}}"
 
 
+def panel(file, title):
+    """The axes with a title, and those drawn beside it (a scale of colours)."""
+    axes = draw(file).axes
+    (found,) = [a for a in axes if a.get_title().startswith(title)]
+    following = axes[axes.index(found) + 1 :]
+    return found, [a for a in following if not a.get_title() and a.get_ylabel()]
+
+
 @pytest.mark.parametrize(
-    ("points", "step"), [(2, TRAIN % 2), (9, TRAIN % 2), (18, TRAIN % 2), (12, PULSE), (18, PULSE)]
+    ("points", "step"), [(2, TRAIN % 2), (8, TRAIN % 2), (9, TRAIN % 2), (18, PULSE), (70, PULSE)]
 )
 def test_every_point_is_drawn_and_named_or_said_to_be_left_out(tmp_path, points, step):
+    """Up to 8 points by a legend; more values of one number by a scale of colours."""
     temperatures = ", ".join(str(60 + number) for number in range(points))
     path = compute(
         tmp_path,
         f"protocol: [{step}]\nscan: {{device.temperature: [{temperatures}]}}\n",
     )
     with open_output(path) as file:
-        axes = draw(file).axes[0]
+        axes, scales = panel(file, "pulse trains" if "train" in step else "readings")
     marked = [line for line in axes.lines if line.get_marker() not in ("", "None", None)]
-    shown = min(points, MAX_SERIES)
+    shown = min(points, MAX_COLOURED)
     assert len(marked) == shown
-    looks = {(m.get_color(), m.get_marker(), m.get_fillstyle()) for m in marked}
+    assert (f"({shown} of {points}" in axes.get_title()) == (shown < points)
+    looks = {(str(m.get_color()), m.get_marker(), m.get_fillstyle()) for m in marked}
     assert len(looks) == shown
-    if points > 1:
-        labels = [text.get_text() for text in axes.get_legend().get_texts()]
-        assert len(set(labels)) == shown
-    assert (f"{shown} of {points}" in axes.get_title()) == (shown < points)
+    if points > len(COLOURS):
+        assert [scale.get_ylabel() for scale in scales] == ["temperature (K)"]
+    else:
+        names = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert names == [f"temperature {60 + number} K" for number in range(points)]
+
+
+def test_a_grid_of_points_has_a_name_each_or_a_note(tmp_path):
+    for temperatures, shown in (("70, 80, 90", 9), ("60, 70, 80, 90, 100, 110", 16)):
+        text = f"protocol: [{TRAIN % 2}]\nscan: {{device.temperature: [{temperatures}], "
+        text += "protocol.0.train.voltage: [1 V, 2 V, 3 V]}\n"
+        folder = tmp_path / str(shown)
+        folder.mkdir()
+        with open_output(compute(folder, text)) as file:
+            axes, _ = panel(file, "pulse trains")
+        names = [entry.get_text() for entry in axes.get_legend().get_texts()]
+        assert len(set(names)) == len(names) == shown
+        assert names[1] == "temperature 70 K, train.voltage 2 V" or shown < 18
+        assert ("16 of 18" in axes.get_title()) == (shown == 16)
+
+
+def test_the_effect_of_the_last_step_is_drawn_against_the_scanned_number(tmp_path):
+    text = """
+protocol:
+  - pulse: {voltage: -4 V, duration: 1 s}
+  - pulse: {voltage: 2 V, duration: 1 ms}
+scan:
+  device.temperature: [90, 76 K]
+  protocol.1.pulse.voltage: [1 V, 3 V, 2 V]
+ensemble: {members: 3, seed: 1}
+"""
+    with open_output(compute(tmp_path, text)) as file:
+        axes, _ = panel(file, "effect of step 1")
+        ratio = file["conductance"][:, :, 0, 0, 1] / file["conductance"][:, :, 0, 0, 0]
+        geometric = is_wide(ratio[:3].T) or is_wide(ratio[3:].T)
+        expected = ensemble_mean(ratio, axis=1, geometric=geometric).mean
+    assert axes.get_xlabel() == "pulse.voltage (V)"
+    warm, cold = (line for line in axes.lines if len(line.get_xdata()) == 3)
+    assert warm.get_label() == "temperature 90 K" and cold.get_label() == "temperature 76 K"
+    for line, values in ((warm, expected[:3]), (cold, expected[3:])):
+        assert line.get_xdata().tolist() == [1, 2, 3]
+        np.testing.assert_allclose(line.get_ydata(), values[[0, 2, 1]])
+
+
+def test_a_dollar_sign_in_a_name_is_drawn_as_it_is(tmp_path):
+    path = compute(tmp_path, f"name: costs $5 and $x^{{\nprotocol: [{PULSE}]\n")
+    plot(path, tmp_path / "figure.png")
+    with open_output(path) as file:
+        assert draw(file).get_suptitle() == "costs $5 and $x^{"
+
+
+def test_steps_of_one_voltage_are_told_apart(tmp_path):
+    with open_output(compute(tmp_path, f"protocol: [{TRAIN % 2}, {TRAIN % 2}]\n")) as file:
+        axes, _ = panel(file, "pulse trains")
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["+2 V (step 0)", "+2 V (step 1)"]
+
+
+def test_values_that_are_not_finite_are_left_out_and_named(tmp_path):
+    path = compute(tmp_path, f"protocol: [{TRAIN % 2}]\nensemble: {{members: 4, seed: 1}}\n")
+    with h5py.File(path, "r+") as file:
+        file["conductance"][0, 1, 0, 0, 3] = np.nan
+        file["conductance"][0, 2, 0, 0, 4] = np.inf
+    with open_output(path) as file:
+        axes, _ = panel(file, "pulse trains")
+        assert "2 stored conductances are not finite and left out" in page(file)
+        values = file["conductance"][0, :, 0, 0, 3]
+        averages = conductance_averages(file)
+    kept = np.exp(np.log(values[[0, 2, 3]]).mean()) if averages.geometric else np.nanmean(values)
+    np.testing.assert_allclose(axes.lines[0].get_ydata()[2], kept)
+    assert "2 stored conductances are not finite and left out" in run_table(path)
+    plot(path, tmp_path / "figure.png")

@@ -14,6 +14,7 @@ from kmc_oxy.analysis import Estimate
 from kmc_oxy.inputs import load
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.paper import COLUMNS, EXPERIMENTS, SWEEP, criteria, write_table
+from kmc_oxy.paper.verdict_rows import Verdict
 from kmc_oxy.protocol import flatten
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -300,9 +301,13 @@ def test_cycles(set_slope, reset_slope, spread, verdict):
 
 def test_estimates():
     assert Estimate.of([1.0, 2.0, 3.0]).value == 2
-    found = Estimate.of_logarithms([1.0, 100.0])
-    assert found.value == pytest.approx(10)
-    assert found.low < 10 < found.high
+    wide = Estimate.of_positive([1.0, 100.0])
+    assert wide.value == pytest.approx(10) and wide.geometric
+    assert 0 < wide.low < 10 < wide.high
+    narrow = Estimate.of_positive([1.0, 1.1, 1.2])
+    assert narrow.value == pytest.approx(1.1) and not narrow.geometric
+    row = Verdict("R", "ratio", "1e4", wide, None).row()
+    assert row[1] == "ratio, geometric mean"
     assert Estimate.of([1.0, 1.1, 0.9]).positive
     assert not Estimate.of([1.0, -1.0]).positive
 

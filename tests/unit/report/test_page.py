@@ -10,9 +10,9 @@ import pytest
 from whole_runs import compute
 
 from kmc_oxy import inputs
-from kmc_oxy.analysis import ensemble_mean, legs, snapshots
+from kmc_oxy.analysis import conductance_averages, legs, snapshots
 from kmc_oxy.cli import main
-from kmc_oxy.figures import column_counts, draw_box, panels, siemens_text
+from kmc_oxy.figures import column_counts, draw_box, panels, short_quantity
 from kmc_oxy.inputs.summary import NO_DEFAULT, keys, sentence
 from kmc_oxy.paper import EXPERIMENTS, recognise
 from kmc_oxy.paper.experiments import PROTOCOLS, fingerprint
@@ -128,12 +128,14 @@ def test_table_has_means_and_intervals_over_members(small):
         table = leg_table(file)
         last = file["conductance"][0, :, 0, 0, :]
         found = list(legs(file, 0))
+        averages = conductance_averages(file)
     assert len(table.rows) == len(found) == 3
+    assert f"of G the {averages.name}" in table.caption
     column = table.head.index("last G")
     for row, leg in zip(table.rows, found, strict=True):
-        mean = ensemble_mean(last[:, leg.readings.stop - 1])
-        assert row[column].text == siemens_text(mean.mean)
-        assert row[column].note == f"{siemens_text(mean.low)} to {siemens_text(mean.high)}"
+        mean = averages.mean(last[:, leg.readings.stop - 1])
+        assert row[column].text == short_quantity(mean.mean)
+        assert row[column].note == f"{short_quantity(mean.low)} to {short_quantity(mean.high)}"
     assert [row[table.head.index("step")].text for row in table.rows] == [
         "0 pulse", "1 train", "2 relax",
     ]  # fmt: skip

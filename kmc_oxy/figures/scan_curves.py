@@ -1,0 +1,136 @@
+"""Panel of what the last step does to the conductance, against a scanned number."""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from kmc_oxy.analysis import EnsembleMean, Leg, ensemble_mean, is_wide, step_name
+from kmc_oxy.figures.panel import Panel, RunData
+from kmc_oxy.figures.scan_labels import scanned_texts, short_names
+from kmc_oxy.figures.style import (
+    LOG_ABOVE_RATIO,
+    draw_curve,
+    draw_legend,
+    evenly_spaced,
+    line_style,
+    members_text,
+    set_y_scale,
+    style,
+)
+
+#: Fewest values of a scanned number that make a curve.
+FEWEST_VALUES = 3
+#: Kinds of legs that change a conductance.
+CHANGING = ("single", "train", "relax", "program")
+
+
+class _Curve(NamedTuple):
+    """Ratio of the conductances at the points of one curve."""
+
+    label: str
+    x: NDArray[np.float64]
+    mean: EnsembleMean
+
+
+def change_over_scan(data: RunData) -> Panel | None:
+    """Conductance after over before the last step, against the scanned number of most values.
+
+    The last step is the last leg of a kind in `CHANGING`. Values of other scanned keys are a curve
+    each.
+    """
+    key = _abscissa(data)
+    if key is None:
+        return None
+    last: dict[int, Leg] = {leg.point: leg for leg in data.legs if leg.kind in CHANGING}
+    before = {point: _reading_before(leg) for point, leg in last.items()}
+    if len(last) < data.file.shape()["point"] or min(before.values()) < 0:
+        return None
+    curves, count = _curves(data, key, last, before)
+    unit = str(data.file[f"scan:{key}"].attrs["units"])
+    x_label = short_names(data.file)[key] + (f" ({unit})" if unit != "1" else "")
+    step = step_name(next(iter(last.values())))
+    mean = "geometric mean" if curves[0].mean.geometric else "mean"
+    return Panel(
+        1,
+        lambda axes: _draw(axes[0], curves, x_label, step),
+        f"effect of step {step}",
+        f"Ratio of the conductance after step {step} to that before it, against {x_label}. "
+        + members_text(data.members, mean),
+        f"Chart of the relative change of the conductance by step {step} against {x_label}, "
+        f"{len(curves)} curves.",
+        f"{len(curves)} of {count} curves" if len(curves) < count else "",
+    )
+
+
+def _abscissa(data: RunData) -> str | None:
+    """The scanned number with the most values, the last of several."""
+    counts = {
+        key: np.unique(values).size
+        for key, values in data.file.scan().items()
+        if values.dtype.kind == "f"
+    }
+    most = max(counts.values(), default=0)
+    return (
+        [key for key, count in counts.items() if count == most][-1]
+        if (most >= FEWEST_VALUES)
+        else None
+    )
+
+
+def _reading_before(leg: Leg) -> int:
+    """Number of the reading before a leg or its first pulse; -1 if there is none."""
+    reads_before = leg.kind in ("train", "program") and leg.pulse[0] == 0
+    return int(leg.readings.start) - (0 if reads_before else 1)
+
+
+def _curves(
+    data: RunData, key: str, last: dict[int, Leg], before: dict[int, int]
+) -> tuple[list[_Curve], int]:
+    """The curves that are drawn, and how many there are."""
+    names = short_names(data.file)
+    others = {k: scanned_texts(data.file, k) for k in names if k != key}
+    groups: dict[str, list[int]] = {}
+    for point in last:
+        label = ", ".join(f"{names[k]} {texts[point]}" for k, texts in others.items())
+        groups.setdefault(label, []).append(point)
+    drawn = evenly_spaced([*groups.items()])
+    values = data.file.scan()[key]
+    ratios = []
+    for _, points in drawn:
+        points.sort(key=lambda point: float(values[point]))
+        ratios.append(
+            np.stack([_ratio(data, last[point], before[point]) for point in points], axis=1)
+        )
+    geometric = any(is_wide(ratio) for ratio in ratios)
+    curves = [
+        _Curve(label, values[points], ensemble_mean(ratio, geometric=geometric))
+        for (label, points), ratio in zip(drawn, ratios, strict=True)
+    ]
+    return curves, len(groups)
+
+
+def _ratio(data: RunData, leg: Leg, before: int) -> NDArray[np.float64]:
+    row, column = leg.cell or (0, 0)
+    chosen = data.file["conductance"][leg.point, :, row, column, before : leg.readings.stop]
+    ratio: NDArray[np.float64] = chosen[:, -1] / chosen[:, 0]
+    return ratio
+
+
+def _draw(axes: Axes, curves: list[_Curve], x_label: str, step: str) -> None:
+    for number, curve in enumerate(curves):
+        look = style(number) | {"linestyle": line_style(number)}
+        draw_curve(axes, curve.x, curve.mean, look, curve.label or None)
+    x = curves[0].x
+    if x.min() > 0 and x.max() > LOG_ABOVE_RATIO * x.min():
+        axes.set_xscale("log")
+    set_y_scale(axes, itertools.chain.from_iterable(curve.mean.mean for curve in curves))
+    axes.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(f"conductance after / before step {step}")
+    if len(curves) > 1:
+        draw_legend(axes)
