@@ -164,15 +164,24 @@ def _series_panel(
         title,
         f"{caption} {members_text(data.members, mean, bands=scale is None)}",
         f"Chart of {title}. From the first to the last reading: {ends}.",
-        f"{len(chosen)} of {len(among)}" if len(among) > len(chosen) else "",
+        _what_is_drawn(data, among, chosen),
     )
+
+
+def _what_is_drawn(data: RunData, among: list[Leg], chosen: list[Leg]) -> str:
+    """A note if some legs are left out, or some points of the scan have none."""
+    points, having = data.file.shape()["point"], len({leg.point for leg in among})
+    notes = [f"{len(chosen)} of {len(among)} legs"] if len(chosen) < len(among) else []
+    if having < points:
+        notes.append(f"of {having} of {points} points")
+    return ", ".join(notes)
 
 
 def _members_label(data: RunData, mean: str, bands: bool) -> str:
     """What the curves of a panel are, for the label of its axis."""
     if data.members < 2:
         return ""
-    return f", {mean}{' and spread' if bands else ''} of {data.members} members"
+    return f"\n{mean}{' and spread' if bands else ''} of {data.members} members"
 
 
 def _ends_text(item: Series) -> str:

@@ -88,7 +88,7 @@ def test_every_kind_has_its_panel(many):
     np.testing.assert_array_equal(drawn_A[moved], currents_A)
     assert np.isnan(drawn_A[~moved]).all()
     for a in axes[:2]:
-        assert a.get_ylabel() == f"conductance (S), {averages.name} and spread of 2 members"
+        assert a.get_ylabel() == f"conductance (S)\n{averages.name} and spread of 2 members"
         assert a.yaxis.get_major_formatter()(1e-9).endswith("S")
     labels = [text.get_text() for text in axes[0].get_legend().get_texts()]
     assert labels == ["+2 V", "-2.8 V"]
@@ -134,7 +134,7 @@ def test_many_series_are_thinned_and_it_says_so(tmp_path):
     )
     with open_output(path) as file:
         axes = draw(file).axes[0]
-    assert axes.get_title() == f"pulse trains ({MAX_SERIES} of 40)"
+    assert axes.get_title() == f"pulse trains ({MAX_SERIES} of 40 legs)"
     assert len(axes.get_legend().get_texts()) == MAX_SERIES
 
 
@@ -220,6 +220,13 @@ ensemble: {members: 3, seed: 1}
     for line, values in ((warm, expected[:3]), (cold, expected[3:])):
         assert line.get_xdata().tolist() == [1, 2, 3]
         np.testing.assert_allclose(line.get_ydata(), values[[0, 2, 1]])
+
+
+def test_points_without_a_kind_of_step_are_named(tmp_path):
+    text = f"protocol: [{PULSE}]\nscan: {{protocol.0: [{PULSE}, {TRAIN % 2}, {TRAIN % -2}]}}\n"
+    with open_output(compute(tmp_path, text)) as file:
+        axes, _ = panel(file, "pulse trains")
+    assert axes.get_title() == "pulse trains (of 2 of 3 points)"
 
 
 def test_a_dollar_sign_in_a_name_is_drawn_as_it_is(tmp_path):
