@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +11,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import PUBLISHED, Leg, crosstalk, ensemble_mean, mean_over_members
+from kmc_oxy.analysis import (
+    PUBLISHED,
+    EnsembleMean,
+    Leg,
+    crosstalk,
+    ensemble_mean,
+    mean_over_members,
+)
 from kmc_oxy.figures.panel import Panel, RunData
 from kmc_oxy.figures.scan_labels import short_quantity
 from kmc_oxy.figures.style import (
@@ -203,7 +209,7 @@ def _write_values(axes: Axes, values_S: NDArray[np.float64], norm: LogNorm | Non
 
 def _draw_programs(axes: Axes, data: RunData, programs: Sequence[Leg], bands: bool) -> None:
     """Conductance of each programmed cell against its pulses, mean over members."""
-    everything: list[Iterable[float]] = []
+    means: list[EnsembleMean] = []
     texts = [_program_text(leg) for leg in programs]
     for number, (leg, text) in enumerate(zip(programs, texts, strict=True)):
         mean = data.averages.mean(leg.values(data.file, "conductance", *(leg.cell or (0, 0))))
@@ -212,9 +218,8 @@ def _draw_programs(axes: Axes, data: RunData, programs: Sequence[Leg], bands: bo
         draw_curve(axes, leg.pulse, mean, look, label, bands)
         if leg.target_S is not None:
             axes.axhline(leg.target_S, color=look["color"], linestyle=":", linewidth=1)
-            everything.append([leg.target_S])
-        everything.append(mean.mean)
-    set_y_scale(axes, itertools.chain.from_iterable(everything))
+        means.append(mean)
+    set_y_scale(axes, means, [leg.target_S for leg in programs if leg.target_S is not None])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("pulse number")
     axes.set_ylabel("conductance of the programmed cell (S)")
@@ -247,7 +252,9 @@ def _draw_crosstalk(axes: Axes, file: OutputFile, programs: Sequence[Leg]) -> No
     if places.size <= 16:
         labels = [f"{leg.voltage_V[-1]:+g} V\n{list(leg.cell or (0, 0))}" for leg in programs]
         axes.set_xticks(places, labels, fontsize="small")
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    # Intervals of few members reach far beyond their means.
+    highest = max(float(steps.mean.max()), middle, 100 * PUBLISHED)
+    axes.set_ylim(0.0, min(axes.get_ylim()[1], 5 * highest))
     axes.set_xlabel("program step")
     interval = ", 95 % interval" if mean.members > 1 else ""
     axes.set_ylabel(f"mean |relative change| (%){interval}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -128,7 +127,7 @@ def _draw(axes: Axes, curves: list[_Curve], x_label: str, step: str) -> None:
     x = curves[0].x
     if x.min() > 0 and x.max() > LOG_ABOVE_RATIO * x.min():
         axes.set_xscale("log")
-    set_y_scale(axes, itertools.chain.from_iterable(curve.mean.mean for curve in curves))
+    set_y_scale(axes, [curve.mean for curve in curves])
     axes.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)
     axes.set_xlabel(x_label)
     axes.set_ylabel(f"conductance after / before step {step}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +19,9 @@ MAX_SERIES = 16
 #: Largest number of series that are told apart by a scale of colours.
 MAX_COLOURED = 64
 #: Longer legends are beside the axes.
-LONGEST_INSIDE = 5
+LONGEST_INSIDE = 3
+#: Names with more characters are written smaller.
+LONG_NAME = 40
 #: An axis is logarithmic if its values span more than this ratio.
 LOG_ABOVE_RATIO = 10.0
 
@@ -70,18 +72,33 @@ def draw_curve(
         )
 
 
-def set_y_scale(axes: Axes, values: Iterator[float]) -> None:
-    """Make the y axis logarithmic if the values span more than `LOG_ABOVE_RATIO`."""
-    positive = np.array([value for value in values if np.isfinite(value) and value > 0])
+def set_y_scale(axes: Axes, drawn: Sequence[EnsembleMean], others: Sequence[float] = ()) -> None:
+    """Make the y axis logarithmic if what is drawn spans more than `LOG_ABOVE_RATIO`.
+
+    Parameters
+    ----------
+    axes : Axes
+    drawn : sequence of EnsembleMean
+        Positive quantities, with their bands.
+    others : sequence of float
+        Further values on the axis.
+    """
+    parts = [
+        getattr(mean, part) for mean in drawn for part in ("mean", "spread_low", "spread_high")
+    ]
+    values = np.concatenate([*parts, np.asarray(others)])
+    positive = values[np.isfinite(values) & (values > 0)]
     if positive.size and positive.max() > LOG_ABOVE_RATIO * positive.min():
         axes.set_yscale("log")
 
 
 def draw_legend(axes: Axes, beside: bool = False) -> None:
     """A legend of the labelled series; a long one is beside the axes."""
-    beside = beside or len(axes.get_legend_handles_labels()[1]) > LONGEST_INSIDE
+    names = axes.get_legend_handles_labels()[1]
+    beside = beside or len(names) > LONGEST_INSIDE
+    size = "x-small" if max(map(len, names)) > LONG_NAME else "small"
     place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if beside else {}
-    legend = axes.legend(fontsize="small", frameon=False, **place)
+    legend = axes.legend(fontsize=size, frameon=False, **place)
     for text in legend.get_texts():
         # Names come from the input: a dollar sign begins no formula.
         text.set_parse_math(False)

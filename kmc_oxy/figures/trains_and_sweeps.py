@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -348,8 +347,8 @@ def _draw_readings(axes: Axes, data: RunData, points: list[int], scale: ColourSc
         look = _look(number, point, scale) | {"linestyle": "-" if scale else line_style(number)}
         label = names[point] if len(points) > 1 else None
         draw_curve(axes, time_s[chosen], mean, look, label, scale is None)
-        means.append(mean.mean)
-    set_y_scale(axes, itertools.chain.from_iterable(means))
+        means.append(mean)
+    set_y_scale(axes, means)
     axes.set_xlabel("time (s)")
     axes.set_ylabel("conductance (S)" + _members_label(data, data.averages.name, scale is None))
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
@@ -360,6 +359,6 @@ def _draw_readings(axes: Axes, data: RunData, points: list[int], scale: ColourSc
 
 
 def _conductance_axis(axes: Axes, series: list[Series]) -> None:
-    set_y_scale(axes, itertools.chain.from_iterable(item.mean.mean for item in series))
+    set_y_scale(axes, [item.mean for item in series])
     axes.set_ylabel("conductance (S)")
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))

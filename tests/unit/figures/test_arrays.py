@@ -169,3 +169,21 @@ def test_an_array_without_programming_is_a_map(tmp_path):
         figure = draw(file)
     assert figure.axes[0].get_title() == "conductance map"
     assert "half-selected" not in run_table(path)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(3, 3), (9, 9), (20, 16)])
+def test_every_programmed_cell_is_drawn_and_named_or_said_to_be_left_out(tmp_path, count, shown):
+    steps = ", ".join(
+        f"{{program: {{cell: [{k % 2}, {k // 2 % 2}], voltage: 2 V, duration: 1 ms, count: 2}}}}"
+        for k in range(count)
+    )
+    text = "device: {lattice: {nx: 4, ny: 4}}\ncrossbar: {rows: 2, columns: 2}\n"
+    text += f"engine: {{tolerance: 0.3}}\nprotocol: [{steps}]\n"
+    text += "scan: {device.temperature: [76, 90]}\n"
+    with open_output(compute(tmp_path, text)) as file:
+        (axes,) = [a for a in draw(file).axes if a.get_title().startswith("programming")]
+    names = [entry.get_text() for entry in axes.get_legend().get_texts()]
+    assert len(axes.lines) == len(set(names)) == len(names) == shown
+    assert names[1].startswith("+2 V on [1, 0]") or count > shown
+    assert "point 0 of 2" in axes.get_title()
+    assert (f"{shown} of {count} steps" in axes.get_title()) == (shown < count)
