@@ -31,6 +31,7 @@ from kmc_oxy.storage.atomic_files import (
 )
 from kmc_oxy.storage.deferred_error_file import DeferredErrorFile
 from kmc_oxy.storage.manifest import SCHEMA_VERSION, Manifest, digest_of
+from kmc_oxy.storage.output_layout import layout_fault, layout_of
 from kmc_oxy.storage.work_folder import WorkFolder
 
 #: Approximate chunk size: small enough to stay in HDF5's cache while tasks are written.
@@ -40,6 +41,10 @@ FORMAT = "kmc_oxy"
 KERNEL_KEY = "kernel source"
 #: Attribute with the digest of those that describe the run.
 DIGEST_KEY = "manifest_digest"
+#: Attribute with the layout of the datasets.
+LAYOUT_KEY = "layout"
+#: What h5py and the checks raise where the content of a file is damaged.
+DAMAGE = (KeyError, ValueError, TypeError, AttributeError, OSError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -81,14 +86,15 @@ class OutputFile:
     ----------
     file : h5py.File
     attributes : dict
-        Root attributes.
+        Root attributes that describe the run.
     resolved : dict
         The resolved input.
     """
 
     def __init__(self, file: h5py.File) -> None:
         self.file = file
-        self.attributes: dict[str, Any] = {key: file.attrs[key] for key in file.attrs}
+        self.attributes: dict[str, Any] = dict(file.attrs)
+        self._layout: str | None = self.attributes.pop(LAYOUT_KEY, None)
         self.resolved: dict[str, Any] = json.loads(self.attributes["resolved"])
 
     def __getitem__(self, name: str) -> h5py.Dataset:
@@ -125,25 +131,29 @@ class OutputFile:
         )
         return Manifest(**values)
 
-    def check_attributes(self) -> None:
-        """Compare the attributes that describe the run with their digest.
+    def check(self) -> None:
+        """Compare the attributes with their digest, and the datasets with the layout.
 
         Raises
         ------
         StoreError
-            If they were changed. Files of earlier versions, without the digest, are accepted.
+            If they were changed. Files of earlier versions, without digest or layout, are accepted.
         """
+        advice = "compute it again, or restore the file"
         stored = self.attributes.get(DIGEST_KEY)
-        if stored is not None and stored != _digest_of_attributes(self.attributes):
+        if stored is not None and stored != _digest_of_attributes(self.file.attrs):
             raise StoreError(
-                f"the attributes of {self.file.filename} were changed after the run: compute it "
-                "again, or restore the file"
+                f"the attributes of {self.file.filename} were changed after the run: {advice}"
             )
+        fault = None if self._layout is None else layout_fault(self.file, self._layout)
+        if fault:
+            raise StoreError(f"{self.file.filename} is damaged: {fault}: {advice}")
 
 
 def _digest_of_attributes(attributes: Mapping[str, Any]) -> str:
-    """Digest of the root attributes that describe the run."""
+    """Digest of the root attributes that describe the run and its datasets."""
     names = [*(field.name for field in _MANIFEST_ATTRIBUTES), "versions"]
+    names += [LAYOUT_KEY] * (LAYOUT_KEY in attributes)
     content = {name: attributes[name] for name in names}
     return digest_of({k: v if isinstance(v, str) else int(v) for k, v in content.items()})
 
@@ -171,8 +181,8 @@ def open_output(path: Path) -> Iterator[OutputFile]:
     Raises
     ------
     StoreError
-        If it does not exist, cannot be read, was not written by kmc_oxy, or has another schema
-        version.
+        If it does not exist, cannot be read, was not written by kmc_oxy, has another schema
+        version, or lacks a dataset.
     """
     require_no_folder(path, f"read {path}")
     if not path.exists():
@@ -185,21 +195,26 @@ def open_output(path: Path) -> Iterator[OutputFile]:
             raise StoreError(f"cannot read {path}: no permission") from error
         raise StoreError(f"{path} is not an HDF5 file, or is damaged") from error
     with file:
-        if file.attrs.get("format") != FORMAT:
-            raise StoreError(f"{path} was not written by kmc_oxy")
-        version = file.attrs.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise StoreError(
-                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: use "
-                "the version that wrote it"
-            )
         try:
-            opened = OutputFile(file)
-            opened.manifest()
-            opened.check_attributes()
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            opened = _checked(file, path)
+        except DAMAGE as error:
             raise StoreError(f"{path} is damaged ({error})") from error
         yield opened
+
+
+def _checked(file: h5py.File, path: Path) -> OutputFile:
+    if file.attrs.get("format") != FORMAT:
+        raise StoreError(f"{path} was not written by kmc_oxy")
+    version = file.attrs.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: use "
+            "the version that wrote it"
+        )
+    opened = OutputFile(file)
+    opened.manifest()
+    opened.check()
+    return opened
 
 
 def check_no_run(path: Path) -> None:
@@ -329,7 +344,7 @@ class OutputWriter:
         self._disk.check()
 
     def write_attributes(self, manifest: Manifest, attributes: Mapping[str, Any]) -> None:
-        """Write the root attributes.
+        """Write the root attributes, when all datasets exist.
 
         Parameters
         ----------
@@ -346,6 +361,7 @@ class OutputWriter:
         # h5py stores a str with variable length, to which HDF5's limit of 64 kB per attribute
         # does not apply.
         root["versions"] = json.dumps(versions())
+        root[LAYOUT_KEY] = json.dumps(layout_of(self._file))
         root[DIGEST_KEY] = _digest_of_attributes(root)
         for name, value in attributes.items():
             root[name] = value

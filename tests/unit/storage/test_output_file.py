@@ -165,6 +165,59 @@ def test_changed_attributes_are_found(output, name):
         pass
 
 
+def _rename(file):
+    file.move("g", "h")
+
+
+def _remove(file):
+    del file["g"]
+
+
+def _replace(file, **changes):
+    """Another dataset under the name, with the attributes and dimensions of the first."""
+    before = file["g"]
+    values = before[()].astype(changes.get("dtype", before.dtype))
+    del file["g"]
+    dataset = file.create_dataset("g", data=values[..., : changes.get("readings")])
+    for axis, name in enumerate(changes.get("dimensions", ("point", "member", "reading"))):
+        dataset.dims[axis].attach_scale(file[name])
+    dataset.attrs["units"] = changes.get("unit", "S")
+    dataset.attrs["long_name"] = "a conductance"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_rename, "dataset g is missing"),
+        (_remove, "dataset g is missing"),
+        (lambda file: file.move("reading", "readout"), "not .*readout"),
+        (lambda file: _replace(file, readings=3), r"shape of .* g .*\[2, 3, 4\], not \[2, 3, 3\]"),
+        (lambda file: _replace(file, dtype="f4"), "type of .* g .*float64, not float32"),
+        (lambda file: _replace(file, dimensions=("point", "member", "row")), "dimensions of .* g "),
+        (lambda file: _replace(file, dimensions=("point",)), "dimensions of .* g "),
+        (lambda file: _replace(file, unit="A"), "attributes of .* g "),
+        (lambda file: file.create_dataset("mine", data=1), "dataset mine that the run did not"),
+        (lambda file: file.create_group("mine"), "damaged"),
+        (lambda file: file.attrs.__delitem__("layout"), "attributes .* were changed"),
+    ],
+)  # fmt: skip
+def test_a_dataset_that_is_not_as_described_is_named_on_opening(output, change, message):
+    complete(output)
+    with h5py.File(output, "r+") as file:
+        change(file)
+    with pytest.raises(StoreError, match=message) as caught, open_output(output):
+        pass
+    assert "out.h5" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_file_of_an_earlier_version_has_no_layout(output):
+    complete(output)
+    with h5py.File(output, "r+") as file:
+        del file.attrs["layout"], file.attrs["manifest_digest"]
+    with open_output(output) as file:
+        assert file["g"].shape == (2, 3, 4)
+
+
 def test_a_file_without_the_digest_is_one_of_an_earlier_version(output):
     complete(output)
     with h5py.File(output, "r+") as file:
