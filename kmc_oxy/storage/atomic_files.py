@@ -30,11 +30,13 @@ def wrap_os_errors(action: str) -> Iterator[None]:
     Raises
     ------
     StoreError
-        In place of any OSError.
+        In place of any OSError with an error number. One without comes from HDF5.
     """
     try:
         yield
     except OSError as error:
+        if error.errno is None:
+            raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             advice = "the disk is full: free some space and run the same line again"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

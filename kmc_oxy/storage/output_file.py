@@ -37,6 +37,9 @@ from kmc_oxy.storage.work_folder import WorkFolder
 #: Approximate chunk size: small enough to stay in HDF5's cache while tasks are written.
 CHUNK_BYTES = 256 * 1024
 FORMAT = "kmc_oxy"
+#: Oldest and newest HDF5 whose structures are used. Those of 1.10 have checksums; HDF5 can crash
+#: on a damaged structure without one.
+HDF5_VERSIONS = ("v110", "v110")
 #: Key of the digest of the kernels' source in the attribute `versions`.
 KERNEL_KEY = "kernel source"
 #: Attribute with the digest of those that describe the run.
@@ -199,7 +202,13 @@ def open_output(path: Path) -> Iterator[OutputFile]:
             opened = _checked(file, path)
         except DAMAGE as error:
             raise StoreError(f"{path} is damaged ({error})") from error
-        yield opened
+        try:
+            yield opened
+        except OSError as error:
+            # HDF5 found a wrong checksum; an error of the operating system has a number.
+            if error.errno is not None:
+                raise
+            raise StoreError(f"{path} is damaged ({error})") from error
 
 
 def _checked(file: h5py.File, path: Path) -> OutputFile:
@@ -268,9 +277,11 @@ class OutputWriter:
 
     def __enter__(self) -> OutputWriter:
         self._disk = DeferredErrorFile(self._temporary)
-        self._file = h5py.File(self._disk, "w")
+        self._file = h5py.File(self._disk, "w", libver=HDF5_VERSIONS)
         for dimension, length in self._shape.items():
-            scale = self._file.create_dataset(dimension, data=np.arange(length, dtype=np.int64))
+            scale = self._file.create_dataset(
+                dimension, data=np.arange(length, dtype=np.int64), fletcher32=True
+            )
             scale.attrs["units"] = "1"
             scale.attrs["long_name"] = f"index of the {dimension}"
             scale.make_scale(dimension)
@@ -311,6 +322,8 @@ class OutputWriter:
                 "shuffle": True,
                 "fillvalue": spec.missing,
             }
+        # HDF5 has no checksums for text.
+        options["fletcher32"] = spec.dtype != string_type()
         dataset = self._file.create_dataset(
             spec.name, shape=shape, dtype=spec.dtype, data=values, **options
         )

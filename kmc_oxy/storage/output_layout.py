@@ -6,6 +6,7 @@ It is stored in the file when the file is written, and compared when it is opene
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
@@ -26,16 +27,19 @@ def layout_of(file: h5py.File) -> dict[str, dict[str, Any]]:
     dict
         Ready for JSON.
     """
-    return {name: _description(dataset) for name, dataset in file.items()}
+    datasets = dict(file.items())
+    # HDF5 searches the file for the name of a scale; its identity is at hand.
+    names = {dataset: name for name, dataset in datasets.items()}
+    return {name: _description(dataset, names) for name, dataset in datasets.items()}
 
 
-def _description(dataset: h5py.Dataset) -> dict[str, Any]:
+def _description(dataset: h5py.Dataset, names: Mapping[h5py.Dataset, str]) -> dict[str, Any]:
     return {
         "type": str(dataset.dtype),
         "shape": list(dataset.shape),
-        "dimensions": [scale[0].name[1:] if len(scale) else "" for scale in dataset.dims],
+        "dimensions": [names[scale[0]] if len(scale) else "" for scale in dataset.dims],
         "attributes": {
-            key: str(value) for key, value in dataset.attrs.items() if key not in SCALE_ATTRIBUTES
+            key: str(dataset.attrs[key]) for key in dataset.attrs if key not in SCALE_ATTRIBUTES
         },
     }
 

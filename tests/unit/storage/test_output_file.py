@@ -18,6 +18,7 @@ from kmc_oxy.storage import (
     create_output,
     open_output,
     work_folder,
+    wrap_os_errors,
 )
 
 
@@ -70,6 +71,53 @@ def test_truncated_outputs_are_named(output, cut):
     output.write_bytes(content[: int(cut if cut > 1 else cut * len(content))])
     with pytest.raises(StoreError, match=r"out\.h5"), open_output(output):
         pass
+
+
+def test_a_flipped_bit_is_found_or_harmless(output):
+    """Never other numbers, and no crash: the checksums of HDF5 1.10 cover data and structures."""
+    code = """
+import pathlib, random, sys
+from kmc_oxy.storage import StoreError, open_output
+path = pathlib.Path(sys.argv[1])
+content = path.read_bytes()
+
+def numbers():
+    with open_output(path) as file:
+        return {name: item[()].tobytes() for name, item in file.file.items()}
+
+good, refused = numbers(), 0
+rng = random.Random(1)
+for _ in range(300):
+    damaged = bytearray(content)
+    damaged[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(damaged)
+    try:
+        assert numbers() == good
+    except StoreError as error:
+        assert str(path) in str(error), error
+        refused += 1
+print(refused)
+"""
+    complete(output)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(output)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
+
+
+def test_damaged_data_are_damage_of_the_file_that_is_read(output):
+    complete(output)
+    with h5py.File(output) as file:
+        place = file["g"].id.get_chunk_info(0).byte_offset
+    content = bytearray(output.read_bytes())
+    content[place] ^= 1
+    output.write_bytes(content)
+    message = r"out\.h5 is damaged"
+    with pytest.raises(StoreError, match=message), open_output(output) as file:
+        with wrap_os_errors("write other.csv"):
+            file["g"][()]
 
 
 def test_reading_what_is_not_there(output):
