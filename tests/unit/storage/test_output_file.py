@@ -114,10 +114,12 @@ def test_damaged_data_are_damage_of_the_file_that_is_read(output):
     content = bytearray(output.read_bytes())
     content[place] ^= 1
     output.write_bytes(content)
-    message = r"out\.h5 is damaged"
-    with pytest.raises(StoreError, match=message), open_output(output) as file:
-        with wrap_os_errors("write other.csv"):
-            file["g"][()]
+    with (
+        pytest.raises(StoreError, match=r"out\.h5 is damaged"),
+        open_output(output) as file,
+        wrap_os_errors("write other.csv"),
+    ):
+        file["g"][()]
 
 
 def test_reading_what_is_not_there(output):
