@@ -12,7 +12,7 @@ import numpy as np
 from kmc_oxy.analysis import Scatter, SoftBound, Trains, compare_laws, fit_soft_bound, scatter
 from kmc_oxy.export.selection import Selection, text_file
 from kmc_oxy.export.update_trains import UpdateTrains, update_trains
-from kmc_oxy.storage import OutputFile, StoreError
+from kmc_oxy.storage import OutputFile, StoreError, check_no_run
 
 POLARITIES = ("up", "down")
 
@@ -28,6 +28,8 @@ def write_aihwkit(file: OutputFile, out: Path, selection: Selection) -> list[Pat
     table, beside = out.with_suffix(".csv"), out.with_suffix(".json")
     if out.suffix != ".json":
         table = out
+    for path in (table, beside):
+        check_no_run(path)
     up, down = (item.mean_S[1:].tolist() for item in updates.trains)
     with text_file(table) as text:
         for pair in zip(up, down, strict=False):

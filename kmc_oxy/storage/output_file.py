@@ -25,7 +25,8 @@ from kmc_oxy._version import KERNEL_SOURCE, UNKNOWN_SOURCE
 from kmc_oxy.storage.atomic_files import (
     StoreError,
     fsync_folder,
-    require_no_folder,
+    require_file_name,
+    require_place,
     temporary_path,
     wrap_os_errors,
 )
@@ -187,7 +188,7 @@ def open_output(path: Path) -> Iterator[OutputFile]:
         If it does not exist, cannot be read, was not written by kmc_oxy, has another schema
         version, or lacks a dataset.
     """
-    require_no_folder(path, f"read {path}")
+    require_file_name(path, f"read {path}")
     if not path.exists():
         hint = " (a run was begun there: finish it first)" if WorkFolder(path).exists() else ""
         raise StoreError(f"{path} does not exist{hint}")
@@ -237,9 +238,9 @@ def check_no_run(path: Path) -> None:
     Raises
     ------
     StoreError
-        If there is a folder or the output of a run, finished or not.
+        If there is the output of a run, finished or not, or no file can be written.
     """
-    require_no_folder(path, f"write {path}")
+    require_place(path)
     if WorkFolder(path).exists():
         raise StoreError(f"{path} is the output of an unfinished run: choose another name")
     if is_output(path):

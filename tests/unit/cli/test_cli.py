@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -364,3 +365,124 @@ def test_a_folder_as_output_is_refused_in_one_line(here, capsys, place):
         assert cli.main([*arguments, "-o", place]) == 1
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert "folder" in line and "--debug" not in line
+
+
+#: The end of a line that writes a file, and the ending of its name.
+WRITERS = (
+    (["run", "in.yaml"], ".h5"),
+    (["plot", "whole.h5"], ".png"),
+    (["report", "whole.h5"], ".html"),
+    (["export", "whole.h5", "--to", "csv"], ".csv"),
+    (["export", "whole.h5", "--to", "vtkhdf"], ".vtkhdf"),
+    (["export", "whole.h5", "--to", "aihwkit"], ".csv"),
+    (["export", "whole.h5", "--to", "crosssim"], ""),
+)
+
+
+def _make_place(folder, kind, ending):
+    """A place that is no file, and what the message says of it."""
+    place = folder / f"{kind}{ending}"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.bind(str(place))
+    elif kind == "device":
+        place.symlink_to("/dev/full")
+    elif kind == "absent":
+        (folder / "file").write_text("mine")
+        place = folder / "file" / place.name
+    return place
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "absent"])
+def test_a_place_that_is_no_file_is_refused_before_anything_is_computed(
+    here, capsys, kind, monkeypatch
+):
+    assert cli.main(["run", "in.yaml", "-o", "whole.h5", "-q"]) == 0
+    capsys.readouterr()
+    for module, name in (("execution", "run_serial"), ("figures.run_figure", "draw")):
+        monkeypatch.setattr(f"kmc_oxy.{module}.{name}", None)
+    for number, (line, ending) in enumerate(WRITERS):
+        folder = here / str(number)
+        folder.mkdir()
+        place = _make_place(folder, kind, ending)
+        before = sorted(path.name for path in folder.iterdir())
+        for fresh in ([], ["--fresh"]) if line[0] == "run" else ([],):
+            assert cli.main([*line, "-o", str(place), *fresh]) == 1
+            (text,) = capsys.readouterr().err.strip().splitlines()
+            assert str(folder) in text and "--debug" not in text
+            assert "a device or a pipe" in text or kind == "absent"
+        assert sorted(path.name for path in folder.iterdir()) == before
+        assert not place.is_file()
+    assert cli.main(["info", str(place)]) == 1
+    assert cli.main(["plot", str(place), "-o", "fig.png"]) == 1
+
+
+def test_a_missing_folder_is_made_for_a_run_and_named_for_the_rest(here, capsys):
+    assert cli.main(["run", "in.yaml", "-o", "new/folder/whole.h5", "-q"]) == 0
+    for line, ending in WRITERS[1:]:
+        capsys.readouterr()
+        line = [line[0], "new/folder/whole.h5", *line[2:]]
+        assert cli.main([*line, "-o", f"absent/place{ending}"]) == 1
+        (text,) = capsys.readouterr().err.strip().splitlines()
+        assert "there is no folder" in text and "absent" in text
+    assert not (here / "absent").exists()
+
+
+def test_a_folder_that_may_not_be_written(here, capsys, monkeypatch):
+    """With the answer of the system given, since root may write anywhere."""
+    assert cli.main(["run", "in.yaml", "-o", "whole.h5", "-q"]) == 0
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    for line, ending in WRITERS[1:]:
+        capsys.readouterr()
+        assert cli.main([*line, "-o", f"place{ending}"]) == 1
+        (text,) = capsys.readouterr().err.strip().splitlines()
+        assert "no permission to write there" in text
+    if os.geteuid() != 0:
+        (here / "closed").mkdir(mode=0o500)
+        assert cli.main(["run", "in.yaml", "-o", "closed/out.h5"]) == 1
+        assert "no permission" in capsys.readouterr().err
+
+
+def test_the_second_file_of_an_export_never_replaces_a_run(here, capsys):
+    train = (
+        "protocol=[{train: {voltage: 3 V, duration: 1 ms, count: 9}}, "
+        "{train: {voltage: -3 V, duration: 1 ms, count: 9}}]"
+    )
+    assert cli.main(["run", "in.yaml", "-o", "whole.json", "-q", "--set", train]) == 0
+    before = (here / "whole.json").read_bytes()
+    assert cli.main(["export", "whole.json", "--to", "aihwkit", "-o", "whole.csv"]) == 1
+    assert "whole.json is the output of a run" in capsys.readouterr().err
+    assert (here / "whole.json").read_bytes() == before and not (here / "whole.csv").exists()
+
+
+@pytest.mark.parametrize("ending", ["pgf", "raw", "rgba", "svgz", "ps", "xyz"])
+def test_other_formats_of_matplotlib_are_refused_before_drawing(here, capsys, ending, monkeypatch):
+    monkeypatch.setattr("kmc_oxy.figures.run_figure.draw", None)
+    (here / f"fig.{ending}").write_text("mine")
+    assert cli.main(["plot", "absent.h5", "-o", f"fig.{ending}"]) == 1
+    text = capsys.readouterr().err
+    assert f"cannot draw a '{ending}' file" in text and "png, pdf, svg, eps, jpg" in text
+    assert (here / f"fig.{ending}").read_text() == "mine"
+
+
+def test_every_format_of_a_figure_is_drawn(here):
+    assert cli.main(["run", "in.yaml", "-o", "out.h5", "-q"]) == 0
+    heads = {
+        "png": b"\x89PNG",
+        "pdf": b"%PDF",
+        "svg": b"<?xml",
+        "eps": b"%!PS",
+        "jpg": b"\xff\xd8",
+        "jpeg": b"\xff\xd8",
+        "tif": b"II",
+        "tiff": b"II",
+        "webp": b"RIFF",
+        "PNG": b"\x89PNG",
+    }
+    for ending, head in heads.items():
+        assert cli.main(["plot", "out.h5", "-o", f"fig.{ending}", "-q"]) == 0
+        assert (here / f"fig.{ending}").read_bytes().startswith(head)
+    assert cli.main(["plot", "out.h5", "-o", "fig", "-q"]) == 0
+    assert (here / "fig").read_bytes().startswith(heads["png"])

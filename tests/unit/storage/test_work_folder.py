@@ -136,7 +136,7 @@ def test_a_kill_while_a_folder_is_cleared_never_leaves_results_alone(
         work.release()
         steps.append(work.exists())
         assert work.exists() or not work.has_results()
-    assert len(steps) > 5 and steps[0] and not steps[-1] or begun_again
+    assert len(steps) > 5 and steps[0] and (begun_again or not steps[-1])
     work.release()
 
 
