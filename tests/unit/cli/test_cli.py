@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -16,7 +17,9 @@ from matplotlib.image import imread
 
 from kmc_oxy import cli
 from kmc_oxy.cli import parser
+from kmc_oxy.cli.input_arguments import typed_text
 from kmc_oxy.cli.parser import COMMANDS
+from kmc_oxy.storage import open_output
 
 TEXT = """
 name: a test
@@ -337,6 +340,38 @@ def test_any_terminal_can_show_every_command(here, encoding):
         assert b"Error" not in done.stderr
         (done.stdout + done.stderr).decode(encoding)
     assert "\N{SNOWMAN}" in (here / "p.html").read_text(encoding="utf-8")
+
+
+TYPED = "\N{MICRO SIGN}\N{GREEK CAPITAL LETTER OMEGA} \N{SNOWMAN}"
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_a_setting_arrives_as_typed_in_any_locale(here, locale, utf8):
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONUTF8": utf8}
+    line = [os.fsencode(word) for word in command("run", "in.yaml", "-o", "out.h5", "-q", "--set")]
+    done = subprocess.run(
+        [*line, f"name={TYPED}".encode()], capture_output=True, check=False, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    with open_output(here / "out.h5") as file:
+        assert file.resolved["name"] == file.attributes["name"] == TYPED
+        assert json.loads(file.attributes["overrides"]) == [f"name={TYPED}"]
+    info = subprocess.run(
+        command("info", "out.h5"), capture_output=True, check=True,
+        env={**environment, "PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    assert f"settings    name={TYPED}\n" in info.stdout.decode()
+    for name in (b"\xb5", b"\xb5=1", b"name=\xb5"):
+        done = subprocess.run([*line, name], capture_output=True, check=False, env=environment)
+        assert done.returncode == 2 and b"is not UTF-8 text" in done.stderr
+
+
+def test_a_setting_in_latin_1(monkeypatch):
+    monkeypatch.setattr(os, "fsencode", lambda text: text.encode("latin-1", "surrogateescape"))
+    assert typed_text("name=\xb5") == "name=\N{MICRO SIGN}"
+    # A terminal in UTF-8 whose locale says Latin-1.
+    assert typed_text("name=\xc2\xb5") == "name=\N{MICRO SIGN}"
 
 
 def test_a_run_in_another_thread(here):
