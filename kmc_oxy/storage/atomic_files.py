@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+#: Temporary files that are being written.
+_unfinished: set[Path] = set()
+
 
 class StoreError(Exception):
     """A result cannot be written, read or resumed; the message says what to do about it."""
@@ -74,12 +77,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def atomic_rename(path: Path) -> Iterator[Path]:
+def atomic_rename(path: Path, folder: Path | None = None) -> Iterator[Path]:
     """Rename a temporary file to `path` when the block ends, or remove it after an exception.
 
     Parameters
     ----------
     path : Path
+    folder : Path, optional
+        Where the temporary file is, on the same file system; by default beside `path`.
 
     Yields
     ------
@@ -95,15 +100,23 @@ def atomic_rename(path: Path) -> Iterator[Path]:
     """
     require_file_name(path, f"write {path}")
     path = Path(os.path.realpath(path))  # the file that a link names is replaced, not the link
-    temporary = temporary_path(path)
+    temporary = temporary_path((folder or path.parent) / path.name)
+    _unfinished.add(temporary)
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise
+        _unfinished.discard(temporary)
     fsync_folder(path.parent)
+
+
+def remove_unfinished() -> None:
+    """Remove the temporary files of this process, before it ends without leaving its blocks."""
+    for temporary in _unfinished.copy():
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def require_file_name(path: Path, action: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,10 +23,9 @@ from numpy.typing import DTypeLike, NDArray
 from kmc_oxy._version import KERNEL_SOURCE, UNKNOWN_SOURCE
 from kmc_oxy.storage.atomic_files import (
     StoreError,
-    fsync_folder,
+    atomic_rename,
     require_file_name,
     require_place,
-    temporary_path,
     wrap_os_errors,
 )
 from kmc_oxy.storage.deferred_error_file import DeferredErrorFile
@@ -257,27 +255,24 @@ def is_output(path: Path) -> bool:
 
 
 class OutputWriter:
-    """Writes an output step by step; it appears under its name only when complete.
+    """Writes an output step by step.
 
-    Used as a context manager. Exported as `create_output`, which reports errors as `StoreError`.
+    Used as a context manager, by `create_output`.
 
     Parameters
     ----------
     path : Path
-        Name of the output.
+        Temporary name of the output.
     shape : mapping of str to int
         Length of every dimension.
-    folder : Path, optional
-        Where the file is written before it is renamed, on the same file system.
     """
 
-    def __init__(self, path: Path, shape: Mapping[str, int], folder: Path | None = None) -> None:
+    def __init__(self, path: Path, shape: Mapping[str, int]) -> None:
         self._path = path
         self._shape = dict(shape)
-        self._temporary = temporary_path((folder or path.parent) / path.name)
 
     def __enter__(self) -> OutputWriter:
-        self._disk = DeferredErrorFile(self._temporary)
+        self._disk = DeferredErrorFile(self._path)
         self._file = h5py.File(self._disk, "w", libver=HDF5_VERSIONS)
         for dimension, length in self._shape.items():
             scale = self._file.create_dataset(
@@ -294,15 +289,8 @@ class OutputWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            self._file.close()
-            self._disk.close()
-            if kind is None:
-                os.replace(self._temporary, self._path)
-                fsync_folder(self._path.parent)
-        finally:
-            with contextlib.suppress(OSError):
-                self._temporary.unlink()
+        self._file.close()
+        self._disk.close()
 
     def create_dataset(self, spec: DatasetSpec, values: NDArray[Any] | None = None) -> None:
         """Create a dataset.
@@ -395,7 +383,7 @@ def create_output(
     shape : mapping of str to int
         Length of every dimension.
     folder : Path, optional
-        As in `OutputWriter`.
+        Where the file is written before it is renamed, on the same file system.
 
     Yields
     ------
@@ -407,7 +395,11 @@ def create_output(
         If the disk is full or the folder cannot be written; an earlier file of that name is then
         unchanged.
     """
-    with wrap_os_errors(f"write {path}"), OutputWriter(path, shape, folder) as writer:
+    with (
+        wrap_os_errors(f"write {path}"),
+        atomic_rename(path, folder) as temporary,
+        OutputWriter(temporary, shape) as writer,
+    ):
         yield writer
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import threading
 import time
 import types
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -36,6 +38,19 @@ protocol:
   - train: {voltage: 1 V, duration: 10 ms, count: 90, rest: {voltage: 0 V, duration: 1 s}}
 ensemble: {members: 2, seed: 4}
 """
+
+
+#: The end of a line that writes a file, and the ending of its name.
+WRITERS = (
+    (["run", "in.yaml"], ".h5"),
+    (["plot", "whole.h5"], ".png"),
+    (["report", "whole.h5"], ".html"),
+    (["export", "whole.h5", "--to", "csv"], ".csv"),
+    (["export", "whole.h5", "--to", "vtkhdf"], ".vtkhdf"),
+    (["export", "whole.h5", "--to", "aihwkit"], ".csv"),
+    (["export", "whole.h5", "--to", "crosssim"], ""),
+)
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 @pytest.fixture
@@ -274,6 +289,91 @@ def test_a_signal_stops_with_75_and_the_same_line_goes_on(here, whole, number):
     assert datasets("out.h5") == whole
 
 
+def started(*arguments):
+    """A command in its own process, from the moment at which it hears signals."""
+    process = subprocess.Popen(
+        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    heard = 1 << (signal.SIGTERM - 1)
+    while process.poll() is None:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+        if int(caught, 16) & heard:
+            break
+    return process
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_a_signal_at_any_moment_of_any_command_leaves_nothing_half_written(here):
+    """In imports, checks, the estimate of the cost, drawing, writing and the final assembly."""
+    rng = random.Random()
+    assert run("run", "in.yaml", "-o", "whole.h5", "-q").returncode == 0
+    lines = [
+        (["validate", "in.yaml"], None),
+        (["info", "whole.h5"], None),
+        (["run", "in.yaml", "-o", "new.h5"], "new.h5"),
+        *(
+            ([*line, "-o", f"new{ending}"], f"new{ending}")
+            for line, ending in WRITERS[1:]
+            if "aihwkit" not in line and "crosssim" not in line
+        ),
+    ]
+    for line, written in lines:
+        began = time.monotonic()
+        assert run(*line).returncode == 0
+        duration_s = time.monotonic() - began
+        before = {path.name for path in here.iterdir()} - {written}
+        for _ in range(3):
+            (here / (written or "absent")).unlink(missing_ok=True)
+            process = started(*line)
+            time.sleep(rng.uniform(0, duration_s))
+            number = rng.choice(STOPPING)
+            process.send_signal(number)
+            _, text = process.communicate(timeout=30)
+            assert "Traceback" not in text and "Error" not in text, text
+            assert list(here.rglob("*.tmp")) == []
+            after = {path.name for path in here.iterdir()} - {written, "new.h5.work"}
+            assert after == before
+            if process.returncode == 75:
+                (last,) = [row for row in text.splitlines() if "same line again" in row]
+                assert f"stopped by {signal.Signals(number).name}" in last
+            else:
+                assert process.returncode == 0
+                assert written is None or (here / written).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("place", ["import", "writing", "destructor"])
+def test_a_signal_is_heard_where_exceptions_are_lost(here, number, place):
+    line = ["plot", "whole.h5", "-o", "new.png"]
+    assert run("run", "in.yaml", "-o", "whole.h5", "-q").returncode == 0
+    send = f"import os; os.kill(os.getpid(), {int(number)})"
+    code = {
+        "import": "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == 'kmc_oxy.storage.output_file': {send}\n"
+        "sys.meta_path.insert(0, Finder())\n",
+        "writing": "from matplotlib.figure import Figure\n"
+        "def savefig(self, target, **options):\n"
+        "    target.write(b'half')\n"
+        f"    {send}\n"
+        "Figure.savefig = savefig\n",
+        "destructor": "import kmc_oxy.storage.output_file as output_file\n"
+        "class Lost:\n"
+        "    def __del__(self):\n"
+        f"        {send}\n"
+        "output_file.is_output = lambda path: bool(Lost())\n",
+    }[place]
+    code += f"import sys; from kmc_oxy.cli import main; sys.argv[1:] = {line}; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 75
+    assert done.stderr == f"kmc-oxy: stopped by {number.name}: run the same line again\n"
+    assert sorted(os.listdir()) == ["in.yaml", "slow.yaml", "whole.h5"]
+
+
 def test_killed_at_random_moments_nothing_finished_is_lost(here, whole):
     """kill -9 wherever it falls: start-up, hops, checkpoint, task file, assembly."""
     rng = np.random.default_rng()
@@ -400,18 +500,6 @@ def test_a_folder_as_output_is_refused_in_one_line(here, capsys, place):
         assert cli.main([*arguments, "-o", place]) == 1
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert "folder" in line and "--debug" not in line
-
-
-#: The end of a line that writes a file, and the ending of its name.
-WRITERS = (
-    (["run", "in.yaml"], ".h5"),
-    (["plot", "whole.h5"], ".png"),
-    (["report", "whole.h5"], ".html"),
-    (["export", "whole.h5", "--to", "csv"], ".csv"),
-    (["export", "whole.h5", "--to", "vtkhdf"], ".vtkhdf"),
-    (["export", "whole.h5", "--to", "aihwkit"], ".csv"),
-    (["export", "whole.h5", "--to", "crosssim"], ""),
-)
 
 
 def _make_place(folder, kind, ending):
