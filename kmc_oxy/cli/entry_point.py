@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from kmc_oxy.cli.exit_codes import EXIT_DONE, EXIT_INTERRUPTED, print_error, report_error
 from kmc_oxy.cli.parser import parse
+from kmc_oxy.cli.stop_signals import end_on_signals, ignore_signals
 from kmc_oxy.process import finalize_mpi, rank
 
 #: What is shown for a character that the terminal does not have.
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Default: those of the process.
+        Default: those of the process, which then ends at a signal.
 
     Returns
     -------
@@ -43,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         1 anything else.
     """
     debug = False
+    of_process = arguments is None
+    if of_process:
+        end_on_signals()
     _print_anything()
     try:
         with _no_output_of_other_ranks():
@@ -67,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return report_error(error)
     finally:
+        if of_process:
+            ignore_signals()
         _detach_closed_streams()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,9 +20,31 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         "--set",
         metavar="KEY=VALUE",
         action="append",
+        type=typed_text,
         default=[],
         help="set a dotted key of the input, e.g. ensemble.members=8; may be repeated",
     )
+
+
+def typed_text(argument: str) -> str:
+    """What was typed: UTF-8, or else text of the locale.
+
+    Python decodes the bytes of a command line by the locale, which may know less than the terminal.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is neither.
+    """
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeError:
+        pass
+    try:
+        argument.encode("utf-8")
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{argument!r} is not UTF-8 text") from None
+    return argument
 
 
 def load_input(arguments: argparse.Namespace) -> LoadedInput:

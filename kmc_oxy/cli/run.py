@@ -1,7 +1,6 @@
 """``kmc-oxy run``: compute a run, or what is left of it, in one process or under MPI.
 
-Heavy rooms are imported inside functions, so that a signal during their import is handled as one
-that asks the run to stop.
+Heavy rooms are imported inside functions: a rank installs its signal handlers before.
 """
 
 from __future__ import annotations
@@ -48,31 +47,37 @@ def execute(arguments: argparse.Namespace) -> int:
         world = communicator()
         if world is not None:
             code = _compute_in_parallel(world, arguments, output, stop)
-            if code != EXIT_DONE or world.rank > 0:
-                return code
-        else:
+            if code == EXIT_DONE and world.rank == 0:
+                _print_table(arguments, output)
+            return code
+    stop.raise_if_received()
+    # A process alone can end at a signal while it reads its input; ranks have to end together.
+    begun = _begin(arguments, output)
+    with StopRequest().active() as stop:
+        if begun is not None:
             try:
-                _compute(arguments, output, stop)
+                _compute(*begun, arguments, stop)
             except Interrupted:
                 stop.raise_if_received()
                 raise
-        if not arguments.quiet:
-            # Still inside: a signal after the end of the run must not change the exit code.
-            from kmc_oxy.cli.tables import run_table
-
-            print(run_table(output))
+        # Still inside: a signal after the end of the run must not change the exit code.
+        _print_table(arguments, output)
     return EXIT_DONE
 
 
-def _begin(
-    arguments: argparse.Namespace, output: Path, stop: StopRequest
-) -> tuple[Plan, WorkFolder] | None:
+def _print_table(arguments: argparse.Namespace, output: Path) -> None:
+    if not arguments.quiet:
+        from kmc_oxy.cli.tables import run_table
+
+        print(run_table(output))
+
+
+def _begin(arguments: argparse.Namespace, output: Path) -> tuple[Plan, WorkFolder] | None:
     """Read the input and lock the work folder; None if the run is complete."""
     from kmc_oxy.execution import Plan, check_memory
     from kmc_oxy.storage import begin_or_resume
 
     plan = Plan(load_input(arguments))
-    stop.raise_if_received()
     if not arguments.no_memory_check:
         check_memory(plan, size() or 1)
     work = begin_or_resume(output, plan.identity, fresh=arguments.fresh)
@@ -89,14 +94,12 @@ def _begin(
     return plan, work
 
 
-def _compute(arguments: argparse.Namespace, output: Path, stop: StopRequest) -> None:
+def _compute(
+    plan: Plan, work: WorkFolder, arguments: argparse.Namespace, stop: StopRequest
+) -> None:
     """Compute what is left of a run in this process."""
     from kmc_oxy.execution import ProgressDisplay, assemble, run_serial
 
-    begun = _begin(arguments, output, stop)
-    if begun is None:
-        return
-    plan, work = begun
     display = ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet)
     try:
         run_serial(plan, work, stop=stop, report_progress=display)
@@ -119,7 +122,7 @@ def _compute_in_parallel(
     try:
         run_parallel(
             world,
-            lambda: _begin(arguments, output, stop),
+            lambda: _begin(arguments, output),
             stop=stop,
             report_progress=ProgressDisplay(
                 sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet

@@ -12,9 +12,10 @@ import numpy as np
 from kmc_oxy.analysis import Scatter, SoftBound, Trains, compare_laws, fit_soft_bound, scatter
 from kmc_oxy.export.selection import Selection, text_file
 from kmc_oxy.export.update_trains import UpdateTrains, update_trains
-from kmc_oxy.storage import OutputFile, StoreError
+from kmc_oxy.storage import OutputFile, StoreError, check_no_run
 
 POLARITIES = ("up", "down")
+ADVICE = "use more pulses, each with a smaller change of the conductance"
 
 
 def write_aihwkit(file: OutputFile, out: Path, selection: Selection) -> list[Path]:
@@ -28,6 +29,8 @@ def write_aihwkit(file: OutputFile, out: Path, selection: Selection) -> list[Pat
     table, beside = out.with_suffix(".csv"), out.with_suffix(".json")
     if out.suffix != ".json":
         table = out
+    for path in (table, beside):
+        check_no_run(path)
     up, down = (item.mean_S[1:].tolist() for item in updates.trains)
     with text_file(table) as text:
         for pair in zip(up, down, strict=False):
@@ -53,11 +56,29 @@ def aihwkit_parameters(updates: UpdateTrains) -> dict[str, Any]:
     dict
         ``PiecewiseStepDevice`` and ``PowStepDevice`` (keyword arguments), ``conductance``,
         ``trains`` and ``soft_bound``, ready for JSON.
+
+    Raises
+    ------
+    StoreError
+        If the trains are too short, or do not change the conductance as the devices can.
     """
     low_S, high_S = updates.range_S
-    parts = [scatter(*pair) for pair in zip(updates.trains, updates.curves, strict=True)]
     bounds = [fit_soft_bound(item) for item in updates.trains]
     gmax_S, gmin_S = bounds[0].bound_S, bounds[1].bound_S
+    if gmax_S <= gmin_S:
+        raise StoreError(
+            f"the up trains end at {gmax_S:.3g} S, below the {gmin_S:.3g} S where the down trains "
+            f"end: {ADVICE}"
+        )
+    for name, curve in zip(POLARITIES, updates.curves, strict=True):
+        if not curve.mean_S.any():
+            raise StoreError(
+                f"no {name} pulse that begins between {low_S:.4g} and {high_S:.4g} S changes the "
+                f"conductance: {ADVICE}"
+            )
+    # A scatter that the trains do not determine is NaN, which `_require_finite` names.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = [scatter(*pair) for pair in zip(updates.trains, updates.curves, strict=True)]
     rates = [bound.rate(gmax_S - gmin_S) for bound in bounds]
     scatters = _Scatters.of(updates, parts)
     return {
@@ -96,10 +117,7 @@ def _require_finite(parameters: dict[str, Any], prefix: str = "") -> None:
         if isinstance(value, dict):
             _require_finite(value, f"{key}.")
         elif isinstance(value, (float, list)) and not np.isfinite(value).all():
-            raise StoreError(
-                f"the trains do not determine {key}, which aihwkit needs: use more pulses, each "
-                "with a smaller change of the conductance"
-            )
+            raise StoreError(f"the trains do not determine {key}, which aihwkit needs: {ADVICE}")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ from kmc_oxy.storage import (
 
 #: Largest number of panels in a row.
 MAX_COLUMNS = 3
+#: Endings of the name of a figure, where matplotlib can write them.
+FILE_TYPES = ("png", "pdf", "svg", "eps", "jpg", "jpeg", "tif", "tiff", "webp")
 
 #: Every panel, in the order of the figure: a function that gives None if the run has no such data.
 PANELS: tuple[Callable[[RunData], Panel | None], ...] = (
@@ -61,21 +63,21 @@ def plot(path: Path, out: Path) -> None:
     path : Path
         Output of a run.
     out : Path
-        Image; the ending (png, pdf, svg) decides the format.
+        Image; the ending, one of `FILE_TYPES`, decides the format.
 
     Raises
     ------
     StoreError
         If there is no finished run, or the image cannot be written.
     """
+    known = FigureCanvasAgg.get_supported_filetypes()
+    kinds = [kind for kind in FILE_TYPES if kind in known]
+    kind = out.suffix.lstrip(".").lower() or "png"
+    if kind not in kinds:
+        raise StoreError(f"cannot draw a {kind!r} file: the name may end in {', '.join(kinds)}")
     check_no_run(out)
     with open_output(path) as file:
         figure = draw(file)
-    FigureCanvasAgg(figure)
-    kind = out.suffix.lstrip(".").lower() or "png"
-    known = figure.canvas.get_supported_filetypes()
-    if kind not in known:
-        raise StoreError(f"cannot draw a {kind!r} file: the name may end in {', '.join(known)}")
     with wrap_os_errors(f"write {out}"), atomic_write(out) as target:
         figure.savefig(target, format=kind, dpi=150)
 

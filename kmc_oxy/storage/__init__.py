@@ -3,7 +3,13 @@
 Does not depend on what the stored numbers mean. May import only the version of the package.
 """
 
-from kmc_oxy.storage.atomic_files import StoreError, atomic_rename, atomic_write, wrap_os_errors
+from kmc_oxy.storage.atomic_files import (
+    StoreError,
+    atomic_rename,
+    atomic_write,
+    remove_unfinished,
+    wrap_os_errors,
+)
 from kmc_oxy.storage.deferred_error_file import DeferredErrorFile
 from kmc_oxy.storage.manifest import RunIdentity
 from kmc_oxy.storage.nested_arrays import read_tree, write_tree
@@ -38,6 +44,7 @@ __all__ = [
     "open_output",
     "progress_of",
     "read_tree",
+    "remove_unfinished",
     "string_type",
     "wrap_os_errors",
     "write_tree",

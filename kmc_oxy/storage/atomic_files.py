@@ -8,10 +8,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+#: Temporary files that are being written.
+_unfinished: set[Path] = set()
 
 
 class StoreError(Exception):
@@ -30,11 +34,13 @@ def wrap_os_errors(action: str) -> Iterator[None]:
     Raises
     ------
     StoreError
-        In place of any OSError.
+        In place of any OSError with an error number. One without comes from HDF5.
     """
     try:
         yield
     except OSError as error:
+        if error.errno is None:
+            raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             advice = "the disk is full: free some space and run the same line again"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -71,12 +77,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def atomic_rename(path: Path) -> Iterator[Path]:
+def atomic_rename(path: Path, folder: Path | None = None) -> Iterator[Path]:
     """Rename a temporary file to `path` when the block ends, or remove it after an exception.
 
     Parameters
     ----------
     path : Path
+    folder : Path, optional
+        Where the temporary file is, on the same file system; by default beside `path`.
 
     Yields
     ------
@@ -87,21 +95,34 @@ def atomic_rename(path: Path) -> Iterator[Path]:
     ------
     OSError
         If the file cannot be renamed; `path` is then unchanged.
+    StoreError
+        If `path` is a folder, device or pipe.
     """
+    require_file_name(path, f"write {path}")
     path = Path(os.path.realpath(path))  # the file that a link names is replaced, not the link
-    temporary = temporary_path(path)
+    temporary = temporary_path((folder or path.parent) / path.name)
+    _unfinished.add(temporary)
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise
+        _unfinished.discard(temporary)
     fsync_folder(path.parent)
 
 
-def require_no_folder(path: Path, action: str) -> None:
-    """Refuse a folder where the name of a file is needed.
+def remove_unfinished() -> None:
+    """Remove the temporary files of this process, before it ends without leaving its blocks."""
+    for temporary in _unfinished.copy():
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def require_file_name(path: Path, action: str) -> None:
+    """Refuse what exists and is no file, where a file is read or written.
+
+    Opening a pipe would wait for its other end, and a device would be replaced by a file.
 
     Parameters
     ----------
@@ -112,12 +133,41 @@ def require_no_folder(path: Path, action: str) -> None:
     Raises
     ------
     StoreError
-        If `path` is a folder, or is no name that a file can have.
+        If `path` is a folder, device or pipe, or is no name that a file can have.
     """
     with wrap_os_errors(action):
-        is_folder = path.is_dir()
-    if is_folder:
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return
+    if stat.S_ISDIR(mode):
         raise StoreError(f"{path} is a folder: give the name of a file")
+    if not stat.S_ISREG(mode):
+        raise StoreError(f"{path} is a device or a pipe: give the name of a file")
+
+
+def require_place(path: Path) -> None:
+    """Refuse, before anything is computed, a name under which no file can be written.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    StoreError
+        As `require_file_name`; if the folder is missing or may not be written; or if the name is
+        too long for `atomic_write`.
+    """
+    require_file_name(path, f"write {path}")
+    target = Path(os.path.realpath(path))
+    with wrap_os_errors(f"write {path}"):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            temporary_path(target).lstat()
+        if not target.parent.is_dir():
+            raise StoreError(f"cannot write {path}: there is no folder {target.parent}")
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def temporary_path(path: Path) -> Path:

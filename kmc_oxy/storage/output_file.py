@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,22 +23,30 @@ from numpy.typing import DTypeLike, NDArray
 from kmc_oxy._version import KERNEL_SOURCE, UNKNOWN_SOURCE
 from kmc_oxy.storage.atomic_files import (
     StoreError,
-    fsync_folder,
-    require_no_folder,
-    temporary_path,
+    atomic_rename,
+    require_file_name,
+    require_place,
     wrap_os_errors,
 )
 from kmc_oxy.storage.deferred_error_file import DeferredErrorFile
 from kmc_oxy.storage.manifest import SCHEMA_VERSION, Manifest, digest_of
+from kmc_oxy.storage.output_layout import layout_fault, layout_of
 from kmc_oxy.storage.work_folder import WorkFolder
 
 #: Approximate chunk size: small enough to stay in HDF5's cache while tasks are written.
 CHUNK_BYTES = 256 * 1024
 FORMAT = "kmc_oxy"
+#: Oldest and newest HDF5 whose structures are used. Those of 1.10 have checksums; HDF5 can crash
+#: on a damaged structure without one.
+HDF5_VERSIONS = ("v110", "v110")
 #: Key of the digest of the kernels' source in the attribute `versions`.
 KERNEL_KEY = "kernel source"
 #: Attribute with the digest of those that describe the run.
 DIGEST_KEY = "manifest_digest"
+#: Attribute with the layout of the datasets.
+LAYOUT_KEY = "layout"
+#: What h5py and the checks raise where the content of a file is damaged.
+DAMAGE = (KeyError, ValueError, TypeError, AttributeError, OSError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -81,14 +88,15 @@ class OutputFile:
     ----------
     file : h5py.File
     attributes : dict
-        Root attributes.
+        Root attributes that describe the run.
     resolved : dict
         The resolved input.
     """
 
     def __init__(self, file: h5py.File) -> None:
         self.file = file
-        self.attributes: dict[str, Any] = {key: file.attrs[key] for key in file.attrs}
+        self.attributes: dict[str, Any] = dict(file.attrs)
+        self._layout: str | None = self.attributes.pop(LAYOUT_KEY, None)
         self.resolved: dict[str, Any] = json.loads(self.attributes["resolved"])
 
     def __getitem__(self, name: str) -> h5py.Dataset:
@@ -125,25 +133,29 @@ class OutputFile:
         )
         return Manifest(**values)
 
-    def check_attributes(self) -> None:
-        """Compare the attributes that describe the run with their digest.
+    def check(self) -> None:
+        """Compare the attributes with their digest, and the datasets with the layout.
 
         Raises
         ------
         StoreError
-            If they were changed. Files of earlier versions, without the digest, are accepted.
+            If they were changed. Files of earlier versions, without digest or layout, are accepted.
         """
+        advice = "compute it again, or restore the file"
         stored = self.attributes.get(DIGEST_KEY)
-        if stored is not None and stored != _digest_of_attributes(self.attributes):
+        if stored is not None and stored != _digest_of_attributes(self.file.attrs):
             raise StoreError(
-                f"the attributes of {self.file.filename} were changed after the run: compute it "
-                "again, or restore the file"
+                f"the attributes of {self.file.filename} were changed after the run: {advice}"
             )
+        fault = None if self._layout is None else layout_fault(self.file, self._layout)
+        if fault:
+            raise StoreError(f"{self.file.filename} is damaged: {fault}: {advice}")
 
 
 def _digest_of_attributes(attributes: Mapping[str, Any]) -> str:
-    """Digest of the root attributes that describe the run."""
+    """Digest of the root attributes that describe the run and its datasets."""
     names = [*(field.name for field in _MANIFEST_ATTRIBUTES), "versions"]
+    names += [LAYOUT_KEY] * (LAYOUT_KEY in attributes)
     content = {name: attributes[name] for name in names}
     return digest_of({k: v if isinstance(v, str) else int(v) for k, v in content.items()})
 
@@ -171,10 +183,10 @@ def open_output(path: Path) -> Iterator[OutputFile]:
     Raises
     ------
     StoreError
-        If it does not exist, cannot be read, was not written by kmc_oxy, or has another schema
-        version.
+        If it does not exist, cannot be read, was not written by kmc_oxy, has another schema
+        version, or lacks a dataset.
     """
-    require_no_folder(path, f"read {path}")
+    require_file_name(path, f"read {path}")
     if not path.exists():
         hint = " (a run was begun there: finish it first)" if WorkFolder(path).exists() else ""
         raise StoreError(f"{path} does not exist{hint}")
@@ -185,21 +197,32 @@ def open_output(path: Path) -> Iterator[OutputFile]:
             raise StoreError(f"cannot read {path}: no permission") from error
         raise StoreError(f"{path} is not an HDF5 file, or is damaged") from error
     with file:
-        if file.attrs.get("format") != FORMAT:
-            raise StoreError(f"{path} was not written by kmc_oxy")
-        version = file.attrs.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise StoreError(
-                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: use "
-                "the version that wrote it"
-            )
         try:
-            opened = OutputFile(file)
-            opened.manifest()
-            opened.check_attributes()
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            opened = _checked(file, path)
+        except DAMAGE as error:
             raise StoreError(f"{path} is damaged ({error})") from error
-        yield opened
+        try:
+            yield opened
+        except OSError as error:
+            # HDF5 found a wrong checksum; an error of the operating system has a number.
+            if error.errno is not None:
+                raise
+            raise StoreError(f"{path} is damaged ({error})") from error
+
+
+def _checked(file: h5py.File, path: Path) -> OutputFile:
+    if file.attrs.get("format") != FORMAT:
+        raise StoreError(f"{path} was not written by kmc_oxy")
+    version = file.attrs.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: use "
+            "the version that wrote it"
+        )
+    opened = OutputFile(file)
+    opened.manifest()
+    opened.check()
+    return opened
 
 
 def check_no_run(path: Path) -> None:
@@ -213,9 +236,9 @@ def check_no_run(path: Path) -> None:
     Raises
     ------
     StoreError
-        If there is a folder or the output of a run, finished or not.
+        If there is the output of a run, finished or not, or no file can be written.
     """
-    require_no_folder(path, f"write {path}")
+    require_place(path)
     if WorkFolder(path).exists():
         raise StoreError(f"{path} is the output of an unfinished run: choose another name")
     if is_output(path):
@@ -232,30 +255,29 @@ def is_output(path: Path) -> bool:
 
 
 class OutputWriter:
-    """Writes an output step by step; it appears under its name only when complete.
+    """Writes an output step by step.
 
-    Used as a context manager. Exported as `create_output`, which reports errors as `StoreError`.
+    Used as a context manager, by `create_output`.
 
     Parameters
     ----------
     path : Path
-        Name of the output.
+        Temporary name of the output.
     shape : mapping of str to int
         Length of every dimension.
-    folder : Path, optional
-        Where the file is written before it is renamed, on the same file system.
     """
 
-    def __init__(self, path: Path, shape: Mapping[str, int], folder: Path | None = None) -> None:
+    def __init__(self, path: Path, shape: Mapping[str, int]) -> None:
         self._path = path
         self._shape = dict(shape)
-        self._temporary = temporary_path((folder or path.parent) / path.name)
 
     def __enter__(self) -> OutputWriter:
-        self._disk = DeferredErrorFile(self._temporary)
-        self._file = h5py.File(self._disk, "w")
+        self._disk = DeferredErrorFile(self._path)
+        self._file = h5py.File(self._disk, "w", libver=HDF5_VERSIONS)
         for dimension, length in self._shape.items():
-            scale = self._file.create_dataset(dimension, data=np.arange(length, dtype=np.int64))
+            scale = self._file.create_dataset(
+                dimension, data=np.arange(length, dtype=np.int64), fletcher32=True
+            )
             scale.attrs["units"] = "1"
             scale.attrs["long_name"] = f"index of the {dimension}"
             scale.make_scale(dimension)
@@ -267,15 +289,8 @@ class OutputWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            self._file.close()
-            self._disk.close()
-            if kind is None:
-                os.replace(self._temporary, self._path)
-                fsync_folder(self._path.parent)
-        finally:
-            with contextlib.suppress(OSError):
-                self._temporary.unlink()
+        self._file.close()
+        self._disk.close()
 
     def create_dataset(self, spec: DatasetSpec, values: NDArray[Any] | None = None) -> None:
         """Create a dataset.
@@ -296,6 +311,8 @@ class OutputWriter:
                 "shuffle": True,
                 "fillvalue": spec.missing,
             }
+        # HDF5 has no checksums for text.
+        options["fletcher32"] = spec.dtype != string_type()
         dataset = self._file.create_dataset(
             spec.name, shape=shape, dtype=spec.dtype, data=values, **options
         )
@@ -329,7 +346,7 @@ class OutputWriter:
         self._disk.check()
 
     def write_attributes(self, manifest: Manifest, attributes: Mapping[str, Any]) -> None:
-        """Write the root attributes.
+        """Write the root attributes, when all datasets exist.
 
         Parameters
         ----------
@@ -346,6 +363,7 @@ class OutputWriter:
         # h5py stores a str with variable length, to which HDF5's limit of 64 kB per attribute
         # does not apply.
         root["versions"] = json.dumps(versions())
+        root[LAYOUT_KEY] = json.dumps(layout_of(self._file))
         root[DIGEST_KEY] = _digest_of_attributes(root)
         for name, value in attributes.items():
             root[name] = value
@@ -365,7 +383,7 @@ def create_output(
     shape : mapping of str to int
         Length of every dimension.
     folder : Path, optional
-        As in `OutputWriter`.
+        Where the file is written before it is renamed, on the same file system.
 
     Yields
     ------
@@ -377,7 +395,11 @@ def create_output(
         If the disk is full or the folder cannot be written; an earlier file of that name is then
         unchanged.
     """
-    with wrap_os_errors(f"write {path}"), OutputWriter(path, shape, folder) as writer:
+    with (
+        wrap_os_errors(f"write {path}"),
+        atomic_rename(path, folder) as temporary,
+        OutputWriter(temporary, shape) as writer,
+    ):
         yield writer
 
 

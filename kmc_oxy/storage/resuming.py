@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kmc_oxy._version import KERNEL_SOURCE, __version__
-from kmc_oxy.storage.atomic_files import StoreError, require_no_folder
+from kmc_oxy.storage.atomic_files import StoreError, require_file_name
 from kmc_oxy.storage.manifest import Manifest, RunIdentity
 from kmc_oxy.storage.output_file import is_output, open_output
 from kmc_oxy.storage.work_folder import WorkFolder
@@ -50,7 +50,7 @@ def begin_or_resume(
         version; if an unfinished run was begun by another version or kernel; or if the folder
         cannot be written.
     """
-    require_no_folder(output, f"write {output}")
+    require_file_name(output, f"write {output}")
     work = WorkFolder(output)
     if not fresh and not work.exists() and _is_complete(output, identity):
         return None
@@ -212,7 +212,7 @@ def progress_of(output: Path) -> tuple[Manifest, int] | None:
     StoreError
         If its files are damaged or cannot be read.
     """
-    require_no_folder(output, f"read {output}")
+    require_file_name(output, f"read {output}")
     work = WorkFolder(output)
     if not work.exists():
         return None

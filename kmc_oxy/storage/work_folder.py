@@ -11,6 +11,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Collection, Mapping
@@ -31,6 +32,9 @@ from kmc_oxy.storage.task_archives import (
 
 #: How long a new session waits for ranks that still run although their first rank was killed.
 ORPHANED_RANKS_TIMEOUT_S = 10.0
+
+#: Names of files of tasks: the index in seven digits, or more if it needs them.
+TASK_FILE = re.compile(r"([0-9]{7}|[1-9][0-9]{7,})\.npz")
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +57,8 @@ class WorkFolder:
         # A link as output stays: the file that it names is written, and the folder lies beside it.
         self.output = Path(os.path.realpath(output)) if output.is_symlink() else output
         self.path = self.output.with_name(self.output.name + ".work")
-        self._run_id: str | None = None
-        self._checkpoints = Checkpoints(self.path / "checkpoints", self._id_of_run)
+        self._begun: Manifest | None = None
+        self._checkpoints = Checkpoints(self.path / "checkpoints", lambda: self._run.run_id)
         self._locks: list[int] = []
         self._archived: dict[int, Path] = {}
 
@@ -100,7 +104,7 @@ class WorkFolder:
         with wrap_os_errors(f"write in {self.path}"):
             while not self._locks:
                 self.path.mkdir(parents=True, exist_ok=True)
-                path = self.path / "lock"
+                path = self._lock_path
                 # The run that holds the lock may complete and remove the folder at this moment.
                 with contextlib.suppress(FileNotFoundError):
                     descriptor = try_lock(path)
@@ -117,6 +121,10 @@ class WorkFolder:
                     raise StoreError(message)
                 time.sleep(0.05)
             os.close(descriptor)
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.path / "lock"
 
     @property
     def _ranks_path(self) -> Path:
@@ -158,13 +166,11 @@ class WorkFolder:
             If the folder cannot be written.
         """
         with wrap_os_errors(f"write in {self.path}"):
-            for entry in self.path.iterdir():
-                if entry.name not in ("lock", "ranks"):
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-            (self.path / "tasks").mkdir()
-            (self.path / "checkpoints").mkdir()
+            self._clear()
+            self._tasks.mkdir(exist_ok=True)
+            self._checkpoints.folder.mkdir(exist_ok=True)
             manifest.write(self.manifest_path)
-            self._run_id = manifest.run_id
+            self._begun = manifest
 
     def manifest(self) -> Manifest:
         """Read the manifest of the run in progress.
@@ -180,10 +186,12 @@ class WorkFolder:
         """
         return Manifest.read(self.manifest_path)
 
-    def _id_of_run(self) -> str:
-        if self._run_id is None:
-            self._run_id = self.manifest().run_id
-        return self._run_id
+    @property
+    def _run(self) -> Manifest:
+        """The manifest, read once."""
+        if self._begun is None:
+            self._begun = self.manifest()
+        return self._begun
 
     def _task_path(self, index: int) -> Path:
         return self._tasks / f"{index:07d}.npz"
@@ -202,7 +210,8 @@ class WorkFolder:
             If the folder cannot be read, or an archive is damaged.
         """
         with wrap_os_errors(f"read {self.path}"):
-            self._archived = archived_tasks(self._tasks.iterdir())
+            archived = archived_tasks(self._tasks.iterdir())
+            self._archived = {i: path for i, path in archived.items() if i < self._run.tasks}
             return self.unarchived() | self._archived.keys()
 
     def unarchived(self) -> set[int]:
@@ -213,7 +222,7 @@ class WorkFolder:
         set of int
             Their indices.
         """
-        return _indices(self._tasks)
+        return _indices(self._tasks, self._run.tasks)
 
     def started(self) -> set[int]:
         """Find the tasks that have a checkpoint.
@@ -223,7 +232,7 @@ class WorkFolder:
         set of int
             Their indices.
         """
-        return _indices(self.path / "checkpoints")
+        return _indices(self._checkpoints.folder, self._run.tasks)
 
     def remove_leftovers(self) -> None:
         """Remove temporary and duplicate files of killed sessions.
@@ -281,7 +290,7 @@ class WorkFolder:
         """
         with wrap_os_errors(f"write the result of task {index} in {self.path}"):
             with atomic_write(self._task_path(index)) as file:
-                write_tree(file, stamped(record, self._id_of_run(), index))
+                write_tree(file, stamped(record, self._run.run_id, index))
             self._checkpoints.path(index).unlink(missing_ok=True)
 
     def load_task(self, index: int) -> dict[str, Any]:
@@ -309,7 +318,7 @@ class WorkFolder:
             content = io.BytesIO(read_archived(self._archived[index], index))
             source = f"task {index} in {self._archived[index]}"
         try:
-            return unstamped(read_tree(content, source), self._id_of_run(), index, source)
+            return unstamped(read_tree(content, source), self._run.run_id, index, source)
         except StoreError as error:
             raise StoreError(
                 f"{error}: delete that file if it exists and run the same line again, which "
@@ -331,18 +340,30 @@ class WorkFolder:
         Raises
         ------
         StoreError
-            If the manifest cannot be removed.
+            If the results or the manifest cannot be removed.
         """
         close_archives()
         with wrap_os_errors(f"remove {self.path}"):
-            # The manifest goes first: a folder without one is not an unfinished run.
-            self.manifest_path.unlink(missing_ok=True)
+            self._clear()
         # Remaining files (another run may just be opening the lock) are harmless.
         shutil.rmtree(self.path, ignore_errors=True)
         self.release()
 
+    def _clear(self) -> None:
+        """Remove all but the locks; a kill at any moment leaves no results without a manifest."""
+        for entry in self.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                # A network file system keeps a folder while another rank has a file of it open.
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry not in (self._lock_path, self._ranks_path, self.manifest_path):
+                entry.unlink()
+        if self.has_results():
+            raise StoreError(f"the results in {self.path / 'tasks'} cannot be removed")
+        self.manifest_path.unlink(missing_ok=True)
 
-def _indices(folder: Path) -> set[int]:
-    """Indices of the tasks that have a file in `folder`."""
+
+def _indices(folder: Path, tasks: int) -> set[int]:
+    """Those of the first `tasks` tasks that have a file in `folder`; other files are ignored."""
     with os.scandir(folder) as entries:
-        return {int(entry.name[:-4]) for entry in entries if entry.name.endswith(".npz")}
+        found = {int(entry.name[:-4]) for entry in entries if TASK_FILE.fullmatch(entry.name)}
+    return {index for index in found if index < tasks}

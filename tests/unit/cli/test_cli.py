@@ -1,10 +1,14 @@
+import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import types
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -15,7 +19,9 @@ from matplotlib.image import imread
 
 from kmc_oxy import cli
 from kmc_oxy.cli import parser
+from kmc_oxy.cli.input_arguments import typed_text
 from kmc_oxy.cli.parser import COMMANDS
+from kmc_oxy.storage import open_output
 
 TEXT = """
 name: a test
@@ -32,6 +38,19 @@ protocol:
   - train: {voltage: 1 V, duration: 10 ms, count: 90, rest: {voltage: 0 V, duration: 1 s}}
 ensemble: {members: 2, seed: 4}
 """
+
+
+#: The end of a line that writes a file, and the ending of its name.
+WRITERS = (
+    (["run", "in.yaml"], ".h5"),
+    (["plot", "whole.h5"], ".png"),
+    (["report", "whole.h5"], ".html"),
+    (["export", "whole.h5", "--to", "csv"], ".csv"),
+    (["export", "whole.h5", "--to", "vtkhdf"], ".vtkhdf"),
+    (["export", "whole.h5", "--to", "aihwkit"], ".csv"),
+    (["export", "whole.h5", "--to", "crosssim"], ""),
+)
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 @pytest.fixture
@@ -270,6 +289,91 @@ def test_a_signal_stops_with_75_and_the_same_line_goes_on(here, whole, number):
     assert datasets("out.h5") == whole
 
 
+def started(*arguments):
+    """A command in its own process, from the moment at which it hears signals."""
+    process = subprocess.Popen(
+        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    heard = 1 << (signal.SIGTERM - 1)
+    while process.poll() is None:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+        if int(caught, 16) & heard:
+            break
+    return process
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_a_signal_at_any_moment_of_any_command_leaves_nothing_half_written(here):
+    """In imports, checks, the estimate of the cost, drawing, writing and the final assembly."""
+    rng = random.Random()
+    assert run("run", "in.yaml", "-o", "whole.h5", "-q").returncode == 0
+    lines = [
+        (["validate", "in.yaml"], None),
+        (["info", "whole.h5"], None),
+        (["run", "in.yaml", "-o", "new.h5"], "new.h5"),
+        *(
+            ([*line, "-o", f"new{ending}"], f"new{ending}")
+            for line, ending in WRITERS[1:]
+            if "aihwkit" not in line and "crosssim" not in line
+        ),
+    ]
+    for line, written in lines:
+        began = time.monotonic()
+        assert run(*line).returncode == 0
+        duration_s = time.monotonic() - began
+        before = {path.name for path in here.iterdir()} - {written}
+        for _ in range(3):
+            (here / (written or "absent")).unlink(missing_ok=True)
+            process = started(*line)
+            time.sleep(rng.uniform(0, duration_s))
+            number = rng.choice(STOPPING)
+            process.send_signal(number)
+            _, text = process.communicate(timeout=30)
+            assert "Traceback" not in text and "Error" not in text, text
+            assert list(here.rglob("*.tmp")) == []
+            after = {path.name for path in here.iterdir()} - {written, "new.h5.work"}
+            assert after == before
+            if process.returncode == 75:
+                (last,) = [row for row in text.splitlines() if "same line again" in row]
+                assert f"stopped by {signal.Signals(number).name}" in last
+            else:
+                assert process.returncode == 0
+                assert written is None or (here / written).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("place", ["import", "writing", "destructor"])
+def test_a_signal_is_heard_where_exceptions_are_lost(here, number, place):
+    line = ["plot", "whole.h5", "-o", "new.png"]
+    assert run("run", "in.yaml", "-o", "whole.h5", "-q").returncode == 0
+    send = f"import os; os.kill(os.getpid(), {int(number)})"
+    code = {
+        "import": "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == 'kmc_oxy.storage.output_file': {send}\n"
+        "sys.meta_path.insert(0, Finder())\n",
+        "writing": "from matplotlib.figure import Figure\n"
+        "def savefig(self, target, **options):\n"
+        "    target.write(b'half')\n"
+        f"    {send}\n"
+        "Figure.savefig = savefig\n",
+        "destructor": "import kmc_oxy.storage.output_file as output_file\n"
+        "class Lost:\n"
+        "    def __del__(self):\n"
+        f"        {send}\n"
+        "output_file.is_output = lambda path: bool(Lost())\n",
+    }[place]
+    code += f"import sys; from kmc_oxy.cli import main; sys.argv[1:] = {line}; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 75
+    assert done.stderr == f"kmc-oxy: stopped by {number.name}: run the same line again\n"
+    assert sorted(os.listdir()) == ["in.yaml", "slow.yaml", "whole.h5"]
+
+
 def test_killed_at_random_moments_nothing_finished_is_lost(here, whole):
     """kill -9 wherever it falls: start-up, hops, checkpoint, task file, assembly."""
     rng = np.random.default_rng()
@@ -338,6 +442,38 @@ def test_any_terminal_can_show_every_command(here, encoding):
     assert "\N{SNOWMAN}" in (here / "p.html").read_text(encoding="utf-8")
 
 
+TYPED = "\N{MICRO SIGN}\N{GREEK CAPITAL LETTER OMEGA} \N{SNOWMAN}"
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_a_setting_arrives_as_typed_in_any_locale(here, locale, utf8):
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONUTF8": utf8}
+    line = [os.fsencode(word) for word in command("run", "in.yaml", "-o", "out.h5", "-q", "--set")]
+    done = subprocess.run(
+        [*line, f"name={TYPED}".encode()], capture_output=True, check=False, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    with open_output(here / "out.h5") as file:
+        assert file.resolved["name"] == file.attributes["name"] == TYPED
+        assert json.loads(file.attributes["overrides"]) == [f"name={TYPED}"]
+    info = subprocess.run(
+        command("info", "out.h5"), capture_output=True, check=True,
+        env={**environment, "PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    assert f"settings    name={TYPED}\n" in info.stdout.decode()
+    for name in (b"\xb5", b"\xb5=1", b"name=\xb5"):
+        done = subprocess.run([*line, name], capture_output=True, check=False, env=environment)
+        assert done.returncode == 2 and b"is not UTF-8 text" in done.stderr
+
+
+def test_a_setting_in_latin_1(monkeypatch):
+    monkeypatch.setattr(os, "fsencode", lambda text: text.encode("latin-1", "surrogateescape"))
+    assert typed_text("name=\xb5") == "name=\N{MICRO SIGN}"
+    # A terminal in UTF-8 whose locale says Latin-1.
+    assert typed_text("name=\xc2\xb5") == "name=\N{MICRO SIGN}"
+
+
 def test_a_run_in_another_thread(here):
     codes = []
     thread = threading.Thread(
@@ -364,3 +500,112 @@ def test_a_folder_as_output_is_refused_in_one_line(here, capsys, place):
         assert cli.main([*arguments, "-o", place]) == 1
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert "folder" in line and "--debug" not in line
+
+
+def _make_place(folder, kind, ending):
+    """A place that is no file, and what the message says of it."""
+    place = folder / f"{kind}{ending}"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.bind(str(place))
+    elif kind == "device":
+        place.symlink_to("/dev/full")
+    elif kind == "absent":
+        (folder / "file").write_text("mine")
+        place = folder / "file" / place.name
+    return place
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "absent"])
+def test_a_place_that_is_no_file_is_refused_before_anything_is_computed(
+    here, capsys, kind, monkeypatch
+):
+    assert cli.main(["run", "in.yaml", "-o", "whole.h5", "-q"]) == 0
+    capsys.readouterr()
+    for module, name in (("execution", "run_serial"), ("figures.run_figure", "draw")):
+        monkeypatch.setattr(f"kmc_oxy.{module}.{name}", None)
+    for number, (line, ending) in enumerate(WRITERS):
+        folder = here / str(number)
+        folder.mkdir()
+        place = _make_place(folder, kind, ending)
+        before = sorted(path.name for path in folder.iterdir())
+        for fresh in ([], ["--fresh"]) if line[0] == "run" else ([],):
+            assert cli.main([*line, "-o", str(place), *fresh]) == 1
+            (text,) = capsys.readouterr().err.strip().splitlines()
+            assert str(folder) in text and "--debug" not in text
+            assert "a device or a pipe" in text or kind == "absent"
+        assert sorted(path.name for path in folder.iterdir()) == before
+        assert not place.is_file()
+    assert cli.main(["info", str(place)]) == 1
+    assert cli.main(["plot", str(place), "-o", "fig.png"]) == 1
+
+
+def test_a_missing_folder_is_made_for_a_run_and_named_for_the_rest(here, capsys):
+    assert cli.main(["run", "in.yaml", "-o", "new/folder/whole.h5", "-q"]) == 0
+    for line, ending in WRITERS[1:]:
+        capsys.readouterr()
+        line = [line[0], "new/folder/whole.h5", *line[2:]]
+        assert cli.main([*line, "-o", f"absent/place{ending}"]) == 1
+        (text,) = capsys.readouterr().err.strip().splitlines()
+        assert "there is no folder" in text and "absent" in text
+    assert not (here / "absent").exists()
+
+
+def test_a_folder_that_may_not_be_written(here, capsys, monkeypatch):
+    """With the answer of the system given, since root may write anywhere."""
+    assert cli.main(["run", "in.yaml", "-o", "whole.h5", "-q"]) == 0
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    for line, ending in WRITERS[1:]:
+        capsys.readouterr()
+        assert cli.main([*line, "-o", f"place{ending}"]) == 1
+        (text,) = capsys.readouterr().err.strip().splitlines()
+        assert "no permission to write there" in text
+    if os.geteuid() != 0:
+        (here / "closed").mkdir(mode=0o500)
+        assert cli.main(["run", "in.yaml", "-o", "closed/out.h5"]) == 1
+        assert "no permission" in capsys.readouterr().err
+
+
+def test_the_second_file_of_an_export_never_replaces_a_run(here, capsys):
+    train = (
+        "protocol=[{train: {voltage: 3 V, duration: 1 ms, count: 9}}, "
+        "{train: {voltage: -3 V, duration: 1 ms, count: 9}}]"
+    )
+    assert cli.main(["run", "in.yaml", "-o", "whole.json", "-q", "--set", train]) == 0
+    before = (here / "whole.json").read_bytes()
+    assert cli.main(["export", "whole.json", "--to", "aihwkit", "-o", "whole.csv"]) == 1
+    assert "whole.json is the output of a run" in capsys.readouterr().err
+    assert (here / "whole.json").read_bytes() == before and not (here / "whole.csv").exists()
+
+
+@pytest.mark.parametrize("ending", ["pgf", "raw", "rgba", "svgz", "ps", "xyz"])
+def test_other_formats_of_matplotlib_are_refused_before_drawing(here, capsys, ending, monkeypatch):
+    monkeypatch.setattr("kmc_oxy.figures.run_figure.draw", None)
+    (here / f"fig.{ending}").write_text("mine")
+    assert cli.main(["plot", "absent.h5", "-o", f"fig.{ending}"]) == 1
+    text = capsys.readouterr().err
+    assert f"cannot draw a '{ending}' file" in text and "png, pdf, svg, eps, jpg" in text
+    assert (here / f"fig.{ending}").read_text() == "mine"
+
+
+def test_every_format_of_a_figure_is_drawn(here):
+    assert cli.main(["run", "in.yaml", "-o", "out.h5", "-q"]) == 0
+    heads = {
+        "png": b"\x89PNG",
+        "pdf": b"%PDF",
+        "svg": b"<?xml",
+        "eps": b"%!PS",
+        "jpg": b"\xff\xd8",
+        "jpeg": b"\xff\xd8",
+        "tif": b"II",
+        "tiff": b"II",
+        "webp": b"RIFF",
+        "PNG": b"\x89PNG",
+    }
+    for ending, head in heads.items():
+        assert cli.main(["plot", "out.h5", "-o", f"fig.{ending}", "-q"]) == 0
+        assert (here / f"fig.{ending}").read_bytes().startswith(head)
+    assert cli.main(["plot", "out.h5", "-o", "fig", "-q"]) == 0
+    assert (here / "fig").read_bytes().startswith(heads["png"])

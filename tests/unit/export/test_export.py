@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from kmc_oxy import cli
 from kmc_oxy.analysis import read_trains
 from kmc_oxy.export import export, formats
+from kmc_oxy.export.aihwkit import aihwkit_parameters
 from kmc_oxy.export.formats import FORMATS
 from kmc_oxy.export.selection import Selection
+from kmc_oxy.export.update_trains import update_trains
 from kmc_oxy.physics import Lattice
 from kmc_oxy.storage import StoreError, open_output
 
@@ -315,6 +318,47 @@ def test_runs_without_the_trains_needed_are_refused(tmp_path, case, to):
         export(path, to, tmp_path / "t")
     assert message in str(error.value) and "\n" not in str(error.value)
     assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("voltage", [0.001, 3])
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 10, 12])
+def test_few_pulses_give_finite_numbers_or_one_line(tmp_path, members, voltage, count):
+    """And no warning of NumPy."""
+    text = f"""
+device: {{lattice: {{nx: 6, ny: 6}}}}
+protocol:
+  - repeat:
+      count: 2
+      steps:
+        - train: {{voltage: {voltage} V, duration: 1 us, count: {count}}}
+        - train: {{voltage: -{voltage} V, duration: 1 us, count: {count}}}
+ensemble: {{members: {members}, seed: {1 + (voltage < 1)}}}
+output: {{snapshots: none, profile: false}}
+"""
+    path = run(tmp_path, text)
+    try:
+        _, beside = export(path, "aihwkit", tmp_path / "t.csv")
+    except StoreError as error:
+        assert "\n" not in str(error) and not (tmp_path / "t.csv").exists()
+    else:
+        assert count >= 8
+        devices = json.loads(beside.read_text())
+        for name in ("PiecewiseStepDevice", "PowStepDevice"):
+            assert all(np.isfinite(value).all() for value in devices[name].values())
+
+
+def test_trains_that_no_device_can_follow_are_named(trained):
+    with open_output(trained) as file:
+        updates = update_trains(file, Selection())
+    curves = [replace(curve, mean_S=np.zeros_like(curve.mean_S)) for curve in updates.curves]
+    with pytest.raises(StoreError, match=r"no up pulse that begins between .* changes"):
+        aihwkit_parameters(replace(updates, curves=tuple(curves)))
+    up, down = updates.trains
+    above = replace(down, conductance_S=tuple(train + 20e-9 for train in down.conductance_S))
+    with pytest.raises(StoreError, match=r"the up trains end at .* below the .* down trains"):
+        aihwkit_parameters(replace(updates, trains=(up, above)))
 
 
 @pytest.mark.parametrize("to", ["xyz", "vtkhdf"])

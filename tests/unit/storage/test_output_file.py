@@ -18,6 +18,7 @@ from kmc_oxy.storage import (
     create_output,
     open_output,
     work_folder,
+    wrap_os_errors,
 )
 
 
@@ -70,6 +71,55 @@ def test_truncated_outputs_are_named(output, cut):
     output.write_bytes(content[: int(cut if cut > 1 else cut * len(content))])
     with pytest.raises(StoreError, match=r"out\.h5"), open_output(output):
         pass
+
+
+def test_a_flipped_bit_is_found_or_harmless(output):
+    """Never other numbers, and no crash: the checksums of HDF5 1.10 cover data and structures."""
+    code = """
+import pathlib, random, sys
+from kmc_oxy.storage import StoreError, open_output
+path = pathlib.Path(sys.argv[1])
+content = path.read_bytes()
+
+def numbers():
+    with open_output(path) as file:
+        return {name: item[()].tobytes() for name, item in file.file.items()}
+
+good, refused = numbers(), 0
+rng = random.Random(1)
+for _ in range(300):
+    damaged = bytearray(content)
+    damaged[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(damaged)
+    try:
+        assert numbers() == good
+    except StoreError as error:
+        assert str(path) in str(error), error
+        refused += 1
+print(refused)
+"""
+    complete(output)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(output)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
+
+
+def test_damaged_data_are_damage_of_the_file_that_is_read(output):
+    complete(output)
+    with h5py.File(output) as file:
+        place = file["g"].id.get_chunk_info(0).byte_offset
+    content = bytearray(output.read_bytes())
+    content[place] ^= 1
+    output.write_bytes(content)
+    with (
+        pytest.raises(StoreError, match=r"out\.h5 is damaged"),
+        open_output(output) as file,
+        wrap_os_errors("write other.csv"),
+    ):
+        file["g"][()]
 
 
 def test_reading_what_is_not_there(output):
@@ -163,6 +213,59 @@ def test_changed_attributes_are_found(output, name):
     message = r"attributes of .*out\.h5 were changed"
     with pytest.raises(StoreError, match=message), open_output(output):
         pass
+
+
+def _rename(file):
+    file.move("g", "h")
+
+
+def _remove(file):
+    del file["g"]
+
+
+def _replace(file, **changes):
+    """Another dataset under the name, with the attributes and dimensions of the first."""
+    before = file["g"]
+    values = before[()].astype(changes.get("dtype", before.dtype))
+    del file["g"]
+    dataset = file.create_dataset("g", data=values[..., : changes.get("readings")])
+    for axis, name in enumerate(changes.get("dimensions", ("point", "member", "reading"))):
+        dataset.dims[axis].attach_scale(file[name])
+    dataset.attrs["units"] = changes.get("unit", "S")
+    dataset.attrs["long_name"] = "a conductance"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_rename, "dataset g is missing"),
+        (_remove, "dataset g is missing"),
+        (lambda file: file.move("reading", "readout"), "not .*readout"),
+        (lambda file: _replace(file, readings=3), r"shape of .* g .*\[2, 3, 4\], not \[2, 3, 3\]"),
+        (lambda file: _replace(file, dtype="f4"), "type of .* g .*float64, not float32"),
+        (lambda file: _replace(file, dimensions=("point", "member", "row")), "dimensions of .* g "),
+        (lambda file: _replace(file, dimensions=("point",)), "dimensions of .* g "),
+        (lambda file: _replace(file, unit="A"), "attributes of .* g "),
+        (lambda file: file.create_dataset("mine", data=1), "dataset mine that the run did not"),
+        (lambda file: file.create_group("mine"), "damaged"),
+        (lambda file: file.attrs.__delitem__("layout"), "attributes .* were changed"),
+    ],
+)  # fmt: skip
+def test_a_dataset_that_is_not_as_described_is_named_on_opening(output, change, message):
+    complete(output)
+    with h5py.File(output, "r+") as file:
+        change(file)
+    with pytest.raises(StoreError, match=message) as caught, open_output(output):
+        pass
+    assert "out.h5" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_file_of_an_earlier_version_has_no_layout(output):
+    complete(output)
+    with h5py.File(output, "r+") as file:
+        del file.attrs["layout"], file.attrs["manifest_digest"]
+    with open_output(output) as file:
+        assert file["g"].shape == (2, 3, 4)
 
 
 def test_a_file_without_the_digest_is_one_of_an_earlier_version(output):

@@ -97,6 +97,70 @@ def test_remove_leaves_nothing(work):
     assert not work.path.exists()
 
 
+@pytest.mark.parametrize("begun_again", [False, True])
+def test_a_kill_while_a_folder_is_cleared_never_leaves_results_alone(
+    tmp_path, monkeypatch, begun_again
+):
+    """Killed at each deletion in turn: `remove` after a run, `begin` with --fresh."""
+    real = {name: getattr(os, name) for name in ("unlink", "rmdir")}
+    steps = []
+    for kill_at in range(1, 100):
+        work = WorkFolder(tmp_path / f"{kill_at}.h5")
+        work.acquire()
+        work.begin(manifest())
+        for index in range(3):
+            work.save_task(index, {"g": 1})
+        work.save_checkpoint(2, {"x": 1})
+        work.archive([0])
+        left = kill_at
+
+        def counted(name):
+            def delete(*arguments, **options):
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    raise KeyboardInterrupt
+                return real[name](*arguments, **options)
+
+            return delete
+
+        with monkeypatch.context() as patch:
+            for name in real:
+                patch.setattr(os, name, counted(name))
+            try:
+                work.begin(manifest()) if begun_again else work.remove()
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+        work.release()
+        steps.append(work.exists())
+        assert work.exists() or not work.has_results()
+    assert len(steps) > 5 and steps[0] and (begun_again or not steps[-1])
+    work.release()
+
+
+def test_results_that_cannot_be_removed_keep_their_manifest(work, monkeypatch):
+    work.save_task(0, {"g": 1})
+    monkeypatch.setattr(work_folder.shutil, "rmtree", lambda path, **options: None)
+    with pytest.raises(StoreError, match=r"tasks cannot be removed"):
+        work.remove()
+    assert work.exists()
+
+
+def test_files_that_are_not_of_tasks_are_ignored(work):
+    work.save_task(0, {"g": 1})
+    work.save_checkpoint(1, {"x": 1})
+    names = ("foo", "3 (copy)", "0000001 (copy)", "1", "00000001", "0000001.tmp", "-000001",
+             "\N{ARABIC-INDIC DIGIT ONE}" * 7, "0000003", "9999999", "")  # fmt: skip
+    for folder in ("tasks", "checkpoints"):
+        for name in names:
+            (work.path / folder / f"{name}.npz").write_bytes(b"mine")
+    assert work.finished() == work.unarchived() == {0} and work.started() == {1}
+    work.remove_leftovers()
+    assert len(os.listdir(work.path / "tasks")) == len(names) + 1
+
+
 def test_a_place_that_cannot_be_written(tmp_path):
     blocker = tmp_path / "file"
     blocker.write_text("")
