@@ -168,6 +168,7 @@ def test_a_mapping_or_a_list_elsewhere_gets_no_hint_of_a_scan():
         ("conductance: {oxide_growth: 1e300}", "must not exceed 0.001 m"),
         ("conductance: {nonlinearity: 1e-300 V}", "at least 1e-09 V in magnitude"),
         ("spin: {model: julliere, polarisation_lsmo: -1, polarisation_co: 1}", "would not conduct"),
+        ("spin: {polarisation_lsmo: 1, polarisation_co: -1}", "would not conduct"),
         ("spin: {relaxation: 1e300}", "must not exceed 1e+06 in magnitude"),
         ("device: {lattice: {organic_layers: 200}}", "0.05 nm apart, organic_thickness over org"),
         ("device: {lattice: {oxide_thickness: 30 nm, oxide_layers: 2}}", "puts the layers 15 nm"),
