@@ -58,7 +58,7 @@ PLACE = re.compile(r"in\.yaml(:\d+:\d+: .+|: .+)|\.\.\. and \d+ more|kmc-oxy: wa
 NAMED = ("thermal runaway", "needs about")
 #: Seconds within which a run must end after SIGTERM.
 PATIENCE_S = 20.0
-#: Seconds within which an input must be checked and its cost estimated.
+#: Seconds of a processor within which an input must be checked and its cost estimated.
 VALIDATION_S = 15.0
 #: Share of values that are beyond their limits, and of steps that may not fit the array.
 BEYOND = 0.15
@@ -379,9 +379,10 @@ def outcome_of(data: dict[str, Any], folder: Path, seconds: float) -> tuple[str,
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("error")
+            cpu_s = time.process_time()
             code = main(["validate", "in.yaml"])
             if code == 0:
-                took_s = time.monotonic() - began
+                took_s = time.process_time() - cpu_s
                 if took_s > VALIDATION_S:
                     return "wrong", f"validate took {took_s:.0f} s"
                 previous = signal.signal(signal.SIGTERM, lambda *_: None)

@@ -34,12 +34,15 @@ from kmc_oxy.inputs.schema.steps import (
     Step,
     all_steps,
     largest_span,
+    listed_size,
     protocol_size,
 )
 from kmc_oxy.physics import MAX_RATIO
 from kmc_oxy.units import CONDUCTANCE_QUANTUM_S
 
 MAX_PROTOCOL_SIZE = 10_000_000
+#: Each takes some microseconds whenever a schedule is made, and a kilobyte of memory.
+MAX_LISTED_SIZE = 30_000
 MAX_CELLS = 1_000_000
 
 
@@ -323,11 +326,18 @@ class Input(Section):
 
     def _size_faults(self) -> Iterator[Inconsistency]:
         """A protocol that is too long."""
-        size = protocol_size(self.protocol)
+        size, listed = protocol_size(self.protocol), listed_size(self.protocol)
         if size > MAX_PROTOCOL_SIZE:
             yield Inconsistency(
                 ("protocol",),
                 f"has about {size:.2g} pulses and readings; at most {MAX_PROTOCOL_SIZE:.0e}",
+                (("protocol",),),
+            )
+        elif listed > MAX_LISTED_SIZE:
+            yield Inconsistency(
+                ("protocol",),
+                f"has about {listed:.2g} different pulses and readings, those of a train or a "
+                f"repeat counted once; at most {MAX_LISTED_SIZE:.0e}",
                 (("protocol",),),
             )
 

@@ -115,6 +115,8 @@ def test_one_fault_at_its_place(line, place, words):
         ("{sweep: {amplitude: 1, to: [1]}}", "must have either amplitude or to"),
         ("{sweep: {to: [1, 2 s]}}", "protocol.0.sweep.to.1: is a duration, not a voltage"),
         ("{sweep: {amplitude: 100 V, step: 1 uV}}", "pulses and readings"),
+        ("{field_sweep: {amplitude: 1 T, step: 40 uT}}", "counted once; at most 3e+04"),
+        ("{repeat: {count: 9, steps: [sweep: {amplitude: 9, step: 1 mV}]}}", "about 7.2e+04 diff"),
         ("{sweep: {amplitude: 1e9 V}}", "must not exceed 1000 V in magnitude"),
         ("{repeat: {count: 1e7, steps: [repeat: {count: 1e7, steps: [read: ]}]}}", "at most 1e+07"),
         ("{repeat: {count: 2, steps: []}}", "at least 1"),
