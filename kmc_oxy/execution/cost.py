@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -32,8 +32,11 @@ MAX_PATCH_SITES = 40_000
 #: Largest nx and ny of the patch for trial runs. A few fast bonds account for most hops,
 #: so the hops of a smaller patch scatter by a factor of two.
 TRIAL_PATCH_COLUMNS = 14
-#: Kernel trials of all trial runs of an estimate together: some seconds.
-MAX_TRIALS = 3_000_000
+#: Kernel trials of all trial runs of an estimate together: about a second.
+MAX_TRIALS = 1_000_000
+#: Intervals of an estimate, and sites times intervals; of longer protocols a sample is taken.
+MAX_INTERVALS = 1000
+MAX_SITE_INTERVALS = 3_000_000
 #: How often a trial run repeats the same interval; the mean of the repeats stands for later ones.
 MAX_REPEATS = 4
 #: Wall-clock time of a hop, and of a reading for each site; only their ratio matters.
@@ -121,7 +124,8 @@ def estimate(plan: Plan) -> Cost:
     devices = [plan.point(point).device for point in described]
     schedules = [plan.schedule(point) for point in described]
     trials = MAX_TRIALS // len(sampled)
-    hops = float(np.mean([_hops_of_trial_run(plan, point, trials) for point in sampled]))
+    share = 1 / len(sampled)
+    hops = float(np.mean([_hops_of_trial_run(plan, point, trials, share) for point in sampled]))
     return Cost(
         tasks=plan.n_tasks,
         points=plan.n_points,
@@ -232,9 +236,10 @@ def relative_cost(plan: Plan, point: int) -> float:
         return 1.0
     device, area_fraction = _small_patch(plan, point, COST_PATCH_COLUMNS)
     tolerance = plan.tolerance(plan.task(point, 0))
+    intervals = _sample_of_intervals(plan.schedule(point), device, 1 / SAMPLED_POINTS)
     hops = sum(
         count * expected_hops(device, device.occupied_at_start, interval, tolerance)
-        for interval, count in _counts(_voltage_intervals(plan.schedule(point))).items()
+        for interval, count in _counts(intervals).items()
     )
     readings = len(plan.schedule(point).readings)
     patch_s = hops * HOP_S + readings * device.lattice.n_sites * READING_S
@@ -259,8 +264,10 @@ def _small_patch(plan: Plan, point: int, columns: int) -> tuple[CrossPoint, floa
     return patch, small.nx * small.ny / (lattice.nx * lattice.ny)
 
 
-def _hops_of_trial_run(plan: Plan, point: int, trials: int) -> float:
+def _hops_of_trial_run(plan: Plan, point: int, trials: int, share: float) -> float:
     """Hops of one cell at a point, from a trial run of a small patch.
+
+    It takes at most so many kernel trials, and this share of the intervals of an estimate.
 
     The trial run is needed because after the first pulses the oxygens are in the layers at the
     electrodes, where they hop up to a hundred times less often than at the start. Intervals beyond
@@ -269,7 +276,7 @@ def _hops_of_trial_run(plan: Plan, point: int, trials: int) -> float:
     device, area_fraction = _small_patch(plan, point, TRIAL_PATCH_COLUMNS)
     tolerance = plan.tolerance(plan.task(point, 0))
     engine = device.engine(point, tolerance)
-    intervals = list(_voltage_intervals(plan.schedule(point)))
+    intervals = _sample_of_intervals(plan.schedule(point), device, share)
     hops_of: dict[VoltageInterval, list[int]] = {}
     for interval, _ in intervals:
         repeats = hops_of.setdefault(interval, [])
@@ -294,7 +301,23 @@ def _hops_of_trial_run(plan: Plan, point: int, trials: int) -> float:
     return total / area_fraction
 
 
-def _voltage_intervals(schedule: Schedule) -> Iterator[tuple[VoltageInterval, int]]:
+def _sample_of_intervals(
+    schedule: Schedule, device: CrossPoint, share: float
+) -> list[tuple[VoltageInterval, float]]:
+    """The intervals of a schedule, or a random sample in their order, with larger weights."""
+    intervals = list(_voltage_intervals(schedule))
+    affordable = min(MAX_INTERVALS, MAX_SITE_INTERVALS // device.lattice.n_sites)
+    count = max(1, int(share * affordable))
+    if len(intervals) <= count:
+        return intervals
+    chosen = np.random.default_rng(0).choice(len(intervals), count, replace=False)
+    weight = len(intervals) / count
+    return [
+        (interval, weight * times) for interval, times in (intervals[i] for i in np.sort(chosen))
+    ]
+
+
+def _voltage_intervals(schedule: Schedule) -> Iterator[tuple[VoltageInterval, float]]:
     """Join the holds between two edges; of a loop only the first repetitions.
 
     Yields each interval with the number of intervals for which it stands.
@@ -314,9 +337,9 @@ def _voltage_intervals(schedule: Schedule) -> Iterator[tuple[VoltageInterval, in
     yield VoltageInterval(voltage_V, start_s, stop_s), weight
 
 
-def _counts(intervals: Iterable[tuple[VoltageInterval, int]]) -> Counter[VoltageInterval]:
+def _counts(intervals: Iterable[tuple[VoltageInterval, float]]) -> dict[VoltageInterval, float]:
     """How often each interval occurs."""
-    counts: Counter[VoltageInterval] = Counter()
+    counts: defaultdict[VoltageInterval, float] = defaultdict(float)
     for interval, count in intervals:
         counts[interval] += count
     return counts
@@ -363,7 +386,8 @@ def expected_hops(
     if tolerance is None:
         hops = hops_per_slow_hop * slower * interval.stop_s
     else:
-        with np.errstate(divide="ignore"):
+        # The smallest rates are never capped.
+        with np.errstate(divide="ignore", over="ignore"):
             capped_from_s = np.maximum(1 / (tolerance * slower), interval.start_s)
         uncapped = np.minimum(slower * interval.stop_s, 1 / tolerance)
         e_folds = np.log(np.maximum(interval.stop_s / capped_from_s, 1.0))

@@ -197,9 +197,14 @@ def _similar_key(location: Location) -> str:
     *_, last = location
     walked = list(_walk(location[:-1]))
     models = walked[-1][3] if walked else [Input]
-    siblings = {name for model in models for name in model.model_fields}
-    close = difflib.get_close_matches(str(last), siblings, n=1)
-    return close[0] if close else _unique_keys().get(str(last), "")
+    return _similar_key_of(str(last), tuple(models))
+
+
+@lru_cache(maxsize=1000)
+def _similar_key_of(key: str, models: tuple[type[Section], ...]) -> str:
+    siblings = sorted({name for model in models for name in model.model_fields})
+    close = difflib.get_close_matches(key, siblings, n=1)
+    return close[0] if close else _unique_keys().get(key, "")
 
 
 @lru_cache(maxsize=1)

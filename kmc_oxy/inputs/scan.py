@@ -12,13 +12,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from kmc_oxy.inputs.messages import DataFault, Fault, InputError, data_faults
-from kmc_oxy.inputs.schema import Input, Location, dotted
+from kmc_oxy.inputs.schema import Input, Location, Section, Step, dotted
 from kmc_oxy.inputs.validation import check, overlap
 
 #: Largest number of points, and of values of all points together; every point is checked before
 #: the run, which takes some seconds at these limits.
 MAX_POINTS = 10_000
 MAX_CHECKED_VALUES = 2_000_000
+#: The check of a step takes as long as that of so many values.
+VALUES_OF_A_STEP = 10
 #: Of an input with faults, only the axes of a grid with more points are checked.
 MAX_POINTS_BESIDE_FAULTS = 200
 # Keys of the whole run, and those that no dataset of all points together can hold.
@@ -58,19 +60,17 @@ def check_scan(model: Input | None, data: dict[str, Any]) -> Iterator[DataFault]
         else:
             yield DataFault(("scan", key), message, of_key=True)
     sections = {key.split(".")[0] for key in grid}
-    too_large = _fault_of_size(grid, {name: base.get(name) for name in sections})
+    too_large = _fault_of_size(grid, {name: base.get(name) for name in {*sections, "protocol"}})
     if too_large is not None:
         yield DataFault(("scan",), too_large, of_key=True)
+    if too_large is not None or not grid:
         return
     seen = set()
     if model is None:
         seen = {(fault.location, fault.message) for fault in check(base)[1]}
     else:
-        # Sections without a scanned key stay as they are, checked models.
-        base = {
-            name: value if name in sections else getattr(model, name)
-            for name, value in base.items()
-        }
+        base = _opened(model, [tuple(key.split(".")) for key in grid])
+        del base["scan"]
     for point in _points_to_check(grid, all_points=model is not None):
         changed = {name: _copy(base[name]) if name in sections else base[name] for name in base}
         for key, index in point.items():
@@ -80,6 +80,25 @@ def check_scan(model: Input | None, data: dict[str, Any]) -> Iterator[DataFault]
                 continue
             seen.add((fault.location, fault.message))
             yield _at_scanned_value(fault, point)
+
+
+def _opened(value: Any, paths: list[tuple[str, ...]]) -> Any:
+    """A checked value as data, in which sections and steps without a scanned key stay models."""
+    if not paths or () in paths:
+        return value
+    if isinstance(value, Step):
+        items: Any = {value.kind: value.body}.items()
+    elif isinstance(value, Section):
+        items = ((name, getattr(value, name)) for name in type(value).model_fields)
+    elif isinstance(value, tuple):
+        items = enumerate(value)
+    else:
+        return value
+    opened = {
+        name: _opened(inner, [path[1:] for path in paths if path[0] == str(name)])
+        for name, inner in items
+    }
+    return list(opened.values()) if isinstance(value, tuple) else opened
 
 
 def _fault_of_size(grid: dict[str, list[Any]], sections: dict[str, Any]) -> str | None:
@@ -94,17 +113,20 @@ def _fault_of_size(grid: dict[str, list[Any]], sections: dict[str, Any]) -> str 
     if points * values > MAX_CHECKED_VALUES:
         return (
             f"has {points:,} points with up to {values:,} values in the sections "
-            f"{', '.join(sections)}; at most {MAX_CHECKED_VALUES:,} values of all points together "
-            "(several inputs can share a large scan)"
+            f"{', '.join(sorted(sections))} (a step counts as {VALUES_OF_A_STEP} more); at most "
+            f"{MAX_CHECKED_VALUES:,} values of all points together (several inputs can share a "
+            "large scan)"
         )
     return None
 
 
 def _count(data: Any) -> int:
-    """Number of scalars of the data."""
+    """Number of scalars of the data, and more for every step."""
     if isinstance(data, dict):
         return sum(map(_count, data.values()))
-    return sum(map(_count, data)) if isinstance(data, list) else 1
+    if isinstance(data, list):
+        return sum(VALUES_OF_A_STEP * isinstance(item, dict) + _count(item) for item in data)
+    return 1
 
 
 def _faults(data: dict[str, Any]) -> Iterator[DataFault]:

@@ -64,14 +64,16 @@ def _repair(
     data: dict[str, Any], locations: list[Location]
 ) -> tuple[dict[str, Any], list[Location]]:
     """A copy without invalid sections, with a reading for invalid steps; which were replaced."""
-    repaired = {key: dict(v) if isinstance(v, dict) else v for key, v in data.items()}
+    repaired: dict[str, Any] = {
+        key: value.copy() if isinstance(value, (dict, list)) else value
+        for key, value in data.items()
+    }
     replaced: list[Location] = []
     for location in locations:
         if location[:1] == ("protocol",):
             steps = repaired.get("protocol")
             if len(location) > 1 and isinstance(steps, list):
-                index = int(location[1])
-                repaired["protocol"] = [*steps[:index], {"read": {}}, *steps[index + 1 :]]
+                steps[int(location[1])] = {"read": {}}
             else:
                 repaired["protocol"] = [{"read": {}}]
             replaced.append(location[:2])

@@ -15,7 +15,8 @@ import yaml
 
 from kmc_oxy.inputs.schema import Location
 
-MAX_BYTES = 250_000  #: PyYAML takes about 10 s for a megabyte
+MAX_BYTES = 250_000
+MAX_NODES = 60_000  #: keys, values, mappings and lists; PyYAML takes up to 40 us for each
 MAX_DEPTH = 60
 MAX_DIGITS = 300
 
@@ -69,6 +70,7 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._depth = 0
+        self._nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -76,6 +78,9 @@ class _Loader(yaml.SafeLoader):
             raise _error("anchors and aliases (&, *) are not accepted; write the value out", event)
         if event.tag not in (None, "!"):
             raise _error("tags (!) are not accepted", event)
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise _error(f"more than {MAX_NODES} keys and values", event)
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise _error(f"nested more than {MAX_DEPTH} levels deep", event)

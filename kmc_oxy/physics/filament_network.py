@@ -295,7 +295,8 @@ class FilamentNetwork:
                 "The spin accumulation is beyond the range of numbers: the links and the "
                 f"relaxation of {relaxation} are too far apart."
             )
-        return found
+        # An error of the solution must not give a state of negative conductance.
+        return min(max(found, 0.0), 1.0)
 
     def _assemble(self, occupied: ArrayLike) -> None:
         p = self.parameters

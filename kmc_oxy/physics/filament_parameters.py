@@ -91,8 +91,8 @@ class NetworkParameters:
 
     def __post_init__(self) -> None:
         may_be_zero = (
-            "background_share", "smoothing_m", "weak_points_m", "leak_per_column",
-            "multistep_per_column", "oxide_growth_m",
+            "background_share", "smoothing_m", "oxide_decay_per_m", "weak_points_m",
+            "leak_per_column", "multistep_per_column", "oxide_growth_m",
         )  # fmt: skip
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)

@@ -131,13 +131,15 @@ def _screened(
     face = np.zeros(thickness_m.size + 1)
     if thickness_m.size > 1:
         diagonal = (through + lost)[:-1] + (through + lost)[1:]
-        upper = np.concatenate([[0.0], -through[1:-1]])
-        try:
-            face[1:-1] = scipy.linalg.solveh_banded(
-                np.stack([upper, diagonal]), source[:-1] + source[1:]
-            )
-        except ValueError:  # LinAlgError is one too
-            return None
+        load = source[:-1] + source[1:]
+        if load.size == 1:  # solveh_banded does not take a single equation
+            face[1:-1] = load / diagonal
+        else:
+            upper = np.concatenate([[0.0], -through[1:-1]])
+            try:
+                face[1:-1] = scipy.linalg.solveh_banded(np.stack([upper, diagonal]), load)
+            except ValueError:  # LinAlgError is one too
+                return None
     halfway = (face[:-1] + face[1:]) / (2 * np.cosh(reach / 2))
     own = charge_C_per_m3 * (screening_length_m * screening_length_m) / epsilon
     # 1 - 1/cosh(x) = tanh(x) tanh(x/2) without cancellation.

@@ -60,7 +60,12 @@ class Position(NamedTuple):
 
     def relative_to(self, origin: Position) -> Position:
         """The position counted from another one."""
-        return self.moved(origin, -1)
+        return Position(
+            self.ticks - origin.ticks,
+            self.leg_ticks - origin.leg_ticks,
+            self.leg - origin.leg,
+            self.pulse - origin.pulse,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +161,8 @@ class Loop(Generic[T]):
         Parameters
         ----------
         repetitions : int
-            How many repetitions of each loop are given, at least one.
+            How many repetitions of each loop are given, at least one; half as many of a loop
+            inside one of which several are given, so that nesting does not multiply them.
         merge : callable
             Returns one operation for all repetitions of an inner loop, or None.
         weight : int
@@ -169,6 +175,7 @@ class Loop(Generic[T]):
             For how many operations of the sequence it stands.
         """
         given = min(repetitions, self.count)
+        of_inner = max(1, repetitions // 2) if given > 1 else repetitions
         for number in range(given):
             times = weight * (self.count - given + 1 if number == given - 1 else 1)
             for item in self.items:
@@ -177,7 +184,7 @@ class Loop(Generic[T]):
                 elif (merged := merge(item)) is not None:
                     yield merged, times
                 else:
-                    yield from item.samples(repetitions, merge, times)
+                    yield from item.samples(of_inner, merge, times)
 
 
 class LoopSequence(Sequence[Any]):

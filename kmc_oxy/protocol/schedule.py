@@ -235,7 +235,7 @@ class Schedule:
         Parameters
         ----------
         repetitions : int
-            Of each loop; the last of them stands for all others.
+            Of each loop, fewer of nested ones; the last of them stands for all others.
 
         Yields
         ------

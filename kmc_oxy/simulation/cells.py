@@ -318,11 +318,14 @@ def voltage_tolerance_V(device: CrossPoint) -> float:
     Returns
     -------
     float
-        In V.
+        In V; infinite if the potential is the same in all layers at any voltage.
     """
     first, second = device.landscape.bonds.T
     per_volt, settings = device.potential_per_volt, device.inputs.device
     largest_step = np.abs(per_volt[second] - per_volt[first]).max()
+    if largest_step == 0:
+        # All of the voltage drops beside the layers.
+        return math.inf
     thermal_V = BOLTZMANN_EV_PER_K * settings.temperature
     return float(RATE_TOLERANCE * thermal_V / (settings.oxygen.charge_number * largest_step))
 

@@ -45,7 +45,8 @@ class BarrierDistribution(Section):
         ----------
         mean, width : float
             Mean and standard deviation (eV), not negative. The width has no effect if the
-            distribution has no parameter for it.
+            distribution has no parameter for it. They follow from other parameters and may lie
+            beyond the magnitudes that a user may write.
 
         Returns
         -------
@@ -104,7 +105,7 @@ class FlatBarrier(BarrierDistribution):
     def of(cls, mean: float, width: float) -> FlatBarrier:
         # Narrower than `width` where the lowest barrier would be negative.
         half = min(math.sqrt(3) * width, mean)
-        return cls(low=mean - half, high=mean + half)
+        return cls.model_construct(low=mean - half, high=mean + half)
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
         return rng.uniform(self.low, self.high, count)
@@ -128,7 +129,7 @@ class GaussianBarrier(BarrierDistribution):
 
     @classmethod
     def of(cls, mean: float, width: float) -> GaussianBarrier:
-        return cls(mean=mean, sigma=width)
+        return cls.model_construct(mean=mean, sigma=width)
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
         barriers = rng.normal(self.mean, self.sigma, count)
@@ -150,7 +151,7 @@ class ExponentialBarrier(BarrierDistribution):
 
     @classmethod
     def of(cls, mean: float, width: float) -> BarrierDistribution:
-        return cls(scale=mean) if mean > 0 else ConstantBarrier(value=0.0)
+        return cls.model_construct(scale=mean) if mean > 0 else ConstantBarrier(value=0.0)
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
         return rng.exponential(self.scale, count)
@@ -169,7 +170,7 @@ class ConstantBarrier(BarrierDistribution):
 
     @classmethod
     def of(cls, mean: float, width: float) -> ConstantBarrier:
-        return cls(value=mean)
+        return cls.model_construct(value=mean)
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
         return np.full(count, self.value)

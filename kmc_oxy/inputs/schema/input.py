@@ -34,12 +34,15 @@ from kmc_oxy.inputs.schema.steps import (
     Step,
     all_steps,
     largest_span,
+    listed_size,
     protocol_size,
 )
 from kmc_oxy.physics import MAX_RATIO
 from kmc_oxy.units import CONDUCTANCE_QUANTUM_S
 
 MAX_PROTOCOL_SIZE = 10_000_000
+#: Each takes some microseconds whenever a schedule is made, and a kilobyte of memory.
+MAX_LISTED_SIZE = 30_000
 MAX_CELLS = 1_000_000
 
 
@@ -173,10 +176,10 @@ class Spin(Section):
 
     @model_validator(mode="after")
     def _antiparallel_conducts(self) -> Spin:
-        if self.model == "julliere" and abs(self.polarisation_lsmo * self.polarisation_co) == 1:
+        if self.model != "none" and abs(self.polarisation_lsmo * self.polarisation_co) == 1:
             raise ValueError(
                 "must have polarisation_lsmo or polarisation_co between -1 and 1 with the model "
-                "julliere: one of the two states would not conduct"
+                f"{self.model}: one of the two states would not conduct"
             )
         return self
 
@@ -323,11 +326,18 @@ class Input(Section):
 
     def _size_faults(self) -> Iterator[Inconsistency]:
         """A protocol that is too long."""
-        size = protocol_size(self.protocol)
+        size, listed = protocol_size(self.protocol), listed_size(self.protocol)
         if size > MAX_PROTOCOL_SIZE:
             yield Inconsistency(
                 ("protocol",),
                 f"has about {size:.2g} pulses and readings; at most {MAX_PROTOCOL_SIZE:.0e}",
+                (("protocol",),),
+            )
+        elif listed > MAX_LISTED_SIZE:
+            yield Inconsistency(
+                ("protocol",),
+                f"has about {listed:.2g} different pulses and readings, those of a train or a "
+                f"repeat counted once; at most {MAX_LISTED_SIZE:.0e}",
                 (("protocol",),),
             )
 
@@ -338,13 +348,12 @@ class Input(Section):
         if abs(self.crossbar.read_voltage) > largest_V:
             largest_V, where = abs(self.crossbar.read_voltage), ("crossbar", "read_voltage")
         limit = f"must be at least 1/{MAX_RATIO:.0f} of the {largest_V:g} V of {dotted(where)}"
-        least_V = largest_V / MAX_RATIO
         uses = (("protocol",), ("crossbar",))
-        if feedback.potential == "network" and feedback.link_nonlinearity < least_V:
+        if feedback.potential == "network" and largest_V / feedback.link_nonlinearity > MAX_RATIO:
             link = ("device", "feedback", "link_nonlinearity")
             yield Inconsistency(link, limit, (*uses, ("device", "feedback")))
         nonlinearity_V = self.conductance.nonlinearity
-        if nonlinearity_V is not None and nonlinearity_V < least_V:
+        if nonlinearity_V is not None and largest_V / nonlinearity_V > MAX_RATIO:
             yield Inconsistency(("conductance", "nonlinearity"), limit, (*uses, ("conductance",)))
 
     def _slab_faults(self) -> Iterator[Inconsistency]:

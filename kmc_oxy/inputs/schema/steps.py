@@ -44,6 +44,10 @@ class StepBody(Section):
         """Rough number of pulses, stairs and readings; limits the size of a protocol."""
         return 1.0
 
+    def listed(self) -> float:
+        """Like `size`, but what the schedule repeats in a loop counts once."""
+        return 1.0
+
     @abstractmethod
     def voltages_V(self) -> Iterator[float]:
         """Voltages that the step applies to a cell, V, without the array's own reading voltage."""
@@ -168,6 +172,9 @@ class Relax(StepBody):
     def size(self) -> float:
         return self.points_per_decade * math.log10(self.duration / self.first) + 2.0
 
+    def listed(self) -> float:
+        return self.size()
+
     def voltages_V(self) -> Iterator[float]:
         yield self.voltage
 
@@ -208,6 +215,9 @@ class Sweep(StepBody):
         stops = (0.0, *self.turning_voltages)
         return sum(abs(b - a) for a, b in pairwise(stops)) / self.step + 1
 
+    def listed(self) -> float:
+        return self.size()
+
     def voltages_V(self) -> Iterator[float]:
         yield from self.turning_voltages
 
@@ -233,6 +243,9 @@ class FieldSweep(StepBody):
 
     def size(self) -> float:
         return 4 * self.amplitude / self.step + 1
+
+    def listed(self) -> float:
+        return self.size()
 
     def voltages_V(self) -> Iterator[float]:
         yield self.voltage
@@ -376,6 +389,10 @@ class Repeat(StepBody):
     def size(self) -> float:
         return self.count * sum(step.body.size() for step in self.steps) + 1
 
+    def listed(self) -> float:
+        # The first repetition may differ from the others.
+        return min(self.count, 2) * sum(step.body.listed() for step in self.steps) + 1
+
     def voltages_V(self) -> Iterator[float]:
         for step in self.steps:
             yield from step.body.voltages_V()
@@ -426,7 +443,7 @@ class Step(Section):
     @property
     def kind(self) -> str:
         """Name of the step: ``"pulse"``, ``"train"``, ..."""
-        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+        return next(iter(self.model_fields_set))
 
     @property
     def body(self) -> StepBody:
@@ -461,6 +478,11 @@ def all_steps(steps: Sequence[Step], location: Location = ()) -> Iterator[tuple[
 def protocol_size(steps: Sequence[Step]) -> float:
     """Rough number of pulses, stairs and readings of `steps`, repetitions included."""
     return sum(step.body.size() for step in steps)
+
+
+def listed_size(steps: Sequence[Step]) -> float:
+    """Rough number of pulses, stairs and readings that the schedule of `steps` lists."""
+    return sum(step.body.listed() for step in steps)
 
 
 def largest_span(steps: Sequence[Step]) -> tuple[float, Location]:

@@ -128,6 +128,16 @@ def test_an_estimate_without_room_for_a_trial_run(monkeypatch):
     assert estimate(plan).hops != followed
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_estimate_with_rates_and_a_tolerance_near_zero(monkeypatch):
+    monkeypatch.setattr(cost, "MAX_TRIALS", 0)
+    plan = plan_of(
+        "device: {temperature: 15}\nprotocol: [{read: {}}]\n"
+        "ensemble: {seed: 1}\nengine: {tolerance: 1e-30}\n"
+    )
+    assert 0 < estimate(plan).hops < np.inf
+
+
 @pytest.mark.parametrize(
     "text",
     [

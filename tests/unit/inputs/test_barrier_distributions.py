@@ -57,6 +57,18 @@ def test_imposed_distributions_of_a_zero_mean():
         assert (found.draw(np.random.default_rng(1), 10) == 0).all()
 
 
+@pytest.mark.parametrize("imposed", ["flat", "gaussian", "exponential", "constant"])
+@pytest.mark.parametrize(
+    "own", ["{high: 1e-9}", "{distribution: exponential, scale: 80}", "{low: 100, high: 100}"]
+)
+def test_a_distribution_is_imposed_on_any_that_is_valid(own, imposed):
+    """Also where its parameters are beyond the magnitudes that a user may write."""
+    text = f"device: {{barriers: {{distribution: {imposed}, oxide: {own}}}}}\n"
+    barriers = loads(text + MINIMAL).model.device.barriers
+    drawn = barriers.effective("oxide").draw(np.random.default_rng(5), 100)
+    assert drawn.min() >= 0 and drawn.mean() == pytest.approx(barriers.oxide.mean_and_width[0], 0.5)
+
+
 def test_draws_are_those_of_the_generator():
     """The order of the random numbers is part of the results."""
 

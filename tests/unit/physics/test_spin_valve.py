@@ -64,6 +64,13 @@ def test_one_node_shares_spin_between_electrode_and_relaxation():
     assert found == pytest.approx(1 / 4, rel=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_an_error_of_the_spin_accumulation_makes_no_conductance_negative(seed):
+    net = draw(seed, NetworkParameters(leak_per_column=1e-30, oxide_decay_per_m=0.0))
+    valve = SpinValve(net, SpinParameters(polarisation_lsmo=-1, polarisation_co=1, relaxation=0))
+    assert min(valve.conductances(state(seed, 0.9, 0.4))) >= 0
+
+
 def test_limits_of_relaxation():
     net, occupied = draw(1), state(1, 0.5, 0.15)
     network_share = 1 - net.leak_S / net.conductance(occupied)

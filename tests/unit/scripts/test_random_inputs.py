@@ -31,6 +31,13 @@ def test_random_inputs_are_refused_or_complete(script, tmp_path, part):
     assert counts["complete"] > 3 and counts["refused"] > 3
 
 
+def test_every_key_step_distribution_and_kind_of_scan_is_drawn(script):
+    drawn = set()
+    for seed in range(3000):
+        drawn.update(script.drawn(script.random_input(random.Random(seed))))
+    assert not script.all_to_draw() - drawn
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [

@@ -147,6 +147,14 @@ def test_the_tolerance_is_a_tenth_in_the_rates():
     )
 
 
+def test_the_tolerance_is_infinite_without_a_field_in_the_layers():
+    field = {"lsmo_share": 1, "lsmo_width": "0.1 nm", "oxide_share": 0}
+    lattice = {"nx": 6, "ny": 5}
+    device = {"lattice": lattice, "field": field}
+    simulation = build(Input.model_validate({"device": device, "protocol": [{"read": {}}]}))
+    assert voltage_tolerance_V(simulation.cells[0].device) == np.inf
+
+
 def test_a_voltage_moved_by_other_cells_does_not_restart_the_cap(monkeypatch):
     """The rate cap counts from the edge, however often the circuit changes the voltage."""
     monkeypatch.setattr("kmc_oxy.physics.engine.TRIALS_PER_CALL", 50)

@@ -280,6 +280,14 @@ def test_charged_slabs_have_the_potential_of_the_equation_at_any_screening():
         np.testing.assert_allclose(found_V, expected_V, rtol=2e-3)
 
 
+def test_two_layers_have_the_potential_of_the_same_charge_in_six():
+    def found_V(layers):
+        each = np.ones(layers)
+        return screened_potential_V(2e-9 * each / layers, 3 * each, 1e7 * each, 1e-9)
+
+    np.testing.assert_allclose(found_V(2), found_V(6)[[1, 4]], rtol=1e-12)
+
+
 def test_the_charge_is_what_has_moved_since_the_start():
     given = inputs({"screening_length": "0.01 nm"})
     device = CrossPoint.build(given, 0, 0, 0, 5)
@@ -528,6 +536,14 @@ def test_the_limit_of_the_input_is_that_of_the_solver():
         ):
             with pytest.raises(ValueError) if refused else nullcontext():
                 taken()
+
+
+def test_the_limit_rounds_alike_in_the_input_and_the_solver():
+    voltage_V = 0.6105146924340767
+    feedback = {"potential": "network", "link_nonlinearity": voltage_V / MAX_RATIO}
+    assert voltage_V / feedback["link_nonlinearity"] > MAX_RATIO
+    with pytest.raises(ValueError, match="link_nonlinearity"):
+        inputs(feedback, protocol=[{"read": {"voltage": voltage_V}}])
 
 
 def test_a_pulse_with_a_network_runs_from_yaml(tmp_path):
