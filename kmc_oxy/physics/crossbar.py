@@ -19,6 +19,7 @@ Tran-Dinh 2019, doi 10.1007/s10107-018-1282-4).
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -386,11 +387,11 @@ def vector_matrix(
     current = -solution.line_current_A.row
     with np.errstate(all="ignore"):
         ideal = np.asarray(conductance, dtype=np.float64) @ np.asarray(input_voltage_V)
-        # Squares of the currents themselves may be beyond the range of a double.
+        # Squares of the currents may be beyond the range of a double; hypot needs none.
         size = float(np.abs(ideal).max())
         error = 0.0
         if size:
-            error = float(np.linalg.norm((current - ideal) / size) / np.linalg.norm(ideal / size))
+            error = math.hypot(*((current - ideal) / size)) / math.hypot(*(ideal / size))
     if not (size < np.inf and error < np.inf):
         raise RuntimeError(
             f"The product is beyond the range of numbers: the largest ideal current is {size:g} A."

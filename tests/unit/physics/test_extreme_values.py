@@ -92,6 +92,8 @@ def test_a_product_is_scaled_before_its_norm_is_taken():
         found = vector_matrix(conductance, scale * np.array([0.1, 0.2, 0.3]), 10.0)
         assert found.relative_error == pytest.approx(usual, rel=1e-9)
         assert usual > 0
+    far = vector_matrix(conductance, [1.0, 1.0, 1.0], 0.0, nonlinearity_V=0.002)
+    assert far.relative_error == pytest.approx(np.sinh(500) / 500, rel=1e-9)
     with pytest.raises(RuntimeError, match="largest current is inf"):
         vector_matrix(conductance * 1e300, [1e20, 1e20, 1e20], 0.0)
 
