@@ -156,7 +156,7 @@ def tmpfs(tmp_path):
 def test_a_full_disk_is_one_error_and_can_be_resumed(here, whole, tmpfs):
     line = ("run", "in.yaml", "-o", tmpfs / "out.h5")
     ballast = tmpfs / "ballast"
-    ballast.write_bytes(bytes(2**20 - 24 * 4096))
+    ballast.write_bytes(bytes(2**20 - 16 * 4096))
     code, _, err = run(2, *line)
     assert code == 1, err
     (message,) = messages(err)
