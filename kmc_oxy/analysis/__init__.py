@@ -12,6 +12,7 @@ from kmc_oxy.analysis.result_notes import (
     general_notes,
     leg_notes,
     step_name,
+    tolerance_notes,
     voltage_text,
 )
 from kmc_oxy.analysis.series import MAX_VALUES, Leg, legs
@@ -69,6 +70,7 @@ __all__ = [
     "scatter",
     "snapshots",
     "step_name",
+    "tolerance_notes",
     "train_laws",
     "update_curve",
     "verdict",

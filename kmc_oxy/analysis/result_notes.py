@@ -9,6 +9,7 @@ from kmc_oxy.analysis.half_select_disturb import PUBLISHED, crosstalk
 from kmc_oxy.analysis.laws import verdict
 from kmc_oxy.analysis.series import Leg
 from kmc_oxy.analysis.statistics import EnsembleMean
+from kmc_oxy.analysis.tolerance_check import tolerance_check
 from kmc_oxy.analysis.train_laws import train_laws
 from kmc_oxy.inputs import point_values, written_value
 from kmc_oxy.inputs.schema import Input
@@ -39,6 +40,12 @@ def general_notes(averages: ConductanceAverages) -> list[str]:
     if not count:
         return []
     return [f"{count} stored conductance{'s are' if count > 1 else ' is'} not finite and left out"]
+
+
+def tolerance_notes(file: OutputFile, point: int) -> list[str]:
+    """The tolerance check of a point, if the run has one."""
+    found = tolerance_check(file, point)
+    return [_point_text(file, point) + found.text] if found else []
 
 
 def leg_notes(file: OutputFile, leg: Leg, averages: ConductanceAverages) -> list[str]:

@@ -19,6 +19,7 @@ from kmc_oxy.analysis import (
     legs,
     mean_over_members,
     step_name,
+    tolerance_notes,
     voltage_text,
 )
 from kmc_oxy.execution import Cost, Plan
@@ -66,6 +67,7 @@ def run_table(output: Path) -> str:
                     notes += leg_notes(file, leg, averages)
             if point < ROWS:
                 notes += crosstalk_notes(file, found, point)
+                notes += tolerance_notes(file, point)
         several, head = "", ["leg", *scan, "step", "pulses", "V", "first", "last"]
         if any(row[-2] for row in rows):
             head.append("max/min - 1")

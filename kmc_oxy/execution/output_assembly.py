@@ -256,31 +256,42 @@ def resolved_value(inputs: Input, key: str) -> tuple[Any, str]:
 def _write_tolerance_errors(
     output: OutputWriter, plan: Plan, work: WorkFolder, wanted: Sequence[Observable]
 ) -> None:
-    """Write the mean over the checked members of (value at the larger tolerance - value)."""
+    """Write how the checked members differ at the larger tolerance: mean and deviation.
+
+    Both runs of a member have the same disorder, so that its difference is that of the cap and of
+    the chance of the two runs.
+    """
     compared = [item for item in wanted if item.name in COMPARED]
+    what = {
+        "": "mean over the members checked; contains their chance as well",
+        "_deviation": "standard deviation over the members checked",
+    }
     for item in compared:
-        output.create_dataset(
-            DatasetSpec(
-                name=f"tolerance_error_{item.name}",
-                dimensions=("point", *item.dimensions),
-                unit=item.unit,
-                long_name=(
-                    f"{item.long_name}: at {CHECK_FACTOR:g} times the tolerance minus at the "
-                    "tolerance, mean over the members checked; contains their chance as well"
-                ),
-                missing=np.nan,
-                attributes={"members": plan.checked_members, "factor": CHECK_FACTOR},
+        for ending, text in what.items():
+            output.create_dataset(
+                DatasetSpec(
+                    name=f"tolerance_error_{item.name}{ending}",
+                    dimensions=("point", *item.dimensions),
+                    unit=item.unit,
+                    long_name=(
+                        f"{item.long_name}: at {CHECK_FACTOR:g} times the tolerance minus at the "
+                        f"tolerance, {text}"
+                    ),
+                    missing=np.nan,
+                    attributes={"members": plan.checked_members, "factor": CHECK_FACTOR},
+                )
             )
-        )
     for point in range(plan.n_points):
         for item in compared:
-            difference = _mean_difference(plan, work, point, item)
-            output.write(f"tolerance_error_{item.name}", (point,), difference)
+            found = _differences(plan, work, point, item)
+            for ending, values in zip(what, found, strict=True):
+                output.write(f"tolerance_error_{item.name}{ending}", (point,), values)
 
 
-def _mean_difference(
+def _differences(
     plan: Plan, work: WorkFolder, point: int, item: Observable
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation over the checked members of the difference; one at a time."""
     differences: Iterator[NDArray[Any]] = (
         np.subtract(
             _array(work.load_task(plan.task(point, m, coarse=True).index), item, work.path),
@@ -289,5 +300,11 @@ def _mean_difference(
         )
         for m in range(plan.checked_members)
     )
-    total = sum(differences, start=np.zeros(()))
-    return total / plan.checked_members
+    # Welford's sums: those of squares would lose small deviations to rounding.
+    mean, squares = np.zeros(()), np.zeros(())
+    for count, difference in enumerate(differences, start=1):
+        step = difference - mean
+        mean = mean + step / count
+        squares = squares + step * (difference - mean)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return mean, np.sqrt(squares / (plan.checked_members - 1 or np.nan))

@@ -20,7 +20,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kmc_oxy._version import __version__
-from kmc_oxy.analysis import conductance_averages, crosstalk_notes, general_notes, leg_notes, legs
+from kmc_oxy.analysis import (
+    conductance_averages,
+    crosstalk_notes,
+    general_notes,
+    leg_notes,
+    legs,
+    tolerance_notes,
+)
 from kmc_oxy.figures import Panel, panels
 from kmc_oxy.inputs import summary, written_value
 from kmc_oxy.inputs.schema import Input
@@ -175,6 +182,7 @@ def _notes(file: OutputFile) -> list[str]:
         for leg in at_point[:MOST_NOTES]:
             found += leg_notes(file, leg, averages)
         found += crosstalk_notes(file, at_point, point)
+        found += tolerance_notes(file, point)
     return found
 
 

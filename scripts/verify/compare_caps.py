@@ -27,6 +27,8 @@ from instances import Instance, box, dense_cube
 
 Array = NDArray[np.float64]
 MOST_CONFIGURATIONS = 300
+#: An error of an occupation that the error indicator has to flag.
+WRONG = 0.02
 #: Parabolic contour of Weideman and Trefethen for the exponential of a matrix whose spectrum is
 #: real and negative: error 2.85**-NODES however stiff it is.
 NODES = 16
@@ -41,7 +43,18 @@ def long_strip(rng: np.random.Generator, **landscape) -> Instance:
     return box(rng, shape, 2, **landscape)
 
 
+def rearranging(rng: np.random.Generator, shape: tuple[int, ...], tilted: bool) -> Instance:
+    """Two oxygens that must rearrange over a shallow landscape with little or no tilt."""
+    width = 0.15 if rng.random() < 0.5 else float(rng.uniform(0.15, 0.4))
+    tilt = float(rng.uniform(0.02, 0.25)) if tilted else 0.0
+    return box(rng, shape, 2, barrier_range_eV=(0.0, width), tilt_eV=tilt, disorder_eV=0.03)
+
+
 MORE_FAMILIES = {
+    "flat-ladder": Family(lambda rng: rearranging(rng, (2, 10), False), 1.0, "no tilt, 2 in 2x10"),
+    "tilted-ladder": Family(lambda rng: rearranging(rng, (2, 10), True), 1.0, "tilt, 2 in 2x10"),
+    "flat-chain": Family(lambda rng: rearranging(rng, (1, 16), False), 1.0, "no tilt, 2 in 1x16"),
+    "tilted-chain": Family(lambda rng: rearranging(rng, (1, 16), True), 1.0, "tilt, 2 in 1x16"),
     "level-cube": Family(lambda rng: level(rng, dense_cube), 1.0, "no tilt, 3..5 in 2x2x2"),
     "level-long": Family(lambda rng: level(rng, long_strip), 1.0, "no tilt, long strips"),
 }
@@ -216,7 +229,7 @@ def main() -> None:
     options = parser.parse_args()
     print("family        rule            C    n   worst     p95  median  >0.02  hops/copy  worst")
     for name in options.families:
-        family, results = families[name], {}
+        family, results, differences = families[name], {}, {}
         for number in range(options.first, options.first + options.instances):
             rng = np.random.default_rng([options.seed, list(families).index(name), number])
             instance = family.draw(rng)
@@ -225,16 +238,30 @@ def main() -> None:
             chain = Chain(instance)
             exact = instance.master.occupation(instance.exact(DRIVES, family.duration_s, HALVINGS))
             for rule in options.rules:
+                occupations = {}
                 for c in options.c:
                     occupation, hops = capped(chain, RULES[rule], c, family.duration_s)
+                    occupations[c] = occupation
                     error = float(np.abs(occupation - exact).max())
                     results.setdefault((rule, c), []).append((error, hops, number))
+                for c in set(occupations) & {3 * c for c in occupations}:
+                    difference = float(np.abs(occupations[c] - occupations[c / 3]).max())
+                    differences.setdefault((rule, c), []).append(difference)
         for (rule, c), outcomes in results.items():
             error, hops, _ = np.array(outcomes).T
             print(
                 f"{name:13s} {rule:12s} {c:4g} {len(error):4d} {error.max():7.4f} "
                 f"{np.quantile(error, 0.95):7.4f} {np.median(error):7.5f} "
                 f"{(error > 0.02).sum():6d} {hops.mean():10.0f}  {max(outcomes)[2]}",
+                flush=True,
+            )
+        for (rule, c), found in differences.items():
+            wrong = np.array([error for error, *_ in results[rule, c]]) > WRONG
+            flagged = 3 * np.array(found) > 1 / c
+            print(
+                f"{name:13s} {rule:12s} {c:4g} error indicator (C/3): {(flagged & wrong).sum()} of "
+                f"{wrong.sum()} errors above {WRONG:g} flagged, {(flagged & ~wrong).sum()} of "
+                f"{(~wrong).sum()} others",
                 flush=True,
             )
 
