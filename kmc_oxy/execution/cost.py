@@ -20,6 +20,8 @@ from kmc_oxy.units import count_text
 SAMPLED_POINTS = 8
 #: Points of the scan of which sizes and physical times are given.
 DESCRIBED_POINTS = 64
+#: Readings or steps of these points together; of long protocols fewer points are looked at.
+DESCRIBED_STEPS = 20_000
 #: Memory of landscape, rate tables and kernel per site, and of the program itself.
 BYTES_PER_SITE = 550
 BASE_BYTES = 85e6
@@ -80,7 +82,7 @@ class Cost:
         Number of cells of one task.
     sites, oxygens, readings : Range
         Smallest and largest number of sites and oxygens in one cell and of readings of one task,
-        over the scan (of a long one, over `DESCRIBED_POINTS` of its points).
+        over the scan (of a long one, over some of its points).
     duration_s : Range
         The same of the physical time of one task.
     hops : float
@@ -120,7 +122,9 @@ def estimate(plan: Plan) -> Cost:
     """
     cells = plan.cells(0)
     sampled = _sampled_points(plan, SAMPLED_POINTS)
-    described = _sampled_points(plan, DESCRIBED_POINTS)
+    # Long protocols take long to flatten.
+    affordable = DESCRIBED_STEPS // max(1, len(plan.schedule(0).readings), len(plan.base.protocol))
+    described = _sampled_points(plan, max(2, min(DESCRIBED_POINTS, affordable)))
     devices = [plan.point(point).device for point in described]
     schedules = [plan.schedule(point) for point in described]
     trials = MAX_TRIALS // len(sampled)

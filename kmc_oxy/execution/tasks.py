@@ -214,4 +214,6 @@ class Plan:
 @lru_cache(maxsize=64)
 def _point_and_schedule(plan: Plan, point: int) -> tuple[Input, Schedule]:
     inputs = at_point(plan.base, point)
+    if point > 0 and not any(key.split(".")[0] == "protocol" for key in plan.base.scan):
+        return inputs, plan.schedule(0)
     return inputs, flatten(inputs.protocol)
