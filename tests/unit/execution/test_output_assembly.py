@@ -7,6 +7,8 @@ import pytest
 import xarray
 from run_examples import TEXT, compute, datasets, plan_of
 
+from kmc_oxy.analysis.tolerance_check import tolerance_check
+from kmc_oxy.cli.tables import run_table
 from kmc_oxy.execution import assemble, run_serial
 from kmc_oxy.execution.output_assembly import resolved_value
 from kmc_oxy.execution.tasks import CHECK_FACTOR
@@ -109,11 +111,19 @@ def test_the_tolerance_check_is_stored(tmp_path):
         for name in ("conductance", "oxygen_organic"):
             error = file[f"tolerance_error_{name}"]
             assert file.dimensions_of(error.name[1:]) == ["point", "row", "column", "reading"]
-            expected = (other[name][:].astype(float) - file[name][:]).mean(axis=1)
+            differences = other[name][:].astype(float) - file[name][:]
+            expected = differences.mean(axis=1)
             np.testing.assert_allclose(error[:], expected, rtol=1e-12, atol=1e-30)
             assert np.abs(expected).max() > 0
+            deviation = file[f"tolerance_error_{name}_deviation"][:]
+            np.testing.assert_allclose(
+                deviation, differences.std(axis=1, ddof=1), rtol=1e-9, atol=1e-30
+            )
         assert file["tolerance_error_profile"].shape[-1] == 14
         assert file["conductance"].shape[1] == 3
+        found = tolerance_check(file, 0)
+    assert found.members == 3 and found.tolerance == 0.1
+    assert found.text in run_table(output)
 
 
 def test_resolved_values():
