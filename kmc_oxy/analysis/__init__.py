@@ -21,6 +21,7 @@ from kmc_oxy.analysis.statistics import (
     EnsembleMean,
     Estimate,
     ensemble_mean,
+    interval_text,
     is_wide,
     mean_over_members,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "fit_laws",
     "fit_soft_bound",
     "general_notes",
+    "interval_text",
     "is_wide",
     "lattice_of",
     "leg_notes",

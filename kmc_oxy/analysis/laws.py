@@ -155,6 +155,12 @@ class Fit:
     aicc: float
     at_bound: bool
 
+    @property
+    def text(self) -> str:
+        """Formula and parameters."""
+        values = ", ".join(f"{name} = {value:.4g}" for name, value in self.parameters.items())
+        return f"{LAWS[self.law].formula} with {values}"
+
     def __call__(self, number: ArrayLike) -> Array:
         """The law at pulse numbers `number`."""
         law = LAWS[self.law]

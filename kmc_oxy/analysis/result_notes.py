@@ -8,7 +8,7 @@ from kmc_oxy.analysis.conductance_averages import ConductanceAverages
 from kmc_oxy.analysis.half_select_disturb import PUBLISHED, crosstalk
 from kmc_oxy.analysis.laws import verdict
 from kmc_oxy.analysis.series import Leg
-from kmc_oxy.analysis.statistics import EnsembleMean
+from kmc_oxy.analysis.statistics import EnsembleMean, interval_text
 from kmc_oxy.analysis.tolerance_check import tolerance_check
 from kmc_oxy.analysis.train_laws import train_laws
 from kmc_oxy.inputs import point_values, written_value
@@ -21,9 +21,8 @@ LONGEST_VALUE = 40
 
 def step_name(leg: Leg) -> str:
     """Number and kind of the step of a leg, and the cell that it programs."""
-    if leg.kind == "single":
-        return str(leg.step)
-    return f"{leg.step} {leg.kind}" + (f" {list(leg.cell)}" if leg.cell else "")
+    kind = leg.step_kind.replace("_", " ")
+    return f"{leg.step} {kind}" + (f" {list(leg.cell)}" if leg.cell else "")
 
 
 def voltage_text(leg: Leg) -> str:
@@ -112,7 +111,7 @@ def crosstalk_notes(file: OutputFile, found: Sequence[Leg], point: int) -> list[
 def _percent(mean: EnsembleMean) -> str:
     text = f"{100 * float(mean.mean):.3g} %"
     if mean.members > 1:
-        text += f" [{100 * float(mean.low):.2g}, {100 * float(mean.high):.2g}]"
+        text += f" [{interval_text(mean, lambda value: f'{100 * value:.2g}')}]"
     return text
 
 
@@ -134,5 +133,6 @@ def _law_notes(file: OutputFile, leg: Leg, averages: ConductanceAverages) -> lis
         f"leg {leg.number}: {which}G = {log.parameters['a']:.4g} S "
         f"{log.parameters['b']:+.4g} S ln N; {compared}; "
         f"lowest AICc: {best.law}"
+        + ("" if best.law == "log" else f", {best.text}")
         + (" (a parameter is at the edge of its range)" if best.at_bound else "")
     ]

@@ -42,11 +42,13 @@ class Leg:
         ``train``: the pulse number rises from reading to reading at one voltage;
         ``sweep``: the voltage changes; ``relax``: only time passes; ``single``: one reading;
         ``program``, ``map``, ``field`` and ``product``: the steps of these names.
+    step_kind : str
+        Kind of the step as in the input, such as ``pulse``; of a step inside a `repeat`, its own.
     readings : slice
         Its readings among those of the point.
     time_s, pulse, voltage_V : ndarray, shape (n,)
-        Time since the last reading before this leg, or since the protocol began; number of the
-        pulse; nominal voltage of the last pulse at the cells that it is applied to.
+        Time since the leg began; number of the pulse; nominal voltage of the last pulse at the
+        cells that it is applied to.
     cell : (int, int) or None
         Cell that is programmed.
     target_S : float or None
@@ -57,6 +59,7 @@ class Leg:
     step: int
     number: int
     kind: Kind
+    step_kind: str
     readings: slice
     time_s: NDArray[np.float64]
     pulse: NDArray[np.int64]
@@ -100,21 +103,23 @@ def legs(file: OutputFile, point: int) -> Iterator[Leg]:
     number = number[number >= 0]
     if not number.size:
         return
-    time_s, pulse, step = (file[name][point, : number.size] for name in ("time", "pulse", "step"))
+    time_s, pulse, step = (
+        file[name][point, : number.size] for name in ("leg_time", "pulse", "step")
+    )
     schedule = flatten(at_point(Input.model_validate(file.resolved), point).protocol)
     voltage_V = schedule.per_reading("voltage_V")
     edges = np.flatnonzero(np.diff(number)) + 1
     for start, stop in zip([0, *edges], [*edges, number.size], strict=True):
         readings = slice(int(start), int(stop))
-        origin = time_s[start - 1] if start else 0.0
         reading = schedule.readings[start]
         yield Leg(
             point=point,
             step=int(step[start]),
             number=int(number[start]),
             kind=_kind(reading, pulse[readings], voltage_V[readings]),
+            step_kind=reading.kind,
             readings=readings,
-            time_s=time_s[readings] - origin,
+            time_s=time_s[readings],
             pulse=pulse[readings],
             voltage_V=voltage_V[readings],
             cell=reading.cell,

@@ -6,7 +6,7 @@ the same rule holds in tables, figures, reports and criteria, and each names the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 
 #: Standard deviation over the mean from which on logarithms are averaged.
 WIDE = 0.5
+#: An interval of a geometric mean whose ends are further apart than this ratio says nothing.
+UNDETERMINED = 1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +110,22 @@ def ensemble_mean(
         confidence=confidence,
         geometric=geometric,
     )
+
+
+def interval_text(mean: EnsembleMean, shown: Callable[[float], str]) -> str:
+    """The interval of a single mean: ``low to high``, or that it is not determined.
+
+    Parameters
+    ----------
+    mean : EnsembleMean
+        Of one quantity.
+    shown : callable
+        Writes a number.
+    """
+    low, high = float(mean.low), float(mean.high)
+    if mean.geometric and high > UNDETERMINED * low:
+        return f"not determined by {mean.members} members"
+    return f"{shown(low)} to {shown(high)}"
 
 
 def is_wide(values: ArrayLike) -> bool:

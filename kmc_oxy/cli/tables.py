@@ -15,6 +15,7 @@ from kmc_oxy.analysis import (
     conductance_averages,
     crosstalk_notes,
     general_notes,
+    interval_text,
     leg_notes,
     legs,
     mean_over_members,
@@ -23,11 +24,14 @@ from kmc_oxy.analysis import (
     voltage_text,
 )
 from kmc_oxy.execution import Cost, Plan
+from kmc_oxy.process import available_memory_bytes
 from kmc_oxy.storage import OutputFile, StoreError, open_output, progress_of
 from kmc_oxy.units import count_text, duration_text
 
 #: Largest number of rows of a table, and of scan points that it covers.
 ROWS = 20
+#: Of a longer value of a scanned key, a table gives the beginning.
+LONGEST_VALUE = 40
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -94,12 +98,12 @@ def _leg_row(
         found = mean_over_members(values.max(axis=1) / values.min(axis=1) - 1)
         span = f"{found.mean:.3g}"
         if found.members > 1:
-            interval = f"{found.low:.3g} to {found.high:.3g}"
+            interval = interval_text(found, "{:.3g}".format)
         if found.geometric:
             interval += " (geometric mean)"
     return [
         str(leg.number),
-        *(_shown(scan[key][leg.point]) for key in scan),
+        *(_shortened(_shown(values[leg.point], file, key)) for key, values in scan.items()),
         step_name(leg),
         str(leg.pulse[-1]),
         voltage_text(leg),
@@ -110,8 +114,16 @@ def _leg_row(
     ]
 
 
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _shown(value: object, file: OutputFile, key: str) -> str:
+    """A scanned value with its unit."""
+    if not isinstance(value, float):
+        return str(value)
+    unit = str(file[f"scan:{key}"].attrs["units"])
+    return f"{value:g}" + (f" {unit}" if unit != "1" else "")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 
 def cost_table(plan: Plan, cost: Cost) -> str:
@@ -137,11 +149,18 @@ def cost_table(plan: Plan, cost: Cost) -> str:
         "engine": engine,
         "expected hops": f"about {count_text(cost.hops)} (within a factor of "
         f"{30 if settings.algorithm == 'exact' else 4})",
-        "memory": f"about {count_text(cost.memory_bytes)}B per process",
+        "memory": f"about {count_text(cost.memory_bytes)}B per process{_too_much(cost)}",
         "output": f"at most about {count_text(cost.output_bytes)}B",
         "seed": seed,
     }
     return _aligned(lines)
+
+
+def _too_much(cost: Cost) -> str:
+    available = available_memory_bytes()
+    if cost.memory_bytes <= available:
+        return ""
+    return f", more than the {count_text(available)}B that are available here"
 
 
 def _range_text(values: tuple[float, float], shown: Callable[[float], str] = str) -> str:
@@ -206,7 +225,7 @@ def _finished(output: Path, file: OutputFile) -> str:
     if overrides:
         lines["settings"] = ", ".join(overrides)
     for key, values in file.scan().items():
-        listed = ", ".join(_shown(value) for value in values[:8])
+        listed = ", ".join(_shown(value, file, key) for value in values[:8])
         lines[f"scan {key}"] = listed + (", ..." if len(values) > 8 else "")
     rows = [
         [name, " x ".join(file.dimensions_of(name)), item.attrs["units"], item.attrs["long_name"]]

@@ -46,6 +46,8 @@ HOP_S = 3e-7
 READING_S = 1e-6
 
 
+#: Size of an output without its data: attributes and structures of HDF5.
+OUTPUT_BASE_BYTES = 100_000
 #: Smallest and largest value.
 Range: TypeAlias = tuple[float, float]
 
@@ -141,7 +143,8 @@ def estimate(plan: Plan) -> Cost:
         duration_s=_range(schedule.duration_s for schedule in schedules),
         hops=hops * cells * plan.n_tasks,
         memory_bytes=memory_bytes(plan),
-        output_bytes=plan.n_tasks * max(_record_bytes(plan, point) for point in sampled),
+        output_bytes=OUTPUT_BASE_BYTES
+        + plan.n_tasks * max(_record_bytes(plan, point) for point in sampled),
     )
 
 

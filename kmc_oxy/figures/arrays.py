@@ -19,7 +19,7 @@ from kmc_oxy.analysis import (
     ensemble_mean,
     mean_over_members,
 )
-from kmc_oxy.figures.panel import Panel, RunData
+from kmc_oxy.figures.panel import Panel, RunData, joined
 from kmc_oxy.figures.scan_labels import short_quantity
 from kmc_oxy.figures.style import (
     COLOURS,
@@ -62,7 +62,8 @@ def conductance_maps(data: RunData) -> Panel | None:
         f"scale of colours; {data.averages.name} over members. The frame is the cell programmed.",
         f"{len(chosen)} of {len(maps)} maps of the conductances of an array of {rows} "
         f"rows and {columns} columns.",
-        _joined(note, thinned),
+        joined(note, thinned),
+        frozenset({"map"}),
     )
 
 
@@ -84,7 +85,8 @@ def programmed_cells(data: RunData) -> Panel | None:
         "Conductance (S) of the programmed cell against the number of pulses of its "
         f"step. {members_text(data.members, data.averages.name, bands)}{dotted}",
         f"Chart of the conductance of programmed cells in {len(programs)} program steps.",
-        _joined(note, thinned),
+        joined(note, thinned),
+        frozenset({"program"}),
     )
 
 
@@ -124,12 +126,9 @@ def magnetoresistance_loops(data: RunData) -> Panel | None:
         "magnetic field (mT): full lines with the field falling, broken ones with it "
         f"rising. {members_text(data.members, 'mean')}",
         f"Chart of conductance against magnetic field: {len(chosen)} of {len(fields)} loops.",
-        _joined(note, thinned),
+        joined(note, thinned),
+        frozenset({"field"}),
     )
-
-
-def _joined(*notes: str) -> str:
-    return ", ".join(note for note in notes if note)
 
 
 def _program_text(leg: Leg) -> str:
@@ -222,7 +221,8 @@ def _draw_programs(axes: Axes, data: RunData, programs: Sequence[Leg], bands: bo
     set_y_scale(axes, means, [leg.target_S for leg in programs if leg.target_S is not None])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("pulse number")
-    axes.set_ylabel("conductance of the programmed cell (S)")
+    label = "conductance of the programmed cell (S)"
+    axes.set_ylabel(label + data.members_label(data.averages.name, bands))
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
     # Curves that rise and curves that fall leave no room for it inside.
     draw_legend(axes, beside=True)
@@ -272,6 +272,8 @@ def _draw_fields(axes: Axes, file: OutputFile, legs: Sequence[Leg], chosen: Sequ
         turn = field_mT.size // 2
         look = {"color": COLOURS[place % len(COLOURS)], "linewidth": 1.2}
         label = f"G = {short_quantity(float(values_S[:, 0].mean()))}"
+        if file["conductance"].shape[2:4] != (1, 1):
+            label += f", cell {list(cell)}"
         if leg.pulse[-1] > 0:
             label += f", after {leg.voltage_V[-1]:+g} V"
         mean = ensemble_mean(relative)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from kmc_oxy.analysis import ConductanceAverages, Leg
+from kmc_oxy.figures.scan_labels import point_texts
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.storage import OutputFile
 
@@ -43,19 +44,37 @@ class RunData:
         list of Leg
             All legs of that point; empty if no point has any of the kind.
         str
-            ``"point 0 of 9"``; empty without other points.
+            ``"temperature 76 K, 1 of 9 points"``; empty without other points.
         """
         having = self.of_kind(kind)
         if not having:
             return [], ""
         point, points = having[0].point, self.file.shape()["point"]
-        note = f"point {point} of {points}" if points > 1 else ""
+        note = f"{point_texts(self.file)[point]}, 1 of {points} points" if points > 1 else ""
         return [leg for leg in self.legs if leg.point == point], note
 
     @property
     def members(self) -> int:
         """Number of members of the ensemble."""
         return self.file.shape()["member"]
+
+    def members_label(self, mean: str, has_bands: bool = True) -> str:
+        """What the curves of a panel are, for the label of its axis."""
+        if self.members < 2:
+            return ""
+        return f"\n{mean}{' and spread' if has_bands else ''} of {self.members} members"
+
+    @property
+    def cell_note(self) -> str:
+        """The cell that panels of one cell show; empty for a single cross-point."""
+        shape = self.file.shape()
+        cells = shape["row"] * shape["column"]
+        return f"cell [0, 0] of {cells}" if cells > 1 else ""
+
+
+def joined(*notes: str) -> str:
+    """Notes that are not empty, as one."""
+    return ", ".join(note for note in notes if note)
 
 
 @dataclass(frozen=True)
@@ -75,6 +94,8 @@ class Panel:
         Description for readers who cannot see the figure.
     note : str
         What of the run is not drawn, such as ``"16 of 40"``; empty if nothing is left out.
+    kinds : frozenset of str
+        Kinds of legs whose readings it shows.
     """
 
     width: int
@@ -83,6 +104,7 @@ class Panel:
     caption: str
     alt: str
     note: str = ""
+    kinds: frozenset[str] = frozenset()
 
     def draw_titled(self, axes: list[Axes]) -> None:
         """Draw, and give the first axes a title with the note."""

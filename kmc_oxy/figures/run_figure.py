@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from kmc_oxy.figures.arrays import (
 from kmc_oxy.figures.panel import Panel, RunData
 from kmc_oxy.figures.scan_curves import change_over_scan
 from kmc_oxy.figures.trains_and_sweeps import (
+    every_reading,
     pulse_trains,
     relaxations,
     single_readings,
@@ -94,10 +96,23 @@ def draw(file: OutputFile) -> Figure:
         axes = [figure.add_subplot(rows, columns, place + shift) for shift in range(panel.width)]
         panel.draw_titled(axes)
         place += panel.width
+    left_out = _left_out(file, drawn)
+    if left_out:
+        figure.supxlabel(f"not drawn: {left_out}", fontsize="small")
     if file.resolved["name"]:
         # A dollar sign in the user's text begins no formula.
         figure.suptitle(file.resolved["name"], parse_math=False)
     return figure
+
+
+def _left_out(file: OutputFile, drawn: list[Panel]) -> str:
+    """Legs of kinds that no panel shows, by number and kind of step."""
+    shown = frozenset[str]().union(*(panel.kinds for panel in drawn))
+    points = range(file.shape()["point"])
+    found = Counter(
+        leg.step_kind for point in points for leg in legs(file, point) if leg.kind not in shown
+    )
+    return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in found.items())
 
 
 def panels(file: OutputFile) -> list[Panel]:
@@ -119,5 +134,5 @@ def panels(file: OutputFile) -> list[Panel]:
         conductance_averages(file),
         tuple(leg for point in points for leg in legs(file, point)),
     )
-    built = [build(data) for build in PANELS]
-    return [panel for panel in built if panel is not None]
+    built = [panel for build in PANELS if (panel := build(data)) is not None]
+    return built or [every_reading(data)]

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis import EnsembleMean, Leg, ensemble_mean, is_wide, step_name
-from kmc_oxy.figures.panel import Panel, RunData
+from kmc_oxy.figures.panel import Panel, RunData, joined
 from kmc_oxy.figures.scan_labels import scanned_texts, short_names
 from kmc_oxy.figures.style import (
-    LOG_ABOVE_RATIO,
+    LOG_X_ABOVE_RATIO,
     draw_curve,
     draw_legend,
     evenly_spaced,
@@ -56,13 +56,16 @@ def change_over_scan(data: RunData) -> Panel | None:
     mean = "geometric mean" if curves[0].mean.geometric else "mean"
     return Panel(
         1,
-        lambda axes: _draw(axes[0], curves, x_label, step),
+        lambda axes: _draw(axes[0], curves, x_label, step + data.members_label(mean)),
         f"effect of step {step}",
         f"Ratio of the conductance after step {step} to that before it, against {x_label}. "
         + members_text(data.members, mean),
         f"Chart of the relative change of the conductance by step {step} against {x_label}, "
         f"{len(curves)} curves.",
-        f"{len(curves)} of {count} curves" if len(curves) < count else "",
+        joined(
+            f"{len(curves)} of {count} curves" if len(curves) < count else "",
+            data.cell_note if next(iter(last.values())).cell is None else "",
+        ),
     )
 
 
@@ -125,7 +128,7 @@ def _draw(axes: Axes, curves: list[_Curve], x_label: str, step: str) -> None:
         look = style(number) | {"linestyle": line_style(number)}
         draw_curve(axes, curve.x, curve.mean, look, curve.label or None)
     x = curves[0].x
-    if x.min() > 0 and x.max() > LOG_ABOVE_RATIO * x.min():
+    if x.min() > 0 and x.max() > LOG_X_ABOVE_RATIO * x.min():
         axes.set_xscale("log")
     set_y_scale(axes, [curve.mean for curve in curves])
     axes.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)

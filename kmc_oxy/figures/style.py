@@ -24,6 +24,8 @@ LONGEST_INSIDE = 3
 LONG_NAME = 40
 #: An axis is logarithmic if its values span more than this ratio.
 LOG_ABOVE_RATIO = 10.0
+#: The same of the scanned values on an x axis.
+LOG_X_ABOVE_RATIO = 50.0
 
 # Series differ in lightness, line and marker, so that a grey print is readable.
 COLOURS = ("#000000", "#b2182b", "#2166ac", "#1b7837", "#e08214", "#6a51a3", "#777777", "#35978f")
@@ -66,9 +68,19 @@ def draw_curve(
 ) -> None:
     """Mean over members, and a band of one standard deviation over members."""
     axes.plot(x, found.mean, label=label, **look)
-    if has_band and found.members > 1:
+    if not has_band or found.members < 2:
+        return
+    # A band over both branches of a loop would cancel itself: one band a branch.
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(x)))) + 1
+    for start, stop in zip([0, *turns], [*turns, len(x) - 1], strict=True):
+        branch = slice(int(start), int(stop) + 1)
         axes.fill_between(
-            x, found.spread_low, found.spread_high, color=look["color"], alpha=0.15, linewidth=0
+            x[branch],
+            found.spread_low[branch],
+            found.spread_high[branch],
+            color=look["color"],
+            alpha=0.15,
+            linewidth=0,
         )
 
 

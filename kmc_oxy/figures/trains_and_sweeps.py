@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis import EnsembleMean, Leg, TrainLaws, train_laws
-from kmc_oxy.figures.panel import Panel, RunData
+from kmc_oxy.figures.panel import Panel, RunData, joined
 from kmc_oxy.figures.scan_labels import point_texts, short_names, short_quantity
 from kmc_oxy.figures.style import (
     COLOURS,
@@ -103,7 +103,7 @@ def relaxations(data: RunData) -> Panel | None:
         "relax",
         "relaxation",
         _draw_relaxations,
-        "Conductance (S) against the time since the reading before the step (s).",
+        "Conductance (S) against the time since the step began (s).",
     )
 
 
@@ -123,6 +123,11 @@ def single_readings(data: RunData) -> Panel | None:
     """Every reading against time, if no step has a series of readings."""
     if any(leg.kind not in ("single", "product") for leg in data.legs):
         return None
+    return every_reading(data)
+
+
+def every_reading(data: RunData) -> Panel:
+    """Every reading against time."""
     points = data.file.shape()["point"]
     scale, shown = _colours(data, range(points))
     note = f"{len(shown)} of {points} points of the scan" if len(shown) < points else ""
@@ -133,7 +138,8 @@ def single_readings(data: RunData) -> Panel | None:
         "Conductance (S) of every reading against the time since the protocol began (s). "
         + members_text(data.members, data.averages.name, bands=scale is None),
         f"Chart of {data.file.shape()['reading']} readings of the conductance against time.",
-        note,
+        joined(note, data.cell_note),
+        frozenset(leg.kind for leg in data.legs),
     )
 
 
@@ -150,7 +156,7 @@ def _series_panel(
 
     def draw_on(axes: list[Axes]) -> None:
         draw(axes[0], series)
-        axes[0].set_ylabel(axes[0].get_ylabel() + _members_label(data, mean, scale is None))
+        axes[0].set_ylabel(axes[0].get_ylabel() + data.members_label(mean, scale is None))
         if scale:
             scale.draw(axes[0])
         elif axes[0].get_legend_handles_labels()[1]:
@@ -164,23 +170,18 @@ def _series_panel(
         f"{caption} {members_text(data.members, mean, bands=scale is None)}",
         f"Chart of {title}. From the first to the last reading: {ends}.",
         _what_is_drawn(data, among, chosen),
+        frozenset({kind}),
     )
 
 
 def _what_is_drawn(data: RunData, among: list[Leg], chosen: list[Leg]) -> str:
     """A note if some legs are left out, or some points of the scan have none."""
     points, having = data.file.shape()["point"], len({leg.point for leg in among})
-    notes = [f"{len(chosen)} of {len(among)} legs"] if len(chosen) < len(among) else []
-    if having < points:
-        notes.append(f"of {having} of {points} points")
-    return ", ".join(notes)
-
-
-def _members_label(data: RunData, mean: str, bands: bool) -> str:
-    """What the curves of a panel are, for the label of its axis."""
-    if data.members < 2:
-        return ""
-    return f"\n{mean}{' and spread' if bands else ''} of {data.members} members"
+    return joined(
+        f"{len(chosen)} of {len(among)} legs" if len(chosen) < len(among) else "",
+        f"of {having} of {points} points" if having < points else "",
+        data.cell_note,
+    )
 
 
 def _ends_text(item: Series) -> str:
@@ -306,7 +307,7 @@ def _draw_relaxations(axes: Axes, series: list[Series]) -> None:
         look = item.look | {"linestyle": item.line}
         draw_curve(axes, item.leg.time_s, item.mean, look, item.label, item.has_band)
     axes.set_xscale("log")
-    axes.set_xlabel("time since the reading before (s)")
+    axes.set_xlabel("time since the step began (s)")
     _conductance_axis(axes, series)
 
 
@@ -350,7 +351,7 @@ def _draw_readings(axes: Axes, data: RunData, points: list[int], scale: ColourSc
         means.append(mean)
     set_y_scale(axes, means)
     axes.set_xlabel("time (s)")
-    axes.set_ylabel("conductance (S)" + _members_label(data, data.averages.name, scale is None))
+    axes.set_ylabel("conductance (S)" + data.members_label(data.averages.name, scale is None))
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
     if scale:
         scale.draw(axes)

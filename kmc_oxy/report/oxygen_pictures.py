@@ -49,7 +49,7 @@ def oxygen_pictures(file: OutputFile) -> OxygenPictures:
     device = (0, 0, *cell)
     lattice = lattice_of(file, 0)
     which = "member 0"
-    which += f", cell ({cell[0]}, {cell[1]})" if shape["row"] * shape["column"] > 1 else ""
+    which += f", cell {list(cell)}" if shape["row"] * shape["column"] > 1 else ""
     which += ", point 0 of the scan" if shape["point"] > 1 else ""
     if "oxygen_site" in file:
         stored = snapshots(file, device, ends_only=True)

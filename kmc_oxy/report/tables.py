@@ -14,6 +14,7 @@ from kmc_oxy.analysis import (
     Leg,
     conductance_averages,
     ensemble_mean,
+    interval_text,
     legs,
     mean_over_members,
     step_name,
@@ -80,7 +81,7 @@ def _leg_cells(file: OutputFile, leg: Leg, averages: ConductanceAverages) -> lis
     ratio = 100 * leg.values(file, "magnetoresistance", *cell)[:, -1]
     oxygens = leg.values(file, "oxygen_organic", *cell)[:, -1].astype(np.float64)
     return [
-        Cell(_step(file, leg)),
+        Cell(step_name(leg)),
         Cell(voltage_text(leg)),
         Cell(str(leg.pulse[-1])),
         _mean(averages.mean(conductance_S[:, 0]), short_quantity),
@@ -89,14 +90,6 @@ def _leg_cells(file: OutputFile, leg: Leg, averages: ConductanceAverages) -> lis
         _mean(ensemble_mean(ratio), _number),
         _mean(mean_over_members(oxygens, is_count=True), _number),
     ]
-
-
-def _step(file: OutputFile, leg: Leg) -> str:
-    """Number and kind of the step of a leg; inside a `repeat` the kind of its readings."""
-    kind = next(iter(file.resolved["protocol"][leg.step]))
-    if leg.kind != "single":
-        return step_name(leg)
-    return f"{leg.step} {'reading' if kind == 'repeat' else kind.replace('_', ' ')}"
 
 
 def _span(spans: NDArray[np.float64]) -> Cell:
@@ -108,8 +101,7 @@ def _span(spans: NDArray[np.float64]) -> Cell:
 def _mean(found: EnsembleMean, shown: Callable[[float], str]) -> Cell:
     if found.members < 2 or not np.isfinite(found.mean):
         return Cell(shown(float(found.mean)))
-    note = f"{shown(float(found.low))} to {shown(float(found.high))}"
-    return Cell(shown(float(found.mean)), note)
+    return Cell(shown(float(found.mean)), interval_text(found, shown))
 
 
 def _number(value: float) -> str:

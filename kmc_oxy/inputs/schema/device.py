@@ -276,8 +276,9 @@ class Device(Section):
             found.append(
                 Inconsistency(
                     ("field", "lsmo_width"),
-                    "must leave room between lsmo_width and oxide_margin inside the "
-                    f"{lattice.organic_thickness * 1e9:g} nm of Gaq3",
+                    "with device.field.oxide_margin must be less than "
+                    "device.lattice.organic_thickness, "
+                    f"{lattice.organic_thickness * 1e9:g} nm",
                     (at, ("device", "field")),
                 )
             )

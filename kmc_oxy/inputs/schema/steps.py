@@ -323,7 +323,7 @@ class Program(StepBody):
             yield self.rest.voltage
 
     def text(self) -> str:
-        cell = f"cell ({self.cell[0]}, {self.cell[1]})"
+        cell = f"cell {list(self.cell)}"
         pulse = f"{_volts(self.voltage)}, {_time(self.duration)}"
         if self.target is not None:
             target = format_quantity(self.target, "conductance")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kmc_oxy.analysis import ensemble_mean, is_wide, mean_over_members
+from kmc_oxy.analysis import ensemble_mean, interval_text, is_wide, mean_over_members
 
 DECADES = np.array([1e-10, 3e-9, 2e-8, 5e-10])
 
@@ -49,3 +49,8 @@ def test_values_that_are_not_finite_are_left_out():
     assert found.mean.tolist() == [2.0, 4.0] and found.members == 3
     assert np.isfinite(found.low[0]) and np.isnan(found.low[1])
     assert np.isnan(ensemble_mean([np.nan, np.nan]).mean)
+
+
+def test_an_interval_that_says_nothing_is_not_given():
+    assert interval_text(mean_over_members([1e-9, 1e-5]), str) == "not determined by 2 members"
+    assert " to " in interval_text(mean_over_members([1.0, 1.1]), "{:.3g}".format)

@@ -5,7 +5,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from whole_runs import compute
 
-from kmc_oxy.analysis import conductance_averages, crosstalk, legs, mean_over_members
+from kmc_oxy.analysis import (
+    conductance_averages,
+    crosstalk,
+    interval_text,
+    legs,
+    mean_over_members,
+)
 from kmc_oxy.cli.tables import info_table, run_table
 from kmc_oxy.figures import plot
 from kmc_oxy.figures.run_figure import draw
@@ -72,14 +78,14 @@ def test_crosstalk_counts_the_right_cells(run):
 
 def test_the_table_reports_targets_and_crosstalk(run):
     text = run_table(run)
-    assert "2 program [1, 1]" in text and "4 field" in text and "6 product" in text
+    assert "2 program [1, 1]" in text and "4 field sweep" in text and "6 vector matrix" in text
     assert (
         "target 1 S reached by 0 of 3 members; not reached with the 2 pulses allowed by 3" in text
     )
     with open_output(run) as file:
         programs = [leg for leg in legs(file, 0) if leg.kind == "program"]
         mean = crosstalk(file, programs).half_selected
-    interval = f"[{100 * mean.low:.2g}, {100 * mean.high:.2g}]"
+    interval = f"[{interval_text(mean, lambda value: f'{100 * value:.2g}')}]"
     assert f"half-selected cells changed by {100 * mean.mean:.3g} % {interval}" in text
     assert "over 2 program steps" in text and "(paper: 8 %)" in text
     assert "apparent_conductance" in info_table(run)
@@ -185,5 +191,5 @@ def test_every_programmed_cell_is_drawn_and_named_or_said_to_be_left_out(tmp_pat
     names = [entry.get_text() for entry in axes.get_legend().get_texts()]
     assert len(axes.lines) == len(set(names)) == len(names) == shown
     assert names[1].startswith("+2 V on [1, 0]") or count > shown
-    assert "point 0 of 2" in axes.get_title()
+    assert "temperature 76 K, 1 of 2 points" in axes.get_title()
     assert (f"{shown} of {count} steps" in axes.get_title()) == (shown < count)

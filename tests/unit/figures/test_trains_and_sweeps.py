@@ -257,3 +257,48 @@ def test_values_that_are_not_finite_are_left_out_and_named(tmp_path):
     np.testing.assert_allclose(axes.lines[0].get_ydata()[2], kept)
     assert "2 stored conductances are not finite and left out" in run_table(path)
     plot(path, tmp_path / "figure.png")
+
+
+def test_a_loop_has_a_band_for_each_branch(tmp_path):
+    text = "protocol: [{sweep: {amplitude: 1 V, step: 0.25}}]\nensemble: {members: 4, seed: 1}\n"
+    with open_output(compute(tmp_path, text)) as file:
+        axes, _ = panel(file, "voltage sweep")
+        (leg,) = (leg for leg in legs(file, 0) if leg.kind == "sweep")
+        turns = np.count_nonzero(np.diff(np.sign(np.diff(leg.voltage_V))))
+    assert len(axes.collections) == turns + 1 > 1
+
+
+def test_a_relaxation_is_drawn_against_the_exact_time_since_it_began(tmp_path):
+    text = """
+protocol:
+  - read: {duration: 1e6 s}
+  - pulse: {voltage: 3 V, duration: 1 ns, rest: null}
+  - relax: {duration: 10 ns, first: 10 ps, points_per_decade: 4}
+"""
+    with open_output(compute(tmp_path, text)) as file:
+        axes, _ = panel(file, "relaxation")
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), np.geomspace(1e-11, 1e-8, 13), rtol=1e-12)
+
+
+@pytest.mark.parametrize("steps", ["map: {}", "program: {cell: [0, 0], voltage: 2 V}"])
+def test_steps_without_a_panel_of_their_own_are_readings(tmp_path, steps):
+    with open_output(compute(tmp_path, f"protocol: [{steps}]\n")) as file:
+        axes, _ = panel(file, "readings")
+    assert axes.lines
+
+
+def test_what_no_panel_shows_is_said(many, tmp_path):
+    with open_output(many) as file:
+        assert draw(file).get_supxlabel() == "not drawn: 1 pulse"
+    text = (
+        f"protocol: [{TRAIN % 2}]\nscan: {{protocol.0: [{TRAIN % 2}, {PULSE}, {{read: {{}}}}]}}\n"
+    )
+    with open_output(compute(tmp_path, text)) as file:
+        assert draw(file).get_supxlabel() == "not drawn: 1 pulse, 1 read"
+
+
+def test_a_panel_of_an_array_names_its_cell(tmp_path):
+    text = f"crossbar: {{rows: 2, columns: 2}}\nprotocol: [{TRAIN % 2}]\n"
+    with open_output(compute(tmp_path, text)) as file:
+        axes, _ = panel(file, "pulse trains")
+    assert axes.get_title() == "pulse trains (cell [0, 0] of 4)"

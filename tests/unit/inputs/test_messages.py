@@ -64,7 +64,11 @@ def test_checks_between_sections_wait_for_sections_that_are_not_in_order():
         ("device: {barriers: {bulk: {low: 0.4}}}", "1:21", "low (0.4 eV) above high (0.2 eV)"),
         ("device: {barriers: {slow_layers: 12}}", "1:34", "at most 11"),
         ("device: {field: {lsmo_share: 0.7}}", "1:10", "lsmo_share + oxide_share is 1.1"),
-        ("device: {field: {lsmo_width: 9.5 nm}}", "1:30", "inside the 10 nm"),
+        (
+            "device: {field: {lsmo_width: 9.5 nm}}",
+            "1:30",
+            "device.lattice.organic_thickness, 10 nm",
+        ),
         ("device: 5", "1:9", "must be a mapping"),
         ("device: [5]", "1:1", "must be a mapping of keys to values (got a list of 1)"),
         ("conductance: {slab: 11 nm}", "1:21", "at most the 10 nm"),

@@ -65,7 +65,7 @@ def trains(curves, members=20, noise=1e-3, first=None):
         leg=np.zeros((points, 51), int),
         pulse=np.tile(READING, (points, 1)),
         step=np.full((points, 51), 3),
-        time=np.tile(READING.astype(float), (points, 1)),
+        leg_time=np.tile(READING.astype(float), (points, 1)),
         voltage=np.full((points, 1, 1, 51), 2.0),
     )
 
@@ -280,7 +280,7 @@ def cycle_record(set_slope, reset_slope, spread):
         leg=np.repeat(np.arange(16), 13)[None],
         pulse=np.ones((1, 208), int),
         step=np.zeros((1, 208), int),
-        time=np.concatenate([10 * k + time for k in range(16)])[None],
+        leg_time=np.tile(time, 16)[None],
         voltage=np.concatenate(voltage)[None, None, None],
     )
 

@@ -260,12 +260,26 @@ def test_one_member_is_not_judged(tmp_path):
     assert "on/off ratio after" not in written
 
 
-def test_what_is_repeated_is_named_by_its_readings(tmp_path):
+def test_what_is_repeated_is_named_by_its_step(tmp_path):
     text = SMALL.replace("protocol:", "protocol:\n  - repeat: {count: 2, steps: [read: {}]}")
     with open_output(compute(tmp_path, text)) as file:
         table = leg_table(file)
     steps = [row[table.head.index("step")].text for row in table.rows]
-    assert steps == ["0 reading", "0 reading", "1 pulse", "2 train", "3 relax"]
+    assert steps == ["0 read", "0 read", "1 pulse", "2 train", "3 relax"]
+
+
+def test_steps_of_a_scanned_protocol_have_the_names_of_their_point(tmp_path):
+    pulse = "{pulse: {voltage: 1 V, duration: 1 ms}}"
+    text = (
+        SMALL.split("protocol:")[0]
+        + f"""protocol: [{{read: {{}}}}]
+scan: {{protocol: [[{pulse}, {pulse}, {pulse}], [{{relax: {{duration: 10 s}}}}]]}}
+"""
+    )
+    with open_output(compute(tmp_path, text)) as file:
+        table = leg_table(file)
+    steps = [row[table.head.index("step")].text for row in table.rows]
+    assert steps == ["0 pulse", "1 pulse", "2 pulse", "0 relax"]
 
 
 def test_another_run_is_not_judged(small_page):
