@@ -86,7 +86,8 @@ def plot(path: Path, out: Path) -> None:
 
 def draw(file: OutputFile) -> Figure:
     """The figure of an open output: its `panels` side by side."""
-    drawn = panels(file)
+    data = _run_data(file)
+    drawn = _panels(data)
     count = sum(panel.width for panel in drawn)
     columns = min(count, MAX_COLUMNS)
     rows = -(-count // columns)
@@ -96,7 +97,7 @@ def draw(file: OutputFile) -> Figure:
         axes = [figure.add_subplot(rows, columns, place + shift) for shift in range(panel.width)]
         panel.draw_titled(axes)
         place += panel.width
-    left_out = _left_out(file, drawn)
+    left_out = _left_out(data, drawn)
     if left_out:
         figure.supxlabel(f"not drawn: {left_out}", fontsize="small")
     if file.resolved["name"]:
@@ -105,13 +106,10 @@ def draw(file: OutputFile) -> Figure:
     return figure
 
 
-def _left_out(file: OutputFile, drawn: list[Panel]) -> str:
+def _left_out(data: RunData, drawn: list[Panel]) -> str:
     """Legs of kinds that no panel shows, by number and kind of step."""
     shown = frozenset[str]().union(*(panel.kinds for panel in drawn))
-    points = range(file.shape()["point"])
-    found = Counter(
-        leg.step_kind for point in points for leg in legs(file, point) if leg.kind not in shown
-    )
+    found = Counter(leg.step_kind for leg in data.legs if leg.kind not in shown)
     return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in found.items())
 
 
@@ -127,12 +125,19 @@ def panels(file: OutputFile) -> list[Panel]:
     list of Panel
         In the order of `PANELS`.
     """
+    return _panels(_run_data(file))
+
+
+def _run_data(file: OutputFile) -> RunData:
     points = range(file.shape()["point"])
-    data = RunData(
+    return RunData(
         file,
         Input.model_validate(file.resolved),
         conductance_averages(file),
         tuple(leg for point in points for leg in legs(file, point)),
     )
+
+
+def _panels(data: RunData) -> list[Panel]:
     built = [panel for build in PANELS if (panel := build(data)) is not None]
     return built or [every_reading(data)]
