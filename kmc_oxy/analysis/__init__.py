@@ -11,6 +11,7 @@ from kmc_oxy.analysis.result_notes import (
     crosstalk_notes,
     general_notes,
     leg_notes,
+    shortened,
     step_name,
     tolerance_notes,
     voltage_text,
@@ -23,6 +24,7 @@ from kmc_oxy.analysis.statistics import (
     ensemble_mean,
     interval_text,
     is_wide,
+    mean_name,
     mean_over_members,
 )
 from kmc_oxy.analysis.stored_snapshots import lattice_of, snapshots
@@ -67,9 +69,11 @@ __all__ = [
     "lattice_of",
     "leg_notes",
     "legs",
+    "mean_name",
     "mean_over_members",
     "read_trains",
     "scatter",
+    "shortened",
     "snapshots",
     "step_name",
     "tolerance_notes",

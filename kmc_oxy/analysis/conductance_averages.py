@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from kmc_oxy.analysis.series import MAX_VALUES
-from kmc_oxy.analysis.statistics import EnsembleMean, ensemble_mean, is_wide
+from kmc_oxy.analysis.statistics import EnsembleMean, ensemble_mean, is_wide, mean_name
 from kmc_oxy.storage import OutputFile
 
 
@@ -25,9 +26,11 @@ class ConductanceAverages(NamedTuple):
     @property
     def name(self) -> str:
         """Name of the mean."""
-        return "geometric mean" if self.geometric else "mean"
+        return mean_name(self.geometric)
 
 
+# Tables, notes and figures of one report ask for the same file.
+@lru_cache(maxsize=1)
 def conductance_averages(file: OutputFile) -> ConductanceAverages:
     """Examine all conductances of a run: logarithms are averaged if they spread widely (`is_wide`).
 

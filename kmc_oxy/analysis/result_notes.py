@@ -19,6 +19,11 @@ from kmc_oxy.storage import OutputFile
 LONGEST_VALUE = 40
 
 
+def shortened(text: str) -> str:
+    """The beginning of a long value of a scanned key."""
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+
+
 def step_name(leg: Leg) -> str:
     """Number and kind of the step of a leg, and the cell that it programs."""
     kind = leg.step_kind.replace("_", " ")
@@ -68,9 +73,7 @@ def _point_text(file: OutputFile, point: int) -> str:
     """
     parts = []
     for key, value in point_values(Input.model_validate(file.resolved), point).items():
-        text = written_value(value)
-        short = text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
-        parts.append(f"{key} = {short}")
+        parts.append(f"{key} = {shortened(written_value(value))}")
     return ", ".join(parts) + ": " if parts else ""
 
 

@@ -47,6 +47,11 @@ class EnsembleMean:
     confidence: float
     geometric: bool
 
+    @property
+    def name(self) -> str:
+        """Name of the mean."""
+        return mean_name(self.geometric)
+
     def at(self, readings: slice | NDArray[np.bool_]) -> EnsembleMean:
         """The same of some of the readings."""
         return replace(
@@ -57,6 +62,11 @@ class EnsembleMean:
             spread_low=self.spread_low[readings],
             spread_high=self.spread_high[readings],
         )
+
+
+def mean_name(geometric: bool) -> str:
+    """Name of a mean, for tables, axes and captions."""
+    return "geometric mean" if geometric else "mean"
 
 
 def ensemble_mean(

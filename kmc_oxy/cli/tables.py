@@ -19,6 +19,7 @@ from kmc_oxy.analysis import (
     leg_notes,
     legs,
     mean_over_members,
+    shortened,
     step_name,
     tolerance_notes,
     voltage_text,
@@ -30,8 +31,6 @@ from kmc_oxy.units import count_text, duration_text
 
 #: Largest number of rows of a table, and of scan points that it covers.
 ROWS = 20
-#: Of a longer value of a scanned key, a table gives the beginning.
-LONGEST_VALUE = 40
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -103,7 +102,7 @@ def _leg_row(
             interval += " (geometric mean)"
     return [
         str(leg.number),
-        *(_shortened(_shown(values[leg.point], file, key)) for key, values in scan.items()),
+        *(shortened(_shown(scan[key][leg.point], file, key)) for key in scan),
         step_name(leg),
         str(leg.pulse[-1]),
         voltage_text(leg),
@@ -120,10 +119,6 @@ def _shown(value: object, file: OutputFile, key: str) -> str:
         return str(value)
     unit = str(file[f"scan:{key}"].attrs["units"])
     return f"{value:g}" + (f" {unit}" if unit != "1" else "")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 
 def cost_table(plan: Plan, cost: Cost) -> str:

@@ -44,8 +44,6 @@ MAX_REPEATS = 4
 #: Wall-clock time of a hop, and of a reading for each site; only their ratio matters.
 HOP_S = 3e-7
 READING_S = 1e-6
-
-
 #: Size of an output without its data: attributes and structures of HDF5.
 OUTPUT_BASE_BYTES = 100_000
 #: Smallest and largest value.

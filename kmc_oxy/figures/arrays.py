@@ -83,7 +83,7 @@ def programmed_cells(data: RunData) -> Panel | None:
         lambda axes: _draw_programs(axes[0], data, drawn, bands),
         "programming" + (", targets dotted" if dotted else ""),
         "Conductance (S) of the programmed cell against the number of pulses of its "
-        f"step. {members_text(data.members, data.averages.name, bands)}{dotted}",
+        f"step. {members_text(data.members, data.averages.geometric, bands)}{dotted}",
         f"Chart of the conductance of programmed cells in {len(programs)} program steps.",
         joined(note, thinned),
         frozenset({"program"}),
@@ -124,7 +124,7 @@ def magnetoresistance_loops(data: RunData) -> Panel | None:
         "magnetoresistance",
         "Change of the conductance (%) from its value in the largest field, against the "
         "magnetic field (mT): full lines with the field falling, broken ones with it "
-        f"rising. {members_text(data.members, 'mean')}",
+        f"rising. {members_text(data.members, geometric=False)}",
         f"Chart of conductance against magnetic field: {len(chosen)} of {len(fields)} loops.",
         joined(note, thinned),
         frozenset({"field"}),
@@ -222,7 +222,7 @@ def _draw_programs(axes: Axes, data: RunData, programs: Sequence[Leg], bands: bo
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("pulse number")
     label = "conductance of the programmed cell (S)"
-    axes.set_ylabel(label + data.members_label(data.averages.name, bands))
+    axes.set_ylabel(label + data.members_label(data.averages.geometric, bands))
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
     # Curves that rise and curves that fall leave no room for it inside.
     draw_legend(axes, beside=True)

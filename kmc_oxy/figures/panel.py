@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from kmc_oxy.analysis import ConductanceAverages, Leg
+from kmc_oxy.analysis import ConductanceAverages, Leg, mean_name
 from kmc_oxy.figures.scan_labels import point_texts
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.storage import OutputFile
@@ -58,11 +58,12 @@ class RunData:
         """Number of members of the ensemble."""
         return self.file.shape()["member"]
 
-    def members_label(self, mean: str, has_bands: bool = True) -> str:
+    def members_label(self, geometric: bool, has_bands: bool = True) -> str:
         """What the curves of a panel are, for the label of its axis."""
         if self.members < 2:
             return ""
-        return f"\n{mean}{' and spread' if has_bands else ''} of {self.members} members"
+        spread = " and spread" if has_bands else ""
+        return f"\n{mean_name(geometric)}{spread} of {self.members} members"
 
     @property
     def cell_note(self) -> str:

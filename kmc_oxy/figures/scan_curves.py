@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kmc_oxy.analysis import EnsembleMean, Leg, ensemble_mean, is_wide, step_name
 from kmc_oxy.figures.panel import Panel, RunData, joined
-from kmc_oxy.figures.scan_labels import scanned_texts, short_names
+from kmc_oxy.figures.scan_labels import axis_label, scanned_texts, short_names
 from kmc_oxy.figures.style import (
     LOG_X_ABOVE_RATIO,
     draw_curve,
@@ -50,21 +50,20 @@ def change_over_scan(data: RunData) -> Panel | None:
     if len(last) < data.file.shape()["point"] or min(before.values()) < 0:
         return None
     curves, count = _curves(data, key, last, before)
-    unit = str(data.file[f"scan:{key}"].attrs["units"])
-    x_label = short_names(data.file)[key] + (f" ({unit})" if unit != "1" else "")
-    step = step_name(next(iter(last.values())))
-    mean = "geometric mean" if curves[0].mean.geometric else "mean"
+    x_label, first = axis_label(data.file, key), next(iter(last.values()))
+    step, geometric = step_name(first), curves[0].mean.geometric
+    y_label = f"conductance after / before step {step}{data.members_label(geometric)}"
     return Panel(
         1,
-        lambda axes: _draw(axes[0], curves, x_label, step + data.members_label(mean)),
+        lambda axes: _draw(axes[0], curves, x_label, y_label),
         f"effect of step {step}",
         f"Ratio of the conductance after step {step} to that before it, against {x_label}. "
-        + members_text(data.members, mean),
+        + members_text(data.members, geometric),
         f"Chart of the relative change of the conductance by step {step} against {x_label}, "
         f"{len(curves)} curves.",
         joined(
             f"{len(curves)} of {count} curves" if len(curves) < count else "",
-            data.cell_note if next(iter(last.values())).cell is None else "",
+            data.cell_note if first.cell is None else "",
         ),
     )
 
@@ -76,12 +75,9 @@ def _abscissa(data: RunData) -> str | None:
         for key, values in data.file.scan().items()
         if values.dtype.kind == "f"
     }
-    most = max(counts.values(), default=0)
-    return (
-        [key for key, count in counts.items() if count == most][-1]
-        if (most >= FEWEST_VALUES)
-        else None
-    )
+    # max() takes the first of several.
+    key = max(reversed(counts), key=lambda key: counts[key], default=None)
+    return key if key is not None and counts[key] >= FEWEST_VALUES else None
 
 
 def _reading_before(leg: Leg) -> int:
@@ -123,7 +119,7 @@ def _ratio(data: RunData, leg: Leg, before: int) -> NDArray[np.float64]:
     return ratio
 
 
-def _draw(axes: Axes, curves: list[_Curve], x_label: str, step: str) -> None:
+def _draw(axes: Axes, curves: list[_Curve], x_label: str, y_label: str) -> None:
     for number, curve in enumerate(curves):
         look = style(number) | {"linestyle": line_style(number)}
         draw_curve(axes, curve.x, curve.mean, look, curve.label or None)
@@ -133,6 +129,6 @@ def _draw(axes: Axes, curves: list[_Curve], x_label: str, step: str) -> None:
     set_y_scale(axes, [curve.mean for curve in curves])
     axes.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)
     axes.set_xlabel(x_label)
-    axes.set_ylabel(f"conductance after / before step {step}")
+    axes.set_ylabel(y_label)
     if len(curves) > 1:
         draw_legend(axes)

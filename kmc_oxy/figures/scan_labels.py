@@ -31,6 +31,12 @@ def short_names(file: OutputFile) -> dict[str, str]:
     return {key: end if shared.count(end) == 1 else key for key, end in ends.items()}
 
 
+def axis_label(file: OutputFile, key: str) -> str:
+    """The short name of a scanned key with its unit, for an axis."""
+    unit = str(file[f"scan:{key}"].attrs["units"])
+    return short_names(file)[key] + (f" ({unit})" if unit != "1" else "")
+
+
 def point_texts(file: OutputFile) -> list[str]:
     """A name of each point of the scan: ``temperature 76 K, train.duration 1 ms``."""
     names = short_names(file)

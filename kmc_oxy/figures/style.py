@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import EnsembleMean
+from kmc_oxy.analysis import EnsembleMean, mean_name
 
 Item = TypeVar("Item")
 Values = NDArray[np.float64] | NDArray[np.int64]
@@ -116,25 +116,21 @@ def draw_legend(axes: Axes, beside: bool = False) -> None:
         text.set_parse_math(False)
 
 
-def members_text(members: int, mean: str, bands: bool = True) -> str:
+def members_text(members: int, geometric: bool, bands: bool = True) -> str:
     """Meaning of the marks and bands of `draw_curve`, for a caption.
 
     Parameters
     ----------
     members : int
-    mean : str
-        Name of the mean.
+    geometric : bool
+        Whether the mean is geometric.
     bands : bool
         Whether the panel has bands.
     """
     if members < 2:
         return "One device."
-    text = f"Marks and lines: {mean} over {members} members"
+    text = f"Marks and lines: {mean_name(geometric)} over {members} members"
     if not bands:
         return f"{text}."
-    deviation = (
-        "standard deviation of their logarithms"
-        if "geometric" in mean
-        else ("standard deviation over them")
-    )
-    return f"{text}; bands: one {deviation}."
+    of_what = "of their logarithms" if geometric else "over them"
+    return f"{text}; bands: one standard deviation {of_what}."

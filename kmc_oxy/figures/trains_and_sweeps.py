@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kmc_oxy.analysis import EnsembleMean, Leg, TrainLaws, train_laws
 from kmc_oxy.figures.panel import Panel, RunData, joined
-from kmc_oxy.figures.scan_labels import point_texts, short_names, short_quantity
+from kmc_oxy.figures.scan_labels import axis_label, point_texts, short_quantity
 from kmc_oxy.figures.style import (
     COLOURS,
     LOG_ABOVE_RATIO,
@@ -136,7 +136,7 @@ def every_reading(data: RunData) -> Panel:
         lambda axes: _draw_readings(axes[0], data, shown, scale),
         "readings",
         "Conductance (S) of every reading against the time since the protocol began (s). "
-        + members_text(data.members, data.averages.name, bands=scale is None),
+        + members_text(data.members, data.averages.geometric, bands=scale is None),
         f"Chart of {data.file.shape()['reading']} readings of the conductance against time.",
         joined(note, data.cell_note),
         frozenset(leg.kind for leg in data.legs),
@@ -152,11 +152,12 @@ def _series_panel(
         return None
     scale, chosen = _colours_of_legs(data, among)
     series = _series(data, chosen, scale)
-    mean = data.averages.name
 
     def draw_on(axes: list[Axes]) -> None:
         draw(axes[0], series)
-        axes[0].set_ylabel(axes[0].get_ylabel() + data.members_label(mean, scale is None))
+        axes[0].set_ylabel(
+            axes[0].get_ylabel() + data.members_label(data.averages.geometric, scale is None)
+        )
         if scale:
             scale.draw(axes[0])
         elif axes[0].get_legend_handles_labels()[1]:
@@ -167,7 +168,7 @@ def _series_panel(
         1,
         draw_on,
         title,
-        f"{caption} {members_text(data.members, mean, bands=scale is None)}",
+        f"{caption} {members_text(data.members, data.averages.geometric, bands=scale is None)}",
         f"Chart of {title}. From the first to the last reading: {ends}.",
         _what_is_drawn(data, among, chosen),
         frozenset({kind}),
@@ -212,9 +213,8 @@ def _colours(data: RunData, points: Sequence[int]) -> tuple[ColourScale | None, 
         return None, evenly_spaced(points)
     low, high = float(values.min()), float(values.max())
     norm = LogNorm(low, high) if low > 0 and high > LOG_ABOVE_RATIO * low else Normalize(low, high)
-    unit = str(data.file[f"scan:{key}"].attrs["units"])
-    label = short_names(data.file)[key] + (f" ({unit})" if unit != "1" else "")
-    return ColourScale(label, values, norm), evenly_spaced(points, MAX_COLOURED)
+    scale = ColourScale(axis_label(data.file, key), values, norm)
+    return scale, evenly_spaced(points, MAX_COLOURED)
 
 
 def _look(number: int, point: int, scale: ColourScale | None) -> dict[str, Any]:
@@ -351,7 +351,7 @@ def _draw_readings(axes: Axes, data: RunData, points: list[int], scale: ColourSc
         means.append(mean)
     set_y_scale(axes, means)
     axes.set_xlabel("time (s)")
-    axes.set_ylabel("conductance (S)" + data.members_label(data.averages.name, scale is None))
+    axes.set_ylabel("conductance (S)" + data.members_label(data.averages.geometric, scale is None))
     axes.yaxis.set_major_formatter(EngFormatter(unit="S"))
     if scale:
         scale.draw(axes)
