@@ -147,7 +147,6 @@ def run(paths: list[Path], folder: Path, overrides: list[str], watch: Stopwatch)
     start = time.perf_counter()
     for path in paths:
         plan = Plan(watch.timed("input and output", load)(path, overrides))
-        plan.check()
         work = watch.timed("input and output", begin_or_resume)(
             folder / f"{path.stem}.h5", plan.identity, fresh=True
         )
