@@ -94,29 +94,22 @@ def _short_experiments() -> tuple[str, ...]:
     )
 
 
-def _row(
-    identity: str, name: str, quick: tuple[str, ...], judge: Callable[[OutputFile], list[Verdict]]
-) -> Experiment:
-    """Quick forms use `reach` 1, which changes no verdict (docs/parameters.md)."""
-    return Experiment(identity, name, ("engine.reach=1", *quick), judge)
-
-
 #: The longest first, so that parallel processes finish together.
 EXPERIMENTS = (
-    _row("S3", "figS3", ("ensemble.members=4", "protocol.3.repeat.count=10",
+    Experiment("S3", "figS3", ("ensemble.members=4", "protocol.3.repeat.count=10",
                "protocol.3.repeat.steps.2.repeat.count=24"), criteria.endurance),
-    _row("4d", "fig4d", ("ensemble.members=6", *_short_experiments()),
+    Experiment("4d", "fig4d", ("ensemble.members=6", *_short_experiments()),
                criteria.experiments),
-    _row("4c", "fig4c", ("ensemble.members=16",), criteria.long_train),
-    _row("3a", "fig3a", ("ensemble.members=32",), criteria.potentiation),
-    _row("3b", "fig3b", ("ensemble.members=32",), criteria.depression),
-    _row("T", "fig_T", ("ensemble.members=24",
+    Experiment("4c", "fig4c", ("ensemble.members=16",), criteria.long_train),
+    Experiment("3a", "fig3a", ("ensemble.members=32",), criteria.potentiation),
+    Experiment("3b", "fig3b", ("ensemble.members=32",), criteria.depression),
+    Experiment("T", "fig_T", ("ensemble.members=24",
                "scan.protocol.5.pulse.duration=[1 ms, 50 ms]"), criteria.threshold),
-    _row("4a", "fig4a", ("ensemble.members=8", "protocol.1.repeat.count=10"),
+    Experiment("4a", "fig4a", ("ensemble.members=8", "protocol.1.repeat.count=10"),
                criteria.cycles),
-    _row("R", "fig_R", ("ensemble.members=16",), criteria.on_off),
-    _row("X", "fig_X", ("ensemble.members=4",), criteria.crosstalk),
-    _row("2", "fig2", ("ensemble.members=16",), criteria.spin_valve),
+    Experiment("R", "fig_R", ("ensemble.members=16",), criteria.on_off),
+    Experiment("X", "fig_X", ("ensemble.members=4",), criteria.crosstalk),
+    Experiment("2", "fig2", ("ensemble.members=16",), criteria.spin_valve),
 )  # fmt: skip
 
 
