@@ -5,10 +5,11 @@ May import `physics` (limits of its parameters) and `units`.
 
 from kmc_oxy.inputs import summary
 from kmc_oxy.inputs.loading import LoadedInput, load, loads
-from kmc_oxy.inputs.messages import InputError
+from kmc_oxy.inputs.messages import Fault, InputError
 from kmc_oxy.inputs.scan import at_point, n_points, point_values, written_value
 
 __all__ = [
+    "Fault",
     "InputError",
     "LoadedInput",
     "at_point",

@@ -16,6 +16,7 @@ from kmc_oxy.inputs.schema.barrier_distributions import (
 from kmc_oxy.inputs.schema.device import MAX_TEMPERATURE_K, Device
 from kmc_oxy.inputs.schema.fields import (
     MAGNITUDES,
+    Fraction,
     Location,
     Section,
     dimension_of,
@@ -48,6 +49,7 @@ __all__ = [
     "Crossbar",
     "Device",
     "FlatBarrier",
+    "Fraction",
     "GaussianBarrier",
     "Input",
     "Location",
