@@ -44,8 +44,7 @@ class MemoryOutput:
             present = [item in observables(inputs) for inputs, _ in points]
             self._datasets[item.name] = _joined(arrays, present, item.missing)
         self._scan = {
-            key: scanned_values(base, [inputs for inputs, _ in points], key)[1]
-            for key in base.scan
+            key: scanned_values(base, [inputs for inputs, _ in points], key)[1] for key in base.scan
         }
         of_points = [coordinates(inputs, schedule) for inputs, schedule in points]
         for spec in COORDINATES:
@@ -67,7 +66,7 @@ class MemoryOutput:
         return dict(self._scan)
 
 
-def _joined(arrays: list[NDArray[Any]], present: list[bool], missing: float | int) -> NDArray[Any]:
+def _joined(arrays: list[NDArray[Any]], present: list[bool], missing: Any) -> NDArray[Any]:
     """Arrays of all points as one; shorter ones are filled up, absent ones missing."""
     shape = tuple(max(lengths) for lengths in zip(*(a.shape for a in arrays), strict=True))
     joined = np.full((len(present), *shape), missing, dtype=arrays[0].dtype)
@@ -75,5 +74,6 @@ def _joined(arrays: list[NDArray[Any]], present: list[bool], missing: float | in
     for point, is_present in enumerate(present):
         if is_present:
             array = next(found)
-            joined[(point, *(slice(length) for length in array.shape))] = array
+            filled: Any = (point, *(slice(length) for length in array.shape))
+            joined[filled] = array
     return joined

@@ -287,9 +287,7 @@ class DataComparison:
         if self.free_scale:
             unit = direction / np.linalg.norm(direction)
             deviations = deviations - (deviations @ unit)[:, None] * unit
-        return Residuals(
-            residual + deviations, np.ones(len(measured)), int(self.free_scale), scale
-        )
+        return Residuals(residual + deviations, np.ones(len(measured)), int(self.free_scale), scale)
 
 
 def absolute_errors(curve: MeasuredCurve) -> Array:

@@ -152,9 +152,11 @@ class SearchSettings(Section):
         default=0.25, gt=0, le=1, description="first step, as a fraction of each range"
     )
     seed: Whole = Field(
-        default=1, ge=0, description="seed of the search and of all devices, which are common to all "
-        "sets"
-    )  # fmt: skip
+        default=1,
+        ge=0,
+        lt=2**32,
+        description="seed of the search and of the devices, which are the same for all sets",
+    )
     intervals: Flag = Field(
         default=True, description="whether the intervals of the parameters are computed at the end"
     )

@@ -38,7 +38,7 @@ _GENERATION = re.compile(r"generation-([0-9]{5,})\.npz")
 
 
 @dataclass(frozen=True, eq=False)
-class Generation:
+class FinishedGeneration:
     """A finished generation.
 
     Parameters
@@ -78,7 +78,7 @@ class Generation:
         return found
 
 
-FIELDS = tuple(field.name for field in fields(Generation))
+FIELDS = tuple(field.name for field in fields(FinishedGeneration))
 
 
 class FitFolder:
@@ -157,25 +157,25 @@ class FitFolder:
     def _path_of(self, number: int) -> Path:
         return self.path / f"generation-{number:05d}.npz"
 
-    def save(self, number: int, generation: Generation) -> None:
+    def save(self, number: int, generation: FinishedGeneration) -> None:
         """Record a finished generation.
 
         Parameters
         ----------
         number : int
-        generation : Generation
+        generation : FinishedGeneration
         """
         path = self._path_of(number)
         with wrap_os_errors(f"write {path}"), atomic_write(path) as file:
             content = {field: getattr(generation, field) for field in FIELDS}
             write_tree(file, {"run_id": self.manifest().run_id, **content})
 
-    def generations(self) -> Iterator[Generation]:
+    def generations(self) -> Iterator[FinishedGeneration]:
         """The finished generations in order.
 
         Yields
         ------
-        Generation
+        FinishedGeneration
 
         Raises
         ------
@@ -192,7 +192,7 @@ class FitFolder:
                     "same line again"
                 )
             try:
-                yield Generation(**content)
+                yield FinishedGeneration(**content)
             except TypeError as error:
                 raise StoreError(f"{path} is damaged ({error}): remove it and go on") from error
             leftover = self.output_of(number).with_name(self.output_of(number).name + ".work")

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.execution import Plan
-from kmc_oxy.fit.fit_folder import FitFolder, Generation
+from kmc_oxy.fit.fit_folder import FinishedGeneration, FitFolder
 from kmc_oxy.fit.generation import GenerationPlan, stacked
 from kmc_oxy.fit.intervals import check_points, slope_points
 from kmc_oxy.fit.loading import LoadedFit
 from kmc_oxy.fit.parameters import start_point
-from kmc_oxy.fit.search import SEARCHES, ReplayError, SearchSettings, replay
+from kmc_oxy.fit.search import SEARCHES, Generation, ReplayError, SearchSettings, replay
 from kmc_oxy.storage import StoreError, WorkFolder, begin_or_resume
 
 Array = NDArray[np.float64]
@@ -71,14 +71,15 @@ class FitSession:
         self._library = _library_text(settings.method)
         self._stage = "search"
         try:
-            replay(self._search, self.of_stage("search"))
+            searched = self.of_stage("search")
+            replay(self._search, [Generation(g.points, g.costs, g.errors) for g in searched])
         except ReplayError as error:
             raise StoreError(
                 f"{folder.path} was computed by {self.generations[0].library}, this is "
                 f"{self._library}: {error} Begin again with --fresh, or choose another folder"
             ) from error
 
-    def of_stage(self, stage: str) -> list[Generation]:
+    def of_stage(self, stage: str) -> list[FinishedGeneration]:
         """The finished generations of one stage."""
         return [each for each in self.generations if each.stage == stage]
 
@@ -141,7 +142,7 @@ class FitSession:
             self._search.tell(generation.points, generation.costs, generation.errors)
         self._report(self._line(generation))
 
-    def _line(self, generation: Generation) -> str:
+    def _line(self, generation: FinishedGeneration) -> str:
         sets = sum(len(each.points) for each in self.of_stage("search"))
         finite = generation.costs[np.isfinite(generation.costs)]
         best = f"best {finite.min():.4g}" if finite.size else "no feasible set"
@@ -155,7 +156,7 @@ class FitSession:
 
 def evaluated(
     fit: LoadedFit, stage: str, plan: GenerationPlan, work: WorkFolder | None, library: str
-) -> Generation:
+) -> FinishedGeneration:
     """The results of a generation whose tasks are finished.
 
     Parameters
@@ -166,11 +167,11 @@ def evaluated(
     work : WorkFolder or None
         None if no set is feasible.
     library : str
-        As in `Generation`.
+        As in `FinishedGeneration`.
 
     Returns
     -------
-    Generation
+    FinishedGeneration
     """
     found: dict[int, tuple[Array, Array]] = {}
     for index in plan.feasible if work is not None else ():
@@ -186,7 +187,7 @@ def evaluated(
         members[index], data_errors = values, of_data
     priors = _prior_costs(fit, plan.sets)
     costs, errors = costs_and_errors(members)
-    return Generation(
+    return FinishedGeneration(
         stage, plan.sets, plan.members, plan.seed, costs + priors, errors, members, data_errors,
         library,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from kmc_oxy.execution import MemoryOutput, Plan
 from kmc_oxy.fit.comparison import Residuals
 from kmc_oxy.fit.loading import LoadedFit
 from kmc_oxy.fit.parameters import values_at
-from kmc_oxy.inputs import LoadedInput, at_point, n_points
+from kmc_oxy.inputs import at_point, n_points
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.protocol import Schedule, flatten
 from kmc_oxy.storage import RunIdentity, WorkFolder
@@ -155,9 +155,7 @@ class GenerationPlan(Plan):
         return {name: found[name] for name in self.fit.model.experiments}
 
 
-def stacked(
-    fit: LoadedFit, residuals: Mapping[str, Sequence[Residuals]]
-) -> tuple[Array, Array]:
+def stacked(fit: LoadedFit, residuals: Mapping[str, Sequence[Residuals]]) -> tuple[Array, Array]:
     """All residuals of a set as one vector, whose square is the cost.
 
     An experiment contributes its weight times the mean square of its residuals, so that a curve
@@ -192,6 +190,5 @@ def sizes_of(fit: LoadedFit) -> dict[str, list[int]]:
     fit : LoadedFit
     """
     return {
-        name: [each.size for each in comparisons]
-        for name, comparisons in fit.comparisons.items()
+        name: [each.size for each in comparisons] for name, comparisons in fit.comparisons.items()
     }

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.fit.fit_folder import Generation
+from kmc_oxy.fit.fit_folder import FinishedGeneration
 from kmc_oxy.fit.parameters import Parameter
 from kmc_oxy.fit.uncertainty import (
     GaussianPrior,
@@ -34,14 +34,14 @@ LARGEST_STEP = 0.15
 
 
 def slope_points(
-    parameters: Sequence[Parameter], generations: Sequence[Generation], seed: int
+    parameters: Sequence[Parameter], generations: Sequence[FinishedGeneration], seed: int
 ) -> Array:
     """Sets around the optimum whose residuals give the slopes.
 
     Parameters
     ----------
     parameters : sequence of Parameter
-    generations : sequence of Generation
+    generations : sequence of FinishedGeneration
         All that are finished.
     seed : int
 
@@ -57,7 +57,7 @@ def slope_points(
 
 
 def check_points(
-    parameters: Sequence[Parameter], generations: Sequence[Generation], seed: int
+    parameters: Sequence[Parameter], generations: Sequence[FinishedGeneration], seed: int
 ) -> Array:
     """The optimum: the best set evaluated and, if it is another one, the estimate.
 
@@ -79,7 +79,7 @@ def check_points(
 
 
 def estimated(
-    parameters: Sequence[Parameter], generations: Sequence[Generation], seed: int
+    parameters: Sequence[Parameter], generations: Sequence[FinishedGeneration], seed: int
 ) -> ParameterEstimate | None:
     """Parameters and their intervals in the cube; None if there are too few sets.
 
@@ -101,7 +101,7 @@ def estimated(
     return estimate_parameters(model, seed=seed, data_errors=data_errors, prior=prior)
 
 
-def _around_optimum(generations: Sequence[Generation]) -> tuple[Array, Array, Array]:
+def _around_optimum(generations: Sequence[FinishedGeneration]) -> tuple[Array, Array, Array]:
     """Sets around the optimum on the same devices: points, residuals of members, data errors.
 
     Those of the stage ``slopes`` if there are any, else the nearest ones of the search.
@@ -110,9 +110,7 @@ def _around_optimum(generations: Sequence[Generation]) -> tuple[Array, Array, Ar
     if not chosen:
         chosen = _largest_ensemble(generations)
     theta = np.concatenate([each.points[np.isfinite(each.costs)] for each in chosen])
-    residuals = np.concatenate(
-        [each.member_residuals[np.isfinite(each.costs)] for each in chosen]
-    )
+    residuals = np.concatenate([each.member_residuals[np.isfinite(each.costs)] for each in chosen])
     if chosen[0].stage == "search":
         best = lowest(generations)
         nearest = np.argsort(np.linalg.norm(theta - best, axis=1), kind="stable")
@@ -121,14 +119,14 @@ def _around_optimum(generations: Sequence[Generation]) -> tuple[Array, Array, Ar
     return theta, residuals, chosen[0].data_errors
 
 
-def lowest(generations: Sequence[Generation]) -> Array:
+def lowest(generations: Sequence[FinishedGeneration]) -> Array:
     """The set of lowest cost, of the stage ``slopes`` if it is finished, else of the search.
 
     Costs of ensembles of different size are not comparable: those of the largest one count.
 
     Parameters
     ----------
-    generations : sequence of Generation
+    generations : sequence of FinishedGeneration
 
     Returns
     -------
@@ -142,7 +140,7 @@ def lowest(generations: Sequence[Generation]) -> Array:
     return found
 
 
-def _largest_ensemble(generations: Sequence[Generation]) -> list[Generation]:
+def _largest_ensemble(generations: Sequence[FinishedGeneration]) -> list[FinishedGeneration]:
     searched = [
         each for each in generations if each.stage == "search" and np.isfinite(each.costs).any()
     ]

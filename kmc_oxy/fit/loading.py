@@ -203,7 +203,7 @@ class _Loader:
 
     def _check_settings(self, model: FitFile) -> None:
         """Settings of experiments and keys of parameters that no input has."""
-        base = Input(protocol=[{"read": {}}]).model_dump(mode="json")
+        base = Input.model_validate({"protocol": [{"read": {}}]}).model_dump(mode="json")
         for name, experiment in model.experiments.items():
             for key in experiment.settings:
                 where = ("experiments", name, "settings", key)
@@ -281,7 +281,9 @@ class _Loader:
             self._add(DataFault((*where, "low"), "must be positive with scale: log"))
             return None
         if not low <= value <= high:
-            message = f"does not contain the start, {value:g} {'' if unit == '1' else unit}".rstrip()
+            message = (
+                f"does not contain the start, {value:g} {'' if unit == '1' else unit}".rstrip()
+            )
             self._add(DataFault(where, f"{message} (the sections of this file or the defaults)"))
             return None
         parameter = Parameter(key, unit, low, high, value, given.scale == "log")
@@ -359,9 +361,7 @@ def _target(target: Target, experiment: Experiment, legs: tuple[Any, ...]) -> Co
     if not len(legs) > max(numbers, default=-1) or not legs:
         raise ValueError(f"names leg {max(numbers, default=0)}, and the experiment has {len(legs)}")
     chosen = tuple(legs[number] for number in numbers)
-    return TargetComparison(
-        target.quantity, quantity, chosen, _range(target, quantity.dimension)
-    )
+    return TargetComparison(target.quantity, quantity, chosen, _range(target, quantity.dimension))
 
 
 def _range(target: Target, dimension: str) -> Range:

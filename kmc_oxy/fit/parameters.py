@@ -61,7 +61,7 @@ class Parameter:
         """
         place = min(1.0, max(0.0, place))
         if self.is_log:
-            value = self.low * (self.high / self.low) ** place
+            value = self.low * math.exp(place * math.log(self.high / self.low))
         else:
             value = self.low + place * (self.high - self.low)
         return min(self.high, max(self.low, value))

@@ -90,13 +90,18 @@ def _slope(x: Array, y: Array) -> Array:
     return found
 
 
+def _mean(values: Sequence[Array]) -> Array:
+    found: Array = np.mean(values, axis=0)
+    return found
+
+
 def _slope_with_time(legs: Sequence[LegValues]) -> Array:
     slopes = [
         _slope(np.log10(each.leg.time_s[each.leg.time_s > 0]),
                np.log(each.conductance_S[:, each.leg.time_s > 0]))
         for each in legs
     ]  # fmt: skip
-    return np.mean(slopes, axis=0)
+    return _mean(slopes)
 
 
 def _slope_with_pulses(legs: Sequence[LegValues]) -> Array:
@@ -105,7 +110,7 @@ def _slope_with_pulses(legs: Sequence[LegValues]) -> Array:
                np.log(each.conductance_S[:, each.leg.pulse > 0]))
         for each in legs
     ]  # fmt: skip
-    return np.mean(slopes, axis=0)
+    return _mean(slopes)
 
 
 def _slope_with_number(legs: Sequence[LegValues]) -> Array:
@@ -119,7 +124,7 @@ def _last_slope(legs: Sequence[LegValues]) -> Array:
     for each in legs:
         pulse = each.leg.pulse[-10:].astype(float)
         slopes.append(_slope(pulse, np.log(each.conductance_S[:, -10:])))
-    return np.mean(slopes, axis=0)
+    return _mean(slopes)
 
 
 def _first_pulse(legs: Sequence[LegValues]) -> Array:
@@ -128,7 +133,7 @@ def _first_pulse(legs: Sequence[LegValues]) -> Array:
         / (each.conductance_S[:, -1] - each.conductance_S[:, 0])
         for each in legs
     ]
-    return np.mean(shares, axis=0)
+    return _mean(shares)
 
 
 def _magnetoresistance(legs: Sequence[LegValues]) -> Array:
@@ -194,9 +199,7 @@ QUANTITIES: dict[str, Quantity] = {
         "(16 members or more)",
         _preference("exponential"),
     ),
-    "log over power": Quantity(
-        "the same against a power law", _preference("power")
-    ),
+    "log over power": Quantity("the same against a power law", _preference("power")),
     "misfit of log": Quantity(
         "chi-square a degree of freedom of log N, largest of the trains (16 members or more)",
         _log_misfit,

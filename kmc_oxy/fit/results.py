@@ -11,10 +11,10 @@ import yaml
 from numpy.typing import NDArray
 
 from kmc_oxy._version import __version__
-from kmc_oxy.fit.fit_folder import FitFolder, Generation
+from kmc_oxy.fit.fit_folder import FinishedGeneration, FitFolder
 from kmc_oxy.fit.fit_session import FitSession
-from kmc_oxy.fit.intervals import estimated
 from kmc_oxy.fit.generation import sizes_of
+from kmc_oxy.fit.intervals import estimated
 from kmc_oxy.fit.loading import LoadedFit
 from kmc_oxy.fit.parameters import Parameter, values_at
 from kmc_oxy.fit.uncertainty import ParameterEstimate
@@ -134,14 +134,14 @@ def _write_table(
     curves = _comparisons(session.generations, fit)
     dataset("experiment", list(curves), "1", "names", text)
     dataset("chi_square", list(curves.values()), "1",
-            "mean square distance from the data in standard errors, on devices of the check")  # fmt: skip
+            "mean square distance from the data in standard errors, on other devices")  # fmt: skip
 
 
 def _values(parameters: tuple[Parameter, ...], point: Array) -> list[float]:
     return list(values_at(parameters, point).values())
 
 
-def _comparisons(generations: list[Generation], fit: LoadedFit) -> dict[str, float]:
+def _comparisons(generations: list[FinishedGeneration], fit: LoadedFit) -> dict[str, float]:
     """Mean square distance of each experiment from its data or targets, from the check.
 
     In standard errors of data and simulation together.

@@ -190,9 +190,7 @@ def _walk(
         yield part, True, field, models
 
 
-def _in_data(
-    location: Location, schema: type[Section]
-) -> tuple[Location, FieldInfo | None]:
+def _in_data(location: Location, schema: type[Section]) -> tuple[Location, FieldInfo | None]:
     """The location without the parts that pydantic inserts, and the field at its end."""
     walked = list(_walk(location, schema))
     return tuple(w[0] for w in walked if w[1]), walked[-1][2] if walked else None
@@ -207,9 +205,7 @@ def _similar_key(location: Location, schema: type[Section]) -> str:
 
 
 @lru_cache(maxsize=1000)
-def _similar_key_of(
-    key: str, models: tuple[type[Section], ...], schema: type[Section]
-) -> str:
+def _similar_key_of(key: str, models: tuple[type[Section], ...], schema: type[Section]) -> str:
     siblings = sorted({name for model in models for name in model.model_fields})
     close = difflib.get_close_matches(key, siblings, n=1)
     return close[0] if close else _unique_keys(schema).get(key, "")

@@ -118,9 +118,7 @@ def new_manifest(identity: RunIdentity, replaces: bool = False) -> Manifest:
     )
 
 
-def check_same(
-    found: Manifest, wanted: RunIdentity, where: str, *, complete: bool = False
-) -> None:
+def check_same(found: Manifest, wanted: RunIdentity, where: str, *, complete: bool = False) -> None:
     """Refuse to go on with a run that is not the run wanted.
 
     Parameters
