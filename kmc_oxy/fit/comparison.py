@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -250,6 +250,10 @@ class DataComparison:
             each.values(output, self.read_voltage_V, self.nonlinearity_V) for each in self.curves
         ]
 
+    def simulation(self, output: Datasets) -> dict[str, Any]:
+        """What is simulated, for pictures: the curves, and the factor to the measured values."""
+        return {"curves": self.simulated(output), "scale": self.residuals(output).scale}
+
     def residuals(self, output: Datasets) -> Residuals:
         """Distances from the data, of all curves one after the other.
 
@@ -361,6 +365,10 @@ class TargetComparison:
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.quantity.measure(read)
 
+    def simulation(self, output: Datasets) -> dict[str, Any]:
+        """What is simulated: the quantity of each member."""
+        return {"values": self.values(output)}
+
     def residuals(self, output: Datasets) -> Residuals:
         """Distance from the range.
 
@@ -413,6 +421,10 @@ class CriterionComparison:
         """The quantities whose names contain the part."""
         rows = [row for row in self.judge(output) if self.part in row.quantity]
         return np.array([row.estimate.value for row in rows])
+
+    def simulation(self, output: Datasets) -> dict[str, Any]:
+        """What is simulated: the quantities."""
+        return {"values": self.values(output)}
 
     def residuals(self, output: Datasets) -> Residuals:
         """Distance from the range; as `TargetComparison.residuals`, without members' scatter."""

@@ -59,6 +59,9 @@ class FinishedGeneration:
         Standard errors of the measurements in the same units.
     library : str
         Library of the search and its version.
+    simulated : list
+        For each set of the stage ``check``: experiment -> for each of its comparisons what was
+        simulated, as `generation.GenerationPlan.simulated` has it. Empty in other stages.
     """
 
     stage: str
@@ -70,6 +73,7 @@ class FinishedGeneration:
     member_residuals: Array
     data_errors: Array
     library: str
+    simulated: list[dict[str, list[dict[str, Any]]]]
 
     @property
     def residuals(self) -> Array:

@@ -185,11 +185,14 @@ def evaluated(
     data_errors = np.zeros(size)
     for index, (values, of_data) in found.items():
         members[index], data_errors = values, of_data
+    simulated = []
+    if stage == "check" and work is not None:
+        simulated = [plan.simulated(work, index) for index in range(sets)]
     priors = _prior_costs(fit, plan.sets)
     costs, errors = costs_and_errors(members)
     return FinishedGeneration(
         stage, plan.sets, plan.members, plan.seed, costs + priors, errors, members, data_errors,
-        library,
+        library, simulated,
     )  # fmt: skip
 
 

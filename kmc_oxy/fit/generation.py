@@ -154,6 +154,33 @@ class GenerationPlan(Plan):
                 found[part.experiment] = of_part
         return {name: found[name] for name in self.fit.model.experiments}
 
+    def simulated(self, work: WorkFolder, index: int) -> dict[str, list[dict[str, Any]]]:
+        """What a set gives in every experiment.
+
+        Parameters
+        ----------
+        work : WorkFolder
+        index : int
+            Of the set.
+
+        Returns
+        -------
+        dict of str to list of dict
+            For each comparison of an experiment: of data, ``curves``, a list of arrays of shape
+            (members, n) in SI units, and ``scale``; of a target, ``values``, one a member.
+        """
+        found: dict[str, list[dict[str, Any]]] = {}
+        for number, run in enumerate(self.fit.runs):
+            if index not in self.feasible:
+                return {}
+            output = self.output(work, index, number)
+            for part in run.parts:
+                found[part.experiment] = [
+                    comparison.simulation(output)
+                    for comparison in self.fit.comparisons[part.experiment]
+                ]
+        return found
+
 
 def stacked(fit: LoadedFit, residuals: Mapping[str, Sequence[Residuals]]) -> tuple[Array, Array]:
     """All residuals of a set as one vector, whose square is the cost.

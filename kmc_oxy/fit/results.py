@@ -11,6 +11,7 @@ import yaml
 from numpy.typing import NDArray
 
 from kmc_oxy._version import __version__
+from kmc_oxy.fit.comparison import DataComparison, absolute_errors
 from kmc_oxy.fit.fit_folder import FinishedGeneration, FitFolder
 from kmc_oxy.fit.fit_session import FitSession
 from kmc_oxy.fit.generation import sizes_of
@@ -131,10 +132,40 @@ def _write_table(
             dataset(f"interval_{name}", values, "1", "of the 95 % interval of each parameter")
         dataset("is_fixed", intervals.is_fixed_by_data, "1", "whether the data fix the parameter")
         dataset("correlation", intervals.correlation, "1", "of the parameters' estimates")
+    _write_simulated(output, session)
     curves = _comparisons(session.generations, fit)
     dataset("experiment", list(curves), "1", "names", text)
     dataset("chi_square", list(curves.values()), "1",
             "mean square distance from the data in standard errors, on other devices")  # fmt: skip
+
+
+def _write_simulated(output: h5py.File, session: FitSession) -> None:
+    """Groups ``simulated/EXPERIMENT/K``: what the best set gives beside what was measured."""
+    check = session.of_stage("check")[-1]
+    simulated = check.simulated[int(np.argmin(check.costs))]
+    for name, items in simulated.items():
+        for comparison, item in zip(session.fit.comparisons[name], items, strict=True):
+            parent = output.require_group(f"simulated/{name}")
+            if isinstance(comparison, DataComparison):
+                for each, values in zip(comparison.curves, item["curves"], strict=True):
+                    group = parent.create_group(str(len(parent)))
+                    curve = each.curve
+                    group.attrs["label"] = curve.label
+                    group.attrs["x_quantity"], group.attrs["y_quantity"] = (
+                        curve.x_quantity, curve.y_quantity,
+                    )  # fmt: skip
+                    group.attrs["scale"] = item["scale"]
+                    group["x"], group["measured"] = curve.x, curve.y
+                    group["error"] = absolute_errors(curve)
+                    group["simulated"] = values
+            else:
+                group = parent.create_group(str(len(parent)))
+                group.attrs["quantity"] = comparison.name
+                group.attrs["low"], group.attrs["high"] = (
+                    comparison.range.low,
+                    comparison.range.high,
+                )
+                group["simulated"] = item["values"]
 
 
 def _values(parameters: tuple[Parameter, ...], point: Array) -> list[float]:
