@@ -13,6 +13,9 @@ from typing import TextIO
 from kmc_oxy.measured.curve_faults import CurveError, refusal
 
 MAX_BYTES = 200_000_000
+#: Comments and blank lines included.
+MAX_LINES = 5_000_000
+MAX_LINE_LENGTH = 1_000_000
 #: Separators of columns; the first one that stands in the header is the one of the file.
 SEPARATORS = ("\t", ";", ",")
 _NAMES = {"\t": "tabs", ";": "semicolons", ",": "commas"}
@@ -115,6 +118,11 @@ class TextTable:
         try:
             for number, line in enumerate(self._file, 1):
                 self._line = number
+                if number > MAX_LINES:
+                    raise refusal(self._source, f"has more than {MAX_LINES:,} lines")
+                if len(line) > MAX_LINE_LENGTH:
+                    what = f"has more than {MAX_LINE_LENGTH:,} characters: is it a table?"
+                    raise refusal(self._source, what, number)
                 text = line.lstrip()
                 if text.startswith("#"):
                     self._last_comment = (number, text.lstrip("# ").rstrip())
