@@ -56,11 +56,18 @@ UNITS: dict[str, tuple[str, float]] = {
     "mT": ("magnetic field", 1e-3),
     "uT": ("magnetic field", 1e-6),
     "G": ("magnetic field", 1e-4),
+    "Oe": ("magnetic field", 1e-4),
     "S": ("conductance", 1.0),
     "mS": ("conductance", 1e-3),
     "uS": ("conductance", 1e-6),
     "nS": ("conductance", 1e-9),
     "pS": ("conductance", 1e-12),
+    "A": ("current", 1.0),
+    "mA": ("current", 1e-3),
+    "uA": ("current", 1e-6),
+    "nA": ("current", 1e-9),
+    "pA": ("current", 1e-12),
+    "fA": ("current", 1e-15),
     "ohm": ("resistance", 1.0),
     "mohm": ("resistance", 1e-3),
     "kohm": ("resistance", 1e3),
@@ -80,6 +87,7 @@ HELD_IN: dict[str, str] = {
     "temperature": "K",
     "magnetic field": "T",
     "conductance": "S",
+    "current": "A",
     "resistance": "ohm",
     "thermal resistance": "K/W",
     "fraction": "",
@@ -93,6 +101,7 @@ _SHOWN_IN: dict[str, tuple[str, ...]] = {
     "inverse length": ("/nm",),
     "magnetic field": ("T", "mT", "uT"),
     "conductance": ("S", "mS", "uS", "nS", "pS"),
+    "current": ("A", "mA", "uA", "nA", "pA", "fA"),
 }
 
 # Characters that stand for those of the table: typographic signs, Greek letters.
@@ -127,6 +136,22 @@ def units_of(dimension: str) -> list[str]:
         In the order of `UNITS`.
     """
     return [name for name, (of, _) in UNITS.items() if of == dimension]
+
+
+def find_unit(text: str) -> tuple[str, float] | None:
+    """Look up a unit that stands by itself, as in the header of a table.
+
+    Parameters
+    ----------
+    text : str
+        ``"uS"``, ``"µS"``, ``"kOhm"``, ``"1/nm"``.
+
+    Returns
+    -------
+    (str, float) or None
+        Its dimension and its size in the unit of the code; None if there is no such unit.
+    """
+    return UNITS.get(_unit_name(text.translate(_TRANSLATION).strip().replace("Ohm", "ohm")))
 
 
 def format_quantity(value: float, dimension: str) -> str:
@@ -192,9 +217,7 @@ def _parse_text(text: str, dimension: str) -> float:
     match = _NUMBER.fullmatch(text.translate(_TRANSLATION).strip())
     if match is None or len(match[1]) > _LONGEST_NUMBER:
         raise ValueError(f"must be {_expected(dimension)}")
-    digits, unit = match[1], match[2]
-    if unit.startswith("1/"):
-        unit = unit[1:]
+    digits, unit = match[1], _unit_name(match[2])
     if not unit and HELD_IN[dimension]:
         raise ValueError(f"has no unit: must be {_expected(dimension)}")
     if unit not in UNITS and unit:
@@ -211,6 +234,10 @@ def _parse_text(text: str, dimension: str) -> float:
     if not math.isfinite(number):
         raise ValueError("must be a finite number")
     return number
+
+
+def _unit_name(text: str) -> str:
+    return text[1:] if text.startswith("1/") else text
 
 
 def _article(dimension: str) -> str:

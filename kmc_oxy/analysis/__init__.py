@@ -16,7 +16,7 @@ from kmc_oxy.analysis.result_notes import (
     tolerance_notes,
     voltage_text,
 )
-from kmc_oxy.analysis.series import MAX_VALUES, Leg, legs
+from kmc_oxy.analysis.series import MAX_VALUES, Datasets, Leg, legs, legs_of_schedule
 from kmc_oxy.analysis.soft_bound import SoftBound, compare_laws, fit_soft_bound
 from kmc_oxy.analysis.statistics import (
     EnsembleMean,
@@ -44,6 +44,7 @@ __all__ = [
     "MAX_VALUES",
     "PUBLISHED",
     "ConductanceAverages",
+    "Datasets",
     "EnsembleMean",
     "Estimate",
     "Leg",
@@ -69,6 +70,7 @@ __all__ = [
     "lattice_of",
     "leg_notes",
     "legs",
+    "legs_of_schedule",
     "mean_name",
     "mean_over_members",
     "read_trains",

@@ -5,17 +5,16 @@ A leg is one execution of one protocol step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.inputs import at_point
 from kmc_oxy.inputs.schema import Input
-from kmc_oxy.protocol import Reading, flatten
-from kmc_oxy.storage import OutputFile
+from kmc_oxy.protocol import Reading, Schedule, flatten
 
 #: Largest number of values read at once for a table or a figure.
 MAX_VALUES = 4_000_000
@@ -28,6 +27,23 @@ KIND_OF_STEP: dict[str, Kind] = {
     "field_sweep": "field",
     "vector_matrix": "product",
 }
+
+
+class Datasets(Protocol):
+    """The datasets of a run: those of an output file, or held in memory."""
+
+    @property
+    def resolved(self) -> Mapping[str, Any]:
+        """The input with every key, before its scan is expanded."""
+
+    def __getitem__(self, name: str) -> Any:
+        """A dataset, which takes NumPy's indices."""
+
+    def shape(self) -> dict[str, int]:
+        """Length of every dimension."""
+
+    def scan(self) -> dict[str, NDArray[Any]]:
+        """Value of each scanned key at every point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +69,8 @@ class Leg:
         Cell that is programmed.
     target_S : float or None
         Target of a write-verify.
+    field_T : ndarray or None
+        Magnetic field of each reading of a field sweep.
     """
 
     point: int
@@ -66,8 +84,9 @@ class Leg:
     voltage_V: NDArray[np.float64]
     cell: tuple[int, int] | None = None
     target_S: float | None = None
+    field_T: NDArray[np.float64] | None = None
 
-    def values(self, file: OutputFile, name: str, row: int = 0, column: int = 0) -> NDArray[Any]:
+    def values(self, file: Datasets, name: str, row: int = 0, column: int = 0) -> NDArray[Any]:
         """An observable of one cell during this leg, shape (members, n).
 
         Of a very large ensemble only the first members, `MAX_VALUES` values at most.
@@ -76,7 +95,7 @@ class Leg:
         found: NDArray[Any] = file[name][self.point, members, row, column, self.readings]
         return found
 
-    def array_values(self, file: OutputFile, name: str) -> NDArray[Any]:
+    def array_values(self, file: Datasets, name: str) -> NDArray[Any]:
         """An observable of every cell during this leg, shape (members, rows, columns, n).
 
         Of a very large ensemble only the first members, `MAX_VALUES` values at most.
@@ -87,31 +106,47 @@ class Leg:
         return found
 
 
-def legs(file: OutputFile, point: int) -> Iterator[Leg]:
+def legs(file: Datasets, point: int) -> Iterator[Leg]:
     """The legs of one point of the scan, in order.
 
     Parameters
     ----------
-    file : OutputFile
+    file : Datasets
     point : int
 
     Yields
     ------
     Leg
     """
-    number = file["leg"][point]
-    number = number[number >= 0]
+    schedule = flatten(at_point(Input.model_validate(file.resolved), point).protocol)
+    yield from legs_of_schedule(schedule, point)
+
+
+def legs_of_schedule(schedule: Schedule, point: int = 0) -> Iterator[Leg]:
+    """The legs of a flattened protocol, in order.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    point : int
+        Point of the scan that the schedule belongs to.
+
+    Yields
+    ------
+    Leg
+    """
+    number, step, pulse = (schedule.per_reading(name) for name in ("leg", "step", "pulse"))
+    time_s, voltage_V = (schedule.per_reading(name) for name in ("leg_time_s", "voltage_V"))
     if not number.size:
         return
-    time_s, pulse, step = (
-        file[name][point, : number.size] for name in ("leg_time", "pulse", "step")
-    )
-    schedule = flatten(at_point(Input.model_validate(file.resolved), point).protocol)
-    voltage_V = schedule.per_reading("voltage_V")
     edges = np.flatnonzero(np.diff(number)) + 1
     for start, stop in zip([0, *edges], [*edges, number.size], strict=True):
         readings = slice(int(start), int(stop))
         reading = schedule.readings[start]
+        field_T = None
+        if reading.kind == "field_sweep":
+            fields = (schedule.readings[k].field_T for k in range(readings.start, readings.stop))
+            field_T = np.array(list(fields), dtype=np.float64)
         yield Leg(
             point=point,
             step=int(step[start]),
@@ -124,6 +159,7 @@ def legs(file: OutputFile, point: int) -> Iterator[Leg]:
             voltage_V=voltage_V[readings],
             cell=reading.cell,
             target_S=reading.target.conductance_S if reading.target else None,
+            field_T=field_T,
         )
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from kmc_oxy.cli.exit_codes import EXIT_DONE, EXIT_INTERRUPTED, print_error, report_error
-from kmc_oxy.cli.parser import parse
+from kmc_oxy.cli.parser import PARALLEL_COMMANDS, parse
 from kmc_oxy.cli.stop_signals import end_on_signals, ignore_signals
 from kmc_oxy.process import finalize_mpi, rank
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parsed = parse(arguments)
         debug = parsed.debug
         _set_up_logging(parsed.quiet, parsed.verbose)
-        if rank() > 0 and parsed.name != "run":
+        if rank() > 0 and parsed.name not in PARALLEL_COMMANDS:
             # All other commands need one process only.
             return EXIT_DONE
         code: int = parsed.execute(parsed)

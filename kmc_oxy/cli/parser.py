@@ -17,12 +17,16 @@ from kmc_oxy._version import __version__
 #: Module of each command, and its line in ``kmc-oxy --help``.
 COMMANDS: Mapping[str, str] = {
     "run": "run a simulation, or go on with it",
+    "fit": "fit the parameters of a device to measured curves, or go on with it",
     "validate": "check an input and say what it would cost",
     "info": "say what is in an output, finished or not",
     "plot": "draw the natural figure of a finished run",
     "report": "write a finished run as one page for a colleague",
     "export": "write a finished run for another program",
 }
+
+#: Commands that every rank of an MPI job carries out; of the others only the first rank does.
+PARALLEL_COMMANDS = ("run", "fit")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

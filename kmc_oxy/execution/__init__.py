@@ -4,7 +4,8 @@ May import `simulation`, `storage`, `protocol`, `inputs` and `process`.
 """
 
 from kmc_oxy.execution.cost import Cost, MemoryNeedError, check_memory, estimate
-from kmc_oxy.execution.output_assembly import assemble
+from kmc_oxy.execution.memory_output import MemoryOutput
+from kmc_oxy.execution.output_assembly import assemble, resolved_value
 from kmc_oxy.execution.progress import Progress, ProgressDisplay
 from kmc_oxy.execution.serial_run import run_serial
 from kmc_oxy.execution.tasks import Plan
@@ -12,11 +13,13 @@ from kmc_oxy.execution.tasks import Plan
 __all__ = [
     "Cost",
     "MemoryNeedError",
+    "MemoryOutput",
     "Plan",
     "Progress",
     "ProgressDisplay",
     "assemble",
     "check_memory",
     "estimate",
+    "resolved_value",
     "run_serial",
 ]

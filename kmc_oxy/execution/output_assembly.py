@@ -184,33 +184,67 @@ def _write_coordinates(output: OutputWriter, plan: Plan, shape: Mapping[str, int
     for spec in specs:
         output.create_dataset(spec)
     for point in range(plan.n_points):
-        values = _coordinates(plan.point(point), plan.schedule(point))
+        values = coordinates(plan.point(point), plan.schedule(point))
         for spec in specs:
             output.write(spec.name, (point,), values[spec.name])
 
 
 def _write_scanned_values(output: OutputWriter, plan: Plan) -> None:
     """Write the value of every scanned key at each point."""
+    points = [plan.point(point) for point in range(plan.n_points)]
     for key in plan.base.scan:
-        found = [resolved_value(plan.point(point), key) for point in range(plan.n_points)]
-        units = {unit for _, unit in found}
-        numeric = all(isinstance(value, (bool, int, float)) for value, _ in found)
+        unit, values = scanned_values(plan.base, points, key)
         spec = DatasetSpec(
             name=f"scan:{key}",
             dimensions=("point",),
-            unit=units.pop() if len(units) == 1 else "1",
+            unit=unit,
             long_name=f"scanned key {key}",
-            dtype=np.float64 if numeric else string_type(),
+            dtype=np.float64 if values.dtype == np.float64 else string_type(),
             attributes={"scan_key": key},
         )
-        column: list[Any] = [value for value, _ in found]
-        if not numeric:
-            written = (point_values(plan.base, point)[key] for point in range(plan.n_points))
-            column = [written_value(value) for value in written]
-        output.create_dataset(spec, np.array(column, dtype=np.float64 if numeric else object))
+        output.create_dataset(spec, values)
 
 
-def _coordinates(inputs: Input, schedule: Schedule) -> dict[str, NDArray[Any]]:
+def scanned_values(base: Input, points: Sequence[Input], key: str) -> tuple[str, NDArray[Any]]:
+    """Values of a scanned key at every point, and their unit.
+
+    Parameters
+    ----------
+    base : Input
+        Before its scan is expanded.
+    points : sequence of Input
+        The input of each point.
+    key : str
+
+    Returns
+    -------
+    unit : str
+        "1" for a pure number, or if it differs.
+    values : ndarray, shape (points,)
+        Of float64 if all are numbers, else of text as written in the input.
+    """
+    found = [resolved_value(inputs, key) for inputs in points]
+    units = {unit for _, unit in found}
+    unit = units.pop() if len(units) == 1 else "1"
+    if all(isinstance(value, (bool, int, float)) for value, _ in found):
+        return unit, np.array([value for value, _ in found], dtype=np.float64)
+    written = (point_values(base, point)[key] for point in range(len(points)))
+    return unit, np.array([written_value(value) for value in written], dtype=object)
+
+
+def coordinates(inputs: Input, schedule: Schedule) -> dict[str, NDArray[Any]]:
+    """The values of `COORDINATES` at one point of the scan.
+
+    Parameters
+    ----------
+    inputs : Input
+    schedule : Schedule
+
+    Returns
+    -------
+    dict of str to ndarray
+        By name, without the dimension of points.
+    """
     readings = len(schedule.readings)
     return {
         "time": schedule.per_reading("time_s"),

@@ -38,9 +38,11 @@ class Task:
     coarse: bool = False
 
 
-@dataclass(frozen=True, eq=False)
 class Plan:
-    """All tasks of an input. Compared and hashed by identity.
+    """All tasks of an input.
+
+    A subclass with other points (`fit.generation`) replaces `base`, `n_points`, `point`,
+    `schedule` and `identity`.
 
     Parameters
     ----------
@@ -48,7 +50,8 @@ class Plan:
         The checked input, including its scan.
     """
 
-    loaded: LoadedInput
+    def __init__(self, loaded: LoadedInput) -> None:
+        self.loaded = loaded
 
     @property
     def base(self) -> Input:

@@ -128,6 +128,7 @@ def magnetoresistance_loops(data: RunData) -> Panel | None:
         f"Chart of conductance against magnetic field: {len(chosen)} of {len(fields)} loops.",
         joined(note, thinned),
         frozenset({"field"}),
+        x_quantity="field",
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from kmc_oxy.analysis import ConductanceAverages, Leg, mean_name
 from kmc_oxy.figures.scan_labels import point_texts
@@ -78,6 +80,22 @@ def joined(*notes: str) -> str:
     return ", ".join(note for note in notes if note)
 
 
+@dataclass(frozen=True, eq=False)
+class PanelCurve:
+    """A curve that a panel draws.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n,)
+        Number of the pulse, time (s) or voltage (V).
+    y : ndarray of float64, shape (n,)
+        Conductance (S), or magnitude of the current (A); nan where nothing is drawn.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Panel:
     """One or more axes of a figure, with a caption and a description.
@@ -97,6 +115,11 @@ class Panel:
         What of the run is not drawn, such as ``"16 of 40"``; empty if nothing is left out.
     kinds : frozenset of str
         Kinds of legs whose readings it shows.
+    x_quantity : str
+        ``pulse``, ``time``, ``voltage`` or ``field``, if measured values of it can be drawn over
+        the panel; empty otherwise.
+    curves : tuple of PanelCurve
+        What such values are compared with.
     """
 
     width: int
@@ -106,6 +129,8 @@ class Panel:
     alt: str
     note: str = ""
     kinds: frozenset[str] = frozenset()
+    x_quantity: str = ""
+    curves: tuple[PanelCurve, ...] = ()
 
     def draw_titled(self, axes: list[Axes]) -> None:
         """Draw, and give the first axes a title with the note."""

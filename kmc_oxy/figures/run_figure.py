@@ -19,6 +19,7 @@ from kmc_oxy.figures.arrays import (
     magnetoresistance_loops,
     programmed_cells,
 )
+from kmc_oxy.figures.measured_points import with_measured
 from kmc_oxy.figures.panel import Panel, RunData
 from kmc_oxy.figures.scan_curves import change_over_scan
 from kmc_oxy.figures.trains_and_sweeps import (
@@ -29,6 +30,7 @@ from kmc_oxy.figures.trains_and_sweeps import (
     sweeps,
 )
 from kmc_oxy.inputs.schema import Input
+from kmc_oxy.measured import ColumnChoice, read_curves, refusal
 from kmc_oxy.storage import (
     OutputFile,
     StoreError,
@@ -57,7 +59,7 @@ PANELS: tuple[Callable[[RunData], Panel | None], ...] = (
 )
 
 
-def plot(path: Path, out: Path) -> None:
+def plot(path: Path, out: Path, measured: ColumnChoice | None = None) -> None:
     """Draw the figure of a finished run.
 
     Parameters
@@ -66,11 +68,15 @@ def plot(path: Path, out: Path) -> None:
         Output of a run.
     out : Path
         Image; the ending, one of `FILE_TYPES`, decides the format.
+    measured : ColumnChoice, optional
+        Measured curves, drawn over the panels with the same quantity on the x axis.
 
     Raises
     ------
     StoreError
         If there is no finished run, or the image cannot be written.
+    CurveError
+        If the measured curves cannot be read, or no panel is of their quantities.
     """
     known = FigureCanvasAgg.get_supported_filetypes()
     kinds = [kind for kind in FILE_TYPES if kind in known]
@@ -79,15 +85,17 @@ def plot(path: Path, out: Path) -> None:
         raise StoreError(f"cannot draw a {kind!r} file: the name may end in {', '.join(kinds)}")
     check_no_run(out)
     with open_output(path) as file:
-        figure = draw(file)
+        figure = draw(file, measured)
     with wrap_os_errors(f"write {out}"), atomic_write(out) as target:
         figure.savefig(target, format=kind, dpi=150)
 
 
-def draw(file: OutputFile) -> Figure:
+def draw(file: OutputFile, measured: ColumnChoice | None = None) -> Figure:
     """The figure of an open output: its `panels` side by side."""
     data = _run_data(file)
     drawn = _panels(data)
+    if measured is not None:
+        drawn = _overlaid(drawn, measured)
     count = sum(panel.width for panel in drawn)
     columns = min(count, MAX_COLUMNS)
     rows = -(-count // columns)
@@ -104,6 +112,24 @@ def draw(file: OutputFile) -> Figure:
         # A dollar sign in the user's text begins no formula.
         figure.suptitle(file.resolved["name"], parse_math=False)
     return figure
+
+
+def _overlaid(drawn: list[Panel], choice: ColumnChoice) -> list[Panel]:
+    """The panels, those of the measured quantity with the measured points over them."""
+    shown = [panel.x_quantity for panel in drawn if panel.x_quantity]
+    section = choice.section(shown)
+    quantity = section.x.quantity
+    if quantity not in shown:
+        there_are = f"only against {' and '.join(shown)}" if shown else "no such panel"
+        raise refusal(
+            str(choice.path),
+            f"has values against {quantity}, but the figure of this run has {there_are}",
+        )
+    curves = read_curves(choice.path, section)
+    return [
+        with_measured(panel, curves, section.scale) if panel.x_quantity == quantity else panel
+        for panel in drawn
+    ]
 
 
 def _left_out(data: RunData, drawn: list[Panel]) -> str:

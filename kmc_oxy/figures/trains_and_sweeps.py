@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis import EnsembleMean, Leg, TrainLaws, train_laws
-from kmc_oxy.figures.panel import Panel, RunData, joined
+from kmc_oxy.figures.panel import Panel, PanelCurve, RunData, joined
 from kmc_oxy.figures.scan_labels import axis_label, point_texts, short_quantity
 from kmc_oxy.figures.style import (
     COLOURS,
@@ -81,6 +81,8 @@ class ColourScale:
 
 
 SeriesDrawing = Callable[[Axes, list[Series]], None]
+#: What is on the x axis of the panel of each kind of leg.
+X_QUANTITIES = {"train": "pulse", "relax": "time", "sweep": "voltage"}
 
 
 def pulse_trains(data: RunData) -> Panel | None:
@@ -172,7 +174,15 @@ def _series_panel(
         f"Chart of {title}. From the first to the last reading: {ends}.",
         _what_is_drawn(data, among, chosen),
         frozenset({kind}),
+        X_QUANTITIES[kind],
+        tuple(_curve(item) for item in series),
     )
+
+
+def _curve(item: Series) -> PanelCurve:
+    leg = item.leg
+    x = {"train": leg.pulse, "relax": leg.time_s, "sweep": leg.voltage_V}[leg.kind]
+    return PanelCurve(x.astype(np.float64), item.mean.mean)
 
 
 def _what_is_drawn(data: RunData, among: list[Leg], chosen: list[Leg]) -> str:

@@ -4,18 +4,25 @@ May import `physics` (limits of its parameters) and `units`.
 """
 
 from kmc_oxy.inputs import summary
-from kmc_oxy.inputs.loading import LoadedInput, load, loads
-from kmc_oxy.inputs.messages import InputError
-from kmc_oxy.inputs.scan import at_point, n_points, point_values, written_value
+from kmc_oxy.inputs.loading import LoadedInput, SourceMap, load, loads, read_data, read_text
+from kmc_oxy.inputs.messages import DataFault, Fault, InputError, data_faults
+from kmc_oxy.inputs.scan import at_point, n_points, point_values, scans_layers, written_value
 
 __all__ = [
+    "DataFault",
+    "Fault",
     "InputError",
     "LoadedInput",
+    "SourceMap",
     "at_point",
+    "data_faults",
     "load",
     "loads",
     "n_points",
     "point_values",
+    "read_data",
+    "read_text",
+    "scans_layers",
     "summary",
     "written_value",
 ]

@@ -63,6 +63,25 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> LoadedInput:
     InputError
         With every fault of the file and of the overrides.
     """
+    return loads(read_text(path), overrides, str(path))
+
+
+def read_text(path: str | Path) -> str:
+    """Read a YAML file.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is too large or is not UTF-8.
+    """
     source = str(path)
     try:
         with open(path, "rb") as file:
@@ -71,10 +90,9 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> LoadedInput:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise InputError([Fault(0, 0, 0, source, "", f"cannot be read: {reason}")]) from None
     try:
-        text = yaml_loader.decode(raw)
+        return yaml_loader.decode(raw)
     except ValueError as error:
         raise InputError([Fault(0, 0, 0, source, "", str(error))]) from None
-    return loads(text, overrides, source)
 
 
 def loads(text: str, overrides: Sequence[str] = (), source: str = "<input>") -> LoadedInput:
@@ -97,18 +115,7 @@ def loads(text: str, overrides: Sequence[str] = (), source: str = "<input>") -> 
     InputError
         With every fault of the text and of the overrides.
     """
-    document = yaml_loader.read(text)
-    places = _SourceMap(source, document)
-    data = document.data
-    faults = [places.fault_at_mark(*fault) for fault in document.faults]
-    if data is None and not faults:
-        faults.append(places.fault_at((), "must be a mapping of keys to values"))
-    if data is None:
-        raise InputError(faults)
-    if not isinstance(data, dict):
-        raise InputError([*faults, places.fault_at((), "must be a mapping of keys to values")])
-    for number, override in enumerate(overrides):
-        faults += places.apply_override(data, override, number)
+    data, places, faults = read_data(text, overrides, source)
     model, found = check(data)
     faults += [places.locate(fault, data) for fault in found]
     of_scan = list(check_scan(model, data))
@@ -123,7 +130,48 @@ def loads(text: str, overrides: Sequence[str] = (), source: str = "<input>") -> 
     return LoadedInput(text, source, tuple(overrides), model, tuple(sorted(located)))
 
 
-class _SourceMap:
+def read_data(
+    text: str, overrides: Sequence[str] = (), source: str = "<input>"
+) -> tuple[dict[str, Any], SourceMap, list[Fault]]:
+    """Read the data of a YAML text, unchecked.
+
+    Parameters
+    ----------
+    text : str
+    overrides : sequence of str
+        As in `load`.
+    source : str
+        Name of the text in messages.
+
+    Returns
+    -------
+    data : dict
+        With the overrides.
+    places : SourceMap
+    faults : list of Fault
+        Of the text and of the overrides.
+
+    Raises
+    ------
+    InputError
+        If the text is no mapping.
+    """
+    document = yaml_loader.read(text)
+    places = SourceMap(source, document)
+    data = document.data
+    faults = [places.fault_at_mark(*fault) for fault in document.faults]
+    if data is None and not faults:
+        faults.append(places.fault_at((), "must be a mapping of keys to values"))
+    if data is None:
+        raise InputError(faults)
+    if not isinstance(data, dict):
+        raise InputError([*faults, places.fault_at((), "must be a mapping of keys to values")])
+    for number, override in enumerate(overrides):
+        faults += places.apply_override(data, override, number)
+    return data, places, faults
+
+
+class SourceMap:
     """The place where each part of the data was written: in the file or in an override."""
 
     def __init__(self, source: str, document: yaml_loader.Document) -> None:

@@ -79,7 +79,7 @@ class DataFault(NamedTuple):
 REQUIRED = "is required"
 
 
-def data_faults(error: ValidationError) -> list[DataFault]:
+def data_faults(error: ValidationError, schema: type[Section] = Input) -> list[DataFault]:
     """Faults of an input from the error of pydantic.
 
     A check between sections may give several faults. A misspelt required key is one fault, not
@@ -88,7 +88,9 @@ def data_faults(error: ValidationError) -> list[DataFault]:
     Parameters
     ----------
     error : pydantic.ValidationError
-        Raised by the validation of an `Input`.
+        Raised by the validation of a `schema`.
+    schema : type of Section
+        The model of the whole file.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def data_faults(error: ValidationError) -> list[DataFault]:
     found: list[DataFault] = []
     misspelt: set[Location] = set()
     for item in error.errors(include_url=False):
-        location, field = _in_data(item["loc"])
+        location, field = _in_data(item["loc"], schema)
         context = item.get("ctx", {})
         if item["type"] == "inconsistencies":
             found += [
@@ -105,7 +107,7 @@ def data_faults(error: ValidationError) -> list[DataFault]:
                 for p in context["inconsistencies"]
             ]
         elif item["type"] == "extra_forbidden":
-            known = _similar_key(item["loc"])
+            known = _similar_key(item["loc"], schema)
             question = f"; did you mean {known}?" if known else ""
             found.append(DataFault(location, f"unknown key{question}", of_key=True))
             misspelt.add((*location[:-1], known))
@@ -168,9 +170,11 @@ def _message(item: Any, context: dict[str, Any], field: FieldInfo | None) -> str
     return f"is wrong: {item['msg'][:1].lower()}{item['msg'][1:]}"
 
 
-def _walk(location: Location) -> Iterator[tuple[str | int, bool, FieldInfo | None, list[Any]]]:
+def _walk(
+    location: Location, schema: type[Section]
+) -> Iterator[tuple[str | int, bool, FieldInfo | None, list[Any]]]:
     """Each part of a pydantic location: whether it is in the data, its field, its models."""
-    models: list[type[Section]] = [Input]
+    models: list[type[Section]] = [schema]
     field: FieldInfo | None = None
     for part in location:
         chosen = [m for m in models if distribution_name(m) == part] if len(models) > 1 else []
@@ -186,29 +190,29 @@ def _walk(location: Location) -> Iterator[tuple[str | int, bool, FieldInfo | Non
         yield part, True, field, models
 
 
-def _in_data(location: Location) -> tuple[Location, FieldInfo | None]:
+def _in_data(location: Location, schema: type[Section]) -> tuple[Location, FieldInfo | None]:
     """The location without the parts that pydantic inserts, and the field at its end."""
-    walked = list(_walk(location))
+    walked = list(_walk(location, schema))
     return tuple(w[0] for w in walked if w[1]), walked[-1][2] if walked else None
 
 
-def _similar_key(location: Location) -> str:
+def _similar_key(location: Location, schema: type[Section]) -> str:
     """The most similar key beside `location`, or the same key elsewhere; empty if none."""
     *_, last = location
-    walked = list(_walk(location[:-1]))
-    models = walked[-1][3] if walked else [Input]
-    return _similar_key_of(str(last), tuple(models))
+    walked = list(_walk(location[:-1], schema))
+    models = walked[-1][3] if walked else [schema]
+    return _similar_key_of(str(last), tuple(models), schema)
 
 
 @lru_cache(maxsize=1000)
-def _similar_key_of(key: str, models: tuple[type[Section], ...]) -> str:
+def _similar_key_of(key: str, models: tuple[type[Section], ...], schema: type[Section]) -> str:
     siblings = sorted({name for model in models for name in model.model_fields})
     close = difflib.get_close_matches(key, siblings, n=1)
-    return close[0] if close else _unique_keys().get(key, "")
+    return close[0] if close else _unique_keys(schema).get(key, "")
 
 
-@lru_cache(maxsize=1)
-def _unique_keys() -> dict[str, str]:
+@lru_cache(maxsize=4)
+def _unique_keys(schema: type[Section]) -> dict[str, str]:
     """Name -> dotted key, for the names outside the protocol that only one key has."""
     found: dict[str, list[str]] = {}
 
@@ -221,5 +225,5 @@ def _unique_keys() -> dict[str, str]:
                     if inner not in outer:
                         visit(inner, (*prefix, name), (*outer, inner))
 
-    visit(Input, (), (Input,))
+    visit(schema, (), (schema,))
     return {name: keys[0] for name, keys in found.items() if len(keys) == 1}

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import Estimate, Leg, compare_with_log, fit, legs
+from kmc_oxy.analysis import Datasets, Estimate, Leg, compare_with_log, fit, legs
 from kmc_oxy.paper.verdict_rows import Verdict
-from kmc_oxy.storage import OutputFile
 
 Array = NDArray[np.float64]
 
@@ -29,7 +28,7 @@ LAST_PULSES = 10
 WRITES = ((3.0, -3.0), (2.0, -2.8), (4.0, -4.0))
 
 
-def threshold(file: OutputFile) -> list[Verdict]:
+def threshold(file: Datasets) -> list[Verdict]:
     """Row T: single pulses on a state reached from above and on one reached from below.
 
     The scan must have the steps that prepare the two states, in this order, as its slowest key.
@@ -74,18 +73,18 @@ def threshold(file: OutputFile) -> list[Verdict]:
     return found
 
 
-def potentiation(file: OutputFile) -> list[Verdict]:
+def potentiation(file: Datasets) -> list[Verdict]:
     """Row 3a."""
     return _trains(file, "3a", +1, (0.3, 0.8), "about 50 %")
 
 
-def depression(file: OutputFile) -> list[Verdict]:
+def depression(file: Datasets) -> list[Verdict]:
     """Row 3b."""
     return _trains(file, "3b", -1, (3.0, 8.0), "about 500 %")
 
 
 def _trains(
-    file: OutputFile, row: str, sign: int, wanted: tuple[float, float], published: str
+    file: Datasets, row: str, sign: int, wanted: tuple[float, float], published: str
 ) -> list[Verdict]:
     """A train per pulse duration, shortest first, on the same devices."""
     series = [leg for point in range(file.shape()["point"]) for leg in _of_kind(file, point)]
@@ -132,7 +131,7 @@ def _trains(
     return found
 
 
-def cycles(file: OutputFile) -> list[Verdict]:
+def cycles(file: Datasets) -> list[Verdict]:
     """Row 4a: relaxation after set and reset, and how well cycles repeat."""
     found = []
     for name, sign in (("set", +1), ("reset", -1)):
@@ -169,7 +168,7 @@ def cycles(file: OutputFile) -> list[Verdict]:
     return found
 
 
-def long_train(file: OutputFile) -> list[Verdict]:
+def long_train(file: Datasets) -> list[Verdict]:
     """Row 4c: the law of a long train of depressing pulses."""
     (leg,) = _of_kind(file, 0)
     number, values = leg.pulse[1:], leg.values(file, "conductance")[:, 1:]
@@ -184,7 +183,7 @@ def long_train(file: OutputFile) -> list[Verdict]:
     return found
 
 
-def experiments(file: OutputFile) -> list[Verdict]:
+def experiments(file: Datasets) -> list[Verdict]:
     """Row 4d: the conductance right after the reset of each of a long series of experiments."""
     values = file["conductance"][0, :, 0, 0, :]
     number = np.arange(1.0, values.shape[1] + 1)
@@ -199,7 +198,7 @@ def experiments(file: OutputFile) -> list[Verdict]:
     return found
 
 
-def on_off(file: OutputFile) -> list[Verdict]:
+def on_off(file: Datasets) -> list[Verdict]:
     """Row R: ratio of the extremal states at each temperature; the warmer one is judged."""
     temperature_K = scanned(file, "temperature")
     on, off = np.moveaxis(file["conductance"][:, :, 0, 0, :2], -1, 0)
@@ -214,7 +213,7 @@ def on_off(file: OutputFile) -> list[Verdict]:
     return found
 
 
-def endurance(file: OutputFile) -> list[Verdict]:
+def endurance(file: Datasets) -> list[Verdict]:
     """Row S3: change of the on/off ratio over many cycles; readings alternate on, off."""
     values = np.log10(file["conductance"][0, :, 0, 0, :])
     ratio = values[:, 0::2] - values[:, 1::2]
@@ -228,13 +227,13 @@ def endurance(file: OutputFile) -> list[Verdict]:
     ]  # fmt: skip
 
 
-def cycle_numbers(file: OutputFile) -> Array:
+def cycle_numbers(file: Datasets) -> Array:
     """Number of the cycle of each on reading. A cycle is two pulses and so two legs."""
     legs_before: NDArray[np.int64] = file["leg"][0, 0::2] - file["leg"][0, 0]
     return 1.0 + (legs_before // 2).astype(np.float64)
 
 
-def spin_valve(file: OutputFile) -> list[Verdict]:
+def spin_valve(file: Datasets) -> list[Verdict]:
     """Row 2: magnetoresistance of potentiated and depressed states, which the readings alternate.
 
     The first pair, after +-3 V as published, is judged.
@@ -259,7 +258,7 @@ def spin_valve(file: OutputFile) -> list[Verdict]:
     return found
 
 
-def crosstalk(file: OutputFile) -> list[Verdict]:
+def crosstalk(file: Datasets) -> list[Verdict]:
     """Row X: mean absolute change of half-selected cells, by the voltage of the writes.
 
     A write's change is that from the reading before its first pulse to the one after its last;
@@ -292,13 +291,13 @@ def crosstalk(file: OutputFile) -> list[Verdict]:
     return found
 
 
-def scanned(file: OutputFile, ending: str) -> NDArray[Any]:
+def scanned(file: Datasets, ending: str) -> NDArray[Any]:
     """Values, a point each, of the scanned key that ends in `ending`."""
     (found,) = (values for key, values in file.scan().items() if key.endswith(f".{ending}"))
     return found
 
 
-def _of_kind(file: OutputFile, point: int, kind: str = "train") -> Sequence[Leg]:
+def _of_kind(file: Datasets, point: int, kind: str = "train") -> Sequence[Leg]:
     return [leg for leg in legs(file, point) if leg.kind == kind]
 
 

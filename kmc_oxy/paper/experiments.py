@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kmc_oxy.analysis import Datasets
 from kmc_oxy.execution import Plan, assemble, run_serial
 from kmc_oxy.inputs import load
 from kmc_oxy.paper import criteria
 from kmc_oxy.paper.verdict_rows import Verdict
-from kmc_oxy.storage import OutputFile, begin_or_resume, open_output
+from kmc_oxy.storage import begin_or_resume, open_output
 
 COLUMNS = ("id", "quantity", "published", "simulated", "low", "high", "met")
 
@@ -38,7 +39,7 @@ class Experiment:
     id: str
     name: str
     quick: tuple[str, ...]
-    judge: Callable[[OutputFile], list[Verdict]]
+    judge: Callable[[Datasets], list[Verdict]]
 
     def run(
         self, inputs: Path, folder: Path, settings: Sequence[str] = (), fresh: bool = False
@@ -113,7 +114,7 @@ EXPERIMENTS = (
 )  # fmt: skip
 
 
-def _not_judged(file: OutputFile) -> list[Verdict]:
+def _not_judged(file: Datasets) -> list[Verdict]:
     return []
 
 

@@ -5,6 +5,12 @@ its signal handlers before it imports the rest.
 """
 
 from kmc_oxy.process.launcher import LaunchError, communicator, finalize_mpi, rank, size
+from kmc_oxy.process.local_ranks import (
+    is_in_job,
+    local_launcher,
+    replace_by_ranks,
+    usable_cores,
+)
 from kmc_oxy.process.memory import available_memory_bytes
 from kmc_oxy.process.signals import Interrupted, StopRequest
 
@@ -15,6 +21,10 @@ __all__ = [
     "available_memory_bytes",
     "communicator",
     "finalize_mpi",
+    "is_in_job",
+    "local_launcher",
     "rank",
+    "replace_by_ranks",
     "size",
+    "usable_cores",
 ]

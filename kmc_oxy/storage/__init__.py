@@ -11,7 +11,7 @@ from kmc_oxy.storage.atomic_files import (
     wrap_os_errors,
 )
 from kmc_oxy.storage.deferred_error_file import DeferredErrorFile
-from kmc_oxy.storage.manifest import RunIdentity
+from kmc_oxy.storage.manifest import Manifest, RunIdentity
 from kmc_oxy.storage.nested_arrays import read_tree, write_tree
 from kmc_oxy.storage.output_file import (
     DatasetSpec,
@@ -22,13 +22,14 @@ from kmc_oxy.storage.output_file import (
     open_output,
     string_type,
 )
-from kmc_oxy.storage.resuming import begin_or_resume, progress_of
+from kmc_oxy.storage.resuming import begin_or_resume, check_same, new_manifest, progress_of
 from kmc_oxy.storage.task_archives import TaskArchiver, max_single_files
 from kmc_oxy.storage.work_folder import WorkFolder
 
 __all__ = [
     "DatasetSpec",
     "DeferredErrorFile",
+    "Manifest",
     "OutputFile",
     "OutputWriter",
     "RunIdentity",
@@ -39,8 +40,10 @@ __all__ = [
     "atomic_write",
     "begin_or_resume",
     "check_no_run",
+    "check_same",
     "create_output",
     "max_single_files",
+    "new_manifest",
     "open_output",
     "progress_of",
     "read_tree",

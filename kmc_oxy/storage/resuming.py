@@ -70,14 +70,14 @@ def begin_or_resume(
                     f"{work.path} has results of finished tasks, but no manifest.json: restore "
                     "it, choose another output, or discard the results with --fresh"
                 )
-            work.begin(_manifest(identity, replaces))
+            work.begin(new_manifest(identity, replaces))
             return work
         manifest = work.manifest()
         if output.exists() and _run_id(output) == manifest.run_id:
             # Killed after the final rename and before the folder was removed.
             work.remove()
             return None
-        _check_same(manifest, identity, str(work.path))
+        check_same(manifest, identity, str(work.path))
         if output.exists() and not manifest.replaces:
             raise StoreError(
                 f"{output} and {work.path} both exist and belong to different runs: move one away"
@@ -89,7 +89,20 @@ def begin_or_resume(
         raise
 
 
-def _manifest(identity: RunIdentity, replaces: bool) -> Manifest:
+def new_manifest(identity: RunIdentity, replaces: bool = False) -> Manifest:
+    """The manifest of a run that begins now.
+
+    Parameters
+    ----------
+    identity : RunIdentity
+        The requested run; without a seed one is drawn.
+    replaces : bool
+        Whether an earlier complete output is replaced at the end.
+
+    Returns
+    -------
+    Manifest
+    """
     return Manifest(
         input_hash=identity.input_hash,
         seed=secrets.randbits(63) if identity.seed is None else identity.seed,
@@ -105,10 +118,23 @@ def _manifest(identity: RunIdentity, replaces: bool) -> Manifest:
     )
 
 
-def _check_same(
-    found: Manifest, wanted: RunIdentity, where: str, *, complete: bool = False
-) -> None:
-    """Raise a StoreError if `found`, an unfinished or a complete run, is not the run wanted."""
+def check_same(found: Manifest, wanted: RunIdentity, where: str, *, complete: bool = False) -> None:
+    """Refuse to go on with a run that is not the run wanted.
+
+    Parameters
+    ----------
+    found : Manifest
+        Of an unfinished or a complete run.
+    wanted : RunIdentity
+    where : str
+        Name of its file or folder, for the message.
+    complete : bool
+        Whether the run is complete, so that another version may read it.
+
+    Raises
+    ------
+    StoreError
+    """
     advice = "begin again with --fresh, or choose another output"
     if found.input_hash != wanted.input_hash:
         # A newer version with other defaults gives the same input another hash.
@@ -179,7 +205,7 @@ def _is_complete(output: Path, identity: RunIdentity) -> bool:
         return False
     with open_output(output) as file:
         found = file.manifest()
-    _check_same(found, identity, str(output), complete=True)
+    check_same(found, identity, str(output), complete=True)
     return True
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmc_oxy.units import HELD_IN, UNITS, format_quantity, parse_quantity
+from kmc_oxy.units import HELD_IN, UNITS, find_unit, format_quantity, parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,8 @@ from kmc_oxy.units import HELD_IN, UNITS, format_quantity, parse_quantity
         ("1 uS", "conductance", 1e-6),
         ("1 µS", "conductance", 1e-6),
         ("1 μS", "conductance", 1e-6),
+        ("2 nA", "current", 2e-9),
+        ("250 Oe", "magnetic field", 0.025),
         ("3 /nm", "inverse length", 3e9),
         ("3 1/nm", "inverse length", 3e9),
         ("2 kΩ", "resistance", 2000.0),
@@ -121,3 +123,18 @@ def test_format_chooses_a_fitting_unit():
     assert format_quantity(0.05, "duration") == "50 ms"
     assert format_quantity(-0.1, "voltage") == "-0.1 V"
     assert format_quantity(0.0, "duration") == "0 s"
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("µS", ("conductance", 1e-6)),
+        (" kOhm ", ("resistance", 1e3)),
+        ("1/nm", ("inverse length", 1e9)),
+        ("fA", ("current", 1e-15)),
+        ("parsec", None),
+        ("", None),
+    ],
+)
+def test_a_unit_by_itself(text, unit):
+    assert find_unit(text) == unit

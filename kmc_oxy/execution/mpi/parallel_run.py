@@ -29,7 +29,6 @@ from kmc_oxy.execution.progress import Progress
 from kmc_oxy.execution.task_order import TaskOrder
 from kmc_oxy.execution.task_run import RunSession, run_task
 from kmc_oxy.execution.tasks import Plan, Task
-from kmc_oxy.inputs import LoadedInput
 from kmc_oxy.process import Interrupted, StopRequest
 from kmc_oxy.simulation import CellDistribution
 from kmc_oxy.storage import TaskArchiver, WorkFolder, max_single_files
@@ -42,7 +41,8 @@ def run_parallel(
     stop: StopRequest,
     report_progress: Callable[[Progress], None],
     report_error: ErrorReporter,
-) -> None:
+    finish: Callable[[Plan, WorkFolder], None] | None = None,
+) -> bool:
     """Begin or resume a run, run all of its tasks, and write its output. Collective.
 
     Parameters
@@ -58,6 +58,13 @@ def run_parallel(
         Called on rank 0 with the `Progress` of all ranks.
     report_error : callable
         Prints an error for the user and returns the exit code. Called on one rank only.
+    finish : callable, optional
+        Called on rank 0 when all tasks are finished, in place of `assemble`.
+
+    Returns
+    -------
+    bool
+        Whether there was a run; False if `begin` returned None.
 
     Raises
     ------
@@ -67,24 +74,27 @@ def run_parallel(
     try:
         counters = SharedCounters(world, N_SUMS)
         try:
-            _run(JobControl(world, counters, stop, report_error), begin, report_progress)
+            job = JobControl(world, counters, stop, report_error)
+            found = _run(job, begin, report_progress, finish)
         except JobTerminated:
             counters.close()
             raise
         counters.close()
+        return found
     except JobTerminated:
         raise
     except BaseException as error:
         # An unexpected error outside the phases: other ranks may wait anywhere.
         code = report_error(error) if isinstance(error, Exception) else 1
         world.Abort(code)
+        raise
 
 
 @dataclass(frozen=True)
 class _InitialState:
     """State of a run at the start of a session, found by rank 0 and sent to all ranks."""
 
-    loaded: LoadedInput
+    plan: Plan
     output: Path
     seed: int
     finished: frozenset[int]
@@ -94,7 +104,7 @@ class _InitialState:
     @classmethod
     def of(cls, plan: Plan, work: WorkFolder) -> _InitialState:
         return cls(
-            loaded=plan.loaded,
+            plan=plan,
             output=work.output,
             seed=work.manifest().seed,
             finished=frozenset(work.finished()),
@@ -107,13 +117,14 @@ def _run(
     job: JobControl,
     begin: Callable[[], tuple[Plan, WorkFolder] | None],
     report_progress: Callable[[Progress], None],
-) -> None:
+    finish: Callable[[Plan, WorkFolder], None] | None,
+) -> bool:
     is_first = job.world.rank == 0
     begun = job.run_phase(begin if is_first else None)
     initial: _InitialState | None = job.world.bcast(_InitialState.of(*begun) if begun else None)
     if initial is None:
-        return
-    plan, work = begun or (Plan(initial.loaded), WorkFolder(initial.output))
+        return False
+    plan, work = begun or (initial.plan, WorkFolder(initial.output))
     session = RunSession(plan, work, initial.seed, job.stop_requested)
     try:
         job.run_phase(None if is_first else work.join)
@@ -132,13 +143,17 @@ def _run(
             # Rank 0 removes the folder in the next phase.
             work.release()
 
-        def finish() -> None:
+        def complete() -> None:
             counter.report_end()
-            assemble(plan, work, mpi_size=job.world.size, stop=job.stop_requested)
+            if finish is None:
+                assemble(plan, work, mpi_size=job.world.size, stop=job.stop_requested)
+            else:
+                finish(plan, work)
 
-        job.run_phase(finish if is_first else None)
+        job.run_phase(complete if is_first else None)
     finally:
         work.release()
+    return True
 
 
 def _costs(job: JobControl, plan: Plan) -> list[float]:

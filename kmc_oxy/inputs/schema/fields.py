@@ -28,6 +28,7 @@ MAGNITUDES: dict[str, tuple[float, float]] = {
     "temperature": (1e-3, 1e4),
     "magnetic field": (1e-9, 1e3),
     "conductance": (1e-30, 1e6),
+    "current": (1e-30, 1e9),
     "resistance": (1e-9, 1e15),
     "thermal resistance": (1e-30, 1e18),
     "fraction": (1e-12, 1.0),

@@ -1,0 +1,187 @@
+"""``kmc-oxy fit``: fit the parameters of a device, or go on with a fit.
+
+Heavy rooms are imported inside functions: a rank installs its signal handlers before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kmc_oxy.cli.exit_codes import EXIT_DONE, report_error
+from kmc_oxy.cli.input_arguments import typed_text
+from kmc_oxy.process import (
+    Interrupted,
+    StopRequest,
+    communicator,
+    is_in_job,
+    local_launcher,
+    replace_by_ranks,
+    usable_cores,
+)
+
+if TYPE_CHECKING:
+    from kmc_oxy.execution import Plan, Progress
+    from kmc_oxy.fit import FitSession
+    from kmc_oxy.storage import WorkFolder
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Fit the free parameters of a device to measured curves or published findings "
+        "(docs/fitting.md). The same line again goes on with what is unfinished."
+    )
+    parser.add_argument("input", metavar="FIT.yaml", help="what is fitted to what")
+    parser.add_argument(
+        "-o", "--output", metavar="FOLDER", type=Path, help="default: the fit file's name"
+    )
+    parser.add_argument(
+        "-j", "--jobs", metavar="N", type=_jobs,
+        help="number of processes on this machine; default: one for each core that may be used",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        type=typed_text,
+        default=[],
+        help="set a dotted key of the fit file, e.g. search.evaluations=500; may be repeated",
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin again, whatever was computed before"
+    )
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on (got {text!r})")
+    return int(text)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    _use_cores(arguments)
+    folder = arguments.output or Path(Path(arguments.input).with_suffix("").name)
+    with StopRequest().active() as stop:
+        world = communicator()
+        if world is not None:
+            code = _fit_in_parallel(world, arguments, folder, stop)
+            if code == EXIT_DONE and world.rank == 0:
+                _print_result(arguments, folder)
+            return code
+        try:
+            _fit(arguments, folder, stop)
+        except Interrupted:
+            stop.raise_if_received()
+            raise
+        _print_result(arguments, folder)
+    return EXIT_DONE
+
+
+def _use_cores(arguments: argparse.Namespace) -> None:
+    """Replace the process by ranks if it may use several cores and nobody else decides that."""
+    ranks = arguments.jobs or usable_cores()
+    if is_in_job() or ranks == 1:
+        return
+    launcher = local_launcher()
+    if launcher is None:
+        log.warning("one process: several need mpi4py and mpiexec (pip install 'kmc_oxy[mpich]')")
+        return
+    replace_by_ranks(launcher, ranks, sys.argv[1:])
+
+
+def _begin(arguments: argparse.Namespace, folder: Path) -> FitSession:
+    """Read the fit file and bring the fit to its present state."""
+    from kmc_oxy.fit import FitFolder, FitSession, load_fit
+
+    fit = load_fit(arguments.input, tuple(arguments.set))
+    found = FitFolder(folder)
+    found.begin_or_resume(fit, fresh=arguments.fresh)
+    session = FitSession(fit, found)
+    if session.generations:
+        log.info("%d generations finished before; results in %s", len(session.generations), folder)
+    return session
+
+
+def _next(session: FitSession) -> tuple[Plan, WorkFolder] | None:
+    """The next generation, or the results of the fit if there is none."""
+    from kmc_oxy.fit import write_results
+
+    found = session.next_generation()
+    if found is None:
+        write_results(session)
+    return found
+
+
+def _fit(arguments: argparse.Namespace, folder: Path, stop: StopRequest) -> None:
+    """Compute what is left of a fit in this process."""
+    from kmc_oxy.execution import run_serial
+
+    session = _begin(arguments, folder)
+    while (begun := _next(session)) is not None:
+        display = _display(arguments)
+        try:
+            run_serial(*begun, stop=stop, report_progress=display)
+            display.close()
+            session.finish(*begun)
+        finally:
+            display.close()
+            begun[1].release()
+        if stop():
+            raise Interrupted
+
+
+def _display(arguments: argparse.Namespace) -> Any:
+    from kmc_oxy.execution import ProgressDisplay
+
+    return ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet)
+
+
+def _fit_in_parallel(
+    world: Any, arguments: argparse.Namespace, folder: Path, stop: StopRequest
+) -> int:
+    """Compute what is left of a fit as one of several ranks; the same exit code on all."""
+    from kmc_oxy.execution.mpi import JobTerminated, run_parallel
+
+    if world.rank == 0:
+        log.info("%d ranks", world.size)
+    sessions: list[FitSession] = []
+
+    def begin() -> tuple[Plan, WorkFolder] | None:
+        if not sessions:
+            sessions.append(_begin(arguments, folder))
+        return _next(sessions[0])
+
+    def finish(plan: Plan, work: WorkFolder) -> None:
+        display.close()
+        sessions[0].finish(plan, work)
+
+    def report_progress(progress: Progress) -> None:
+        display(progress)
+
+    try:
+        is_unfinished = True
+        while is_unfinished:
+            display = _display(arguments)
+            is_unfinished = run_parallel(
+                world,
+                begin,
+                stop=stop,
+                report_progress=report_progress,
+                report_error=lambda error: report_error(error, arguments.debug),
+                finish=finish,
+            )
+    except JobTerminated as ended:
+        return ended.exit_code
+    return EXIT_DONE
+
+
+def _print_result(arguments: argparse.Namespace, folder: Path) -> None:
+    if not arguments.quiet:
+        from kmc_oxy.fit import result_table
+
+        print(result_table(folder))

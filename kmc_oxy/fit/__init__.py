@@ -1,0 +1,19 @@
+"""Fit of device parameters to measured curves: fit file, comparison, search, intervals, results.
+
+May import everything below it, above all `measured`, `execution`, `analysis` and `paper`.
+"""
+
+from kmc_oxy.fit.fit_folder import FitFolder
+from kmc_oxy.fit.fit_session import FitSession
+from kmc_oxy.fit.loading import LoadedFit, is_fit_file, load_fit
+from kmc_oxy.fit.results import result_table, write_results
+
+__all__ = [
+    "FitFolder",
+    "FitSession",
+    "LoadedFit",
+    "is_fit_file",
+    "load_fit",
+    "result_table",
+    "write_results",
+]

@@ -1,0 +1,436 @@
+"""Comparison of a simulated experiment with measured curves or published findings.
+
+An experiment gives residuals: for each data point or target the distance between simulation and
+measurement in units of its standard error, one value for each member of the ensemble. The members
+are the independent observations: their mean is compared with zero, and their covariance says how
+uncertain that mean is, with all correlations along a train.
+
+Measured conductances and resistances are compared by their logarithms, currents by their values.
+With ``scale: free`` the measured values are known up to a common factor, which is the one of least
+squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmc_oxy.analysis import Datasets, Leg, mean_over_members
+from kmc_oxy.fit.quantities import LegValues, Quantity
+from kmc_oxy.measured import MeasuredCurve
+from kmc_oxy.paper import Verdict
+from kmc_oxy.physics import current
+
+Array = NDArray[np.float64]
+
+#: Kind of the legs that a measured curve is compared with, by what was varied.
+KIND_OF_X = {"pulse": "train", "time": "relax", "voltage": "sweep", "field": "field"}
+#: Standard error of a measured value without one, relative to it.
+DEFAULT_ERROR = 0.05
+#: Standard error of a current, besides, relative to the largest one of its curve.
+CURRENT_FLOOR = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """Distances of one experiment from what was measured, in units of their standard errors.
+
+    Parameters
+    ----------
+    members : ndarray, shape (members, n)
+        Their mean over members is the residual.
+    errors : ndarray, shape (n,)
+        Standard error of the measurement in these units: 1 for data, 0 for a target.
+    free : int
+        Number of nuisance factors that were fitted: 1 with a free scale.
+    scale : float
+        Factor between simulated and measured values; 1 without a free scale.
+    """
+
+    members: Array
+    errors: Array
+    free: int = 0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedCurve:
+    """The readings of a leg at the abscissas of a measured curve.
+
+    A value between two readings is interpolated, linearly in the abscissa or in its logarithm.
+
+    Parameters
+    ----------
+    leg : Leg
+    curve : MeasuredCurve
+    below, above : ndarray of int, shape (n,)
+        Readings of the leg on both sides of each data point.
+    fraction : ndarray, shape (n,)
+        Weight of the one above.
+    """
+
+    leg: Leg
+    curve: MeasuredCurve
+    below: NDArray[np.int64]
+    above: NDArray[np.int64]
+    fraction: Array
+
+    def values(self, output: Datasets, read_voltage_V: float, nonlinearity_V: float) -> Array:
+        """Simulated values of the measured quantity, shape (members, n), SI.
+
+        Parameters
+        ----------
+        output : Datasets
+        read_voltage_V : float
+            At which currents of trains and relaxations are read.
+        nonlinearity_V : float
+            V0 of the current; infinite for an ohmic junction.
+        """
+        is_current = self.curve.y_quantity == "current"
+        name = "conductance"
+        if self.leg.kind == "field":
+            name = "field_conductance"
+        elif is_current and self.leg.kind == "sweep":
+            name = "sweep_current"
+        read = self.leg.values(output, name)
+        found: Array = read[:, self.below] * (1 - self.fraction)
+        found = found + read[:, self.above] * self.fraction
+        if is_current and name == "conductance":
+            found = current(found, abs(read_voltage_V), nonlinearity_V)
+        if self.curve.y_quantity == "resistance":
+            found = 1 / found
+        return found
+
+
+class CurveMismatch(ValueError):
+    """Measured curves that do not belong to the legs of an experiment; for the user."""
+
+
+def match_curves(
+    curves: Sequence[MeasuredCurve], legs: Sequence[Leg]
+) -> tuple[SimulatedCurve, ...]:
+    """Assign measured curves to the legs of an experiment, in their order.
+
+    Parameters
+    ----------
+    curves : sequence of MeasuredCurve
+    legs : sequence of Leg
+        All legs of the experiment.
+
+    Returns
+    -------
+    tuple of SimulatedCurve
+
+    Raises
+    ------
+    CurveMismatch
+        If their numbers differ, or data lie outside a leg.
+    """
+    quantity = curves[0].x_quantity
+    kind = KIND_OF_X[quantity]
+    chosen = [leg for leg in legs if leg.kind == kind]
+    if len(chosen) != len(curves):
+        names = {"train": "train", "relax": "relaxation", "sweep": "sweep", "field": "field sweep"}
+        raise CurveMismatch(
+            f"has {len(curves)} curve(s) against {quantity}, and the experiment has {len(chosen)} "
+            f"{names[kind]}(s): they are compared in their order, one with each"
+        )
+    return tuple(_matched(curve, leg) for curve, leg in zip(curves, chosen, strict=True))
+
+
+def _matched(curve: MeasuredCurve, leg: Leg) -> SimulatedCurve:
+    quantity = curve.x_quantity
+    label = f" {curve.label!r}" if curve.label else ""
+    if quantity == "pulse":
+        read = leg.pulse.astype(np.float64)
+    elif quantity == "time":
+        read = leg.time_s
+    else:
+        return _matched_path(curve, leg, label)
+    x = curve.x
+    slack = 0.0 if quantity == "pulse" else 0.01
+    outside = (x < read[0] * (1 - slack)) | (x > read[-1] * (1 + slack))
+    if outside.any():
+        worst = int(np.flatnonzero(outside)[0])
+        unit = "" if quantity == "pulse" else " s"
+        raise CurveMismatch(
+            f"curve{label}: {quantity} {x[worst]:g}{unit} (line {curve.lines[worst]}) lies outside "
+            f"the experiment, which reads from {read[0]:g} to {read[-1]:g}{unit}"
+        )
+    if quantity == "time" and read[0] > 0 and x[0] > 0:
+        return SimulatedCurve(leg, curve, *_between(np.log(read), np.log(x)))
+    return SimulatedCurve(leg, curve, *_between(read, x))
+
+
+def _between(read: Array, x: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """Neighbouring readings of each abscissa of a rising series, and the weight of the later."""
+    above = np.clip(np.searchsorted(read, x), 1, max(1, len(read) - 1))
+    if len(read) == 1:
+        zero = np.zeros(len(x), dtype=np.int64)
+        return zero, zero, np.zeros(len(x))
+    below = above - 1
+    fraction = np.clip((x - read[below]) / (read[above] - read[below]), 0.0, 1.0)
+    return below, above, fraction
+
+
+def _matched_path(curve: MeasuredCurve, leg: Leg, label: str) -> SimulatedCurve:
+    """A curve along a path of voltages or fields: branch by branch."""
+    path = leg.voltage_V if leg.field_T is None else leg.field_T
+    unit = "V" if leg.field_T is None else "T"
+    measured, simulated = _branches(curve.x), _branches(path)
+    if len(measured) != len(simulated):
+        raise CurveMismatch(
+            f"curve{label}: its {curve.x_quantity} changes direction {len(measured) - 1} time(s), "
+            f"and that of the experiment {len(simulated) - 1} time(s)"
+        )
+    below, above, fraction = [], [], []
+    for own, other in zip(measured, simulated, strict=True):
+        x, read = curve.x[own], path[other]
+        sign = 1.0 if read[-1] >= read[0] else -1.0
+        slack = 0.01 * np.ptp(path)
+        outside = (x < read.min() - slack) | (x > read.max() + slack)
+        if outside.any():
+            worst = int(np.flatnonzero(outside)[0])
+            raise CurveMismatch(
+                f"curve{label}: {curve.x_quantity} {x[worst]:g} {unit} (line "
+                f"{curve.lines[own][worst]}) lies outside the experiment, which goes from "
+                f"{read[0]:g} to {read[-1]:g} {unit} there"
+            )
+        low, high, part = _between(sign * read, sign * x)
+        below.append(low + other.start)
+        above.append(high + other.start)
+        fraction.append(part)
+    return SimulatedCurve(
+        leg, curve, np.concatenate(below), np.concatenate(above), np.concatenate(fraction)
+    )
+
+
+def _branches(path: Array) -> list[slice]:
+    """Parts of a path in which it only rises or only falls."""
+    steps = np.sign(np.diff(path))
+    found, start = [], 0
+    for index in range(1, len(steps)):
+        if steps[index] != steps[index - 1] and steps[index] and steps[index - 1]:
+            found.append(slice(start, index + 1))
+            start = index + 1
+    return [*found, slice(start, len(path))]
+
+
+@dataclass(frozen=True, eq=False)
+class DataComparison:
+    """Measured curves of one experiment.
+
+    Parameters
+    ----------
+    curves : tuple of SimulatedCurve
+        All of one quantity.
+    free_scale : bool
+        Whether the measured values are known up to a common factor.
+    read_voltage_V, nonlinearity_V : float
+        As in `SimulatedCurve.values`.
+    """
+
+    curves: tuple[SimulatedCurve, ...]
+    free_scale: bool
+    read_voltage_V: float
+    nonlinearity_V: float
+
+    @property
+    def size(self) -> int:
+        """Number of residuals."""
+        return sum(len(each.curve.y) for each in self.curves)
+
+    def simulated(self, output: Datasets) -> list[Array]:
+        """Simulated values of each curve, shape (members, n), SI."""
+        return [
+            each.values(output, self.read_voltage_V, self.nonlinearity_V) for each in self.curves
+        ]
+
+    def simulation(self, output: Datasets) -> dict[str, Any]:
+        """What is simulated, for pictures: the curves, and the factor to the measured values."""
+        return {"curves": self.simulated(output), "scale": self.residuals(output).scale}
+
+    def residuals(self, output: Datasets) -> Residuals:
+        """Distances from the data, of all curves one after the other.
+
+        Parameters
+        ----------
+        output : Datasets
+
+        Returns
+        -------
+        Residuals
+        """
+        values = np.concatenate(self.simulated(output), axis=1)
+        measured = np.concatenate([each.curve.y for each in self.curves])
+        errors = np.concatenate([absolute_errors(each.curve) for each in self.curves])
+        mean = values.mean(axis=0)
+        if self.curves[0].curve.y_quantity == "current":
+            scale = 1.0
+            if self.free_scale:
+                scale = float((mean * measured / errors**2).sum() / ((mean / errors) ** 2).sum())
+            deviations = scale * (values - mean) / errors
+            residual = (scale * mean - measured) / errors
+            direction = scale * mean / errors
+        else:
+            relative = errors / measured
+            # Values of the mean: currents of patches in parallel add.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                distance = np.log(mean / measured)
+                deviations = (values / mean - 1) / relative
+            scale = 1.0
+            if self.free_scale:
+                weight = relative**-2
+                scale = float(np.exp(-(distance * weight).sum() / weight.sum()))
+            residual = (distance + np.log(scale)) / relative
+            direction = 1 / relative
+        if self.free_scale:
+            unit = direction / np.linalg.norm(direction)
+            deviations = deviations - (deviations @ unit)[:, None] * unit
+        return Residuals(residual + deviations, np.ones(len(measured)), int(self.free_scale), scale)
+
+
+def absolute_errors(curve: MeasuredCurve) -> Array:
+    """Standard errors of a measured curve, with the default where none are known, SI."""
+    if curve.error is not None:
+        return curve.error
+    errors: Array = DEFAULT_ERROR * np.abs(curve.y)
+    if curve.y_quantity == "current":
+        errors = errors + CURRENT_FLOOR * np.abs(curve.y).max()
+    return errors
+
+
+@dataclass(frozen=True)
+class Range:
+    """The range of a target.
+
+    Parameters
+    ----------
+    low, high : float
+        Infinite for none.
+    unit : float
+        Distance that counts as one standard error.
+    is_log : bool
+        Whether the distance is that of the logarithms.
+    """
+
+    low: float
+    high: float
+    unit: float
+    is_log: bool = False
+
+    def distance(self, value: float) -> float:
+        """Signed distance of a value from the range, in units; 0 inside, NaN for no number."""
+        low, high, x = self.low, self.high, value
+        if self.is_log:
+            if not x > 0:
+                return np.nan
+            low, high, x = (np.log(end) if end > 0 else -np.inf for end in (low, high, x))
+        return float((min(x - low, 0.0) + max(x - high, 0.0)) / self.unit)
+
+
+@dataclass(frozen=True, eq=False)
+class TargetComparison:
+    """One target of an experiment.
+
+    Parameters
+    ----------
+    name : str
+        Name of the quantity.
+    quantity : Quantity
+    legs : tuple of Leg
+        The legs that it is measured on.
+    range : Range
+    """
+
+    name: str
+    quantity: Quantity
+    legs: tuple[Leg, ...]
+    range: Range
+
+    size: ClassVar[int] = 1
+
+    def values(self, output: Datasets) -> Array:
+        """The quantity of each member, shape (members,), or (1,) for one of the ensemble."""
+        read = [
+            LegValues(
+                leg, leg.values(output, "conductance"), leg.values(output, "magnetoresistance")
+            )
+            for leg in self.legs
+        ]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.quantity.measure(read)
+
+    def simulation(self, output: Datasets) -> dict[str, Any]:
+        """What is simulated: the quantity of each member."""
+        return {"values": self.values(output)}
+
+    def residuals(self, output: Datasets) -> Residuals:
+        """Distance from the range.
+
+        Parameters
+        ----------
+        output : Datasets
+
+        Returns
+        -------
+        Residuals
+            One residual; 0 for every member if the mean is inside the range.
+        """
+        values = self.values(output)
+        members = output.shape()["member"]
+        mean = float(mean_over_members(values).mean) if len(values) > 1 else float(values[0])
+        distance = self.range.distance(mean)
+        scatter = np.zeros(members)
+        if len(values) == members and distance and np.isfinite(distance):
+            scatter = (values - values.mean()) / self.range.unit
+            if self.range.is_log:
+                scatter = scatter / mean
+        return Residuals((distance + scatter)[:, None], np.zeros(1))
+
+
+@dataclass(frozen=True, eq=False)
+class CriterionComparison:
+    """One target that names a quantity of the paper's criteria.
+
+    Parameters
+    ----------
+    judge : callable
+        Output -> rows of the paper's table.
+    part : str
+        Part of the quantity's name; of several quantities the worst counts.
+    range : Range
+    """
+
+    judge: Callable[[Datasets], Sequence[Verdict]]
+    part: str
+    range: Range
+
+    size: ClassVar[int] = 1
+
+    @property
+    def name(self) -> str:
+        """Name of the quantity."""
+        return self.part
+
+    def values(self, output: Datasets) -> Array:
+        """The quantities whose names contain the part."""
+        rows = [row for row in self.judge(output) if self.part in row.quantity]
+        return np.array([row.estimate.value for row in rows])
+
+    def simulation(self, output: Datasets) -> dict[str, Any]:
+        """What is simulated: the quantities."""
+        return {"values": self.values(output)}
+
+    def residuals(self, output: Datasets) -> Residuals:
+        """Distance from the range; as `TargetComparison.residuals`, without members' scatter."""
+        distances = [self.range.distance(float(value)) for value in self.values(output)]
+        worst = max(distances, key=abs) if np.isfinite(distances).all() else np.nan
+        return Residuals(np.full((output.shape()["member"], 1), worst), np.zeros(1))
+
+
+Comparison = DataComparison | TargetComparison | CriterionComparison

@@ -1,0 +1,228 @@
+"""The folder of a fit: its manifest and one file for each finished generation.
+
+A generation file is written atomically when all runs of the generation are finished. Files are
+never changed afterwards, so a fit can be stopped at any moment; the search is brought back to its
+state by feeding it the recorded generations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmc_oxy.fit.loading import LoadedFit
+from kmc_oxy.storage import (
+    Manifest,
+    RunIdentity,
+    StoreError,
+    atomic_write,
+    check_same,
+    new_manifest,
+    read_tree,
+    wrap_os_errors,
+    write_tree,
+)
+
+Array = NDArray[np.float64]
+
+_GENERATION = re.compile(r"generation-([0-9]{5,})\.npz")
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedGeneration:
+    """A finished generation.
+
+    Parameters
+    ----------
+    stage : str
+        ``"search"``; ``"slopes"``: sets around the optimum, for the intervals; ``"check"``: the
+        optimum on other devices.
+    points : ndarray, shape (sets, d)
+        In the unit cube.
+    members, seed : int
+        Number of devices, and seed of their random numbers.
+    costs, errors : ndarray, shape (sets,)
+        Costs, and standard errors of their difference from the lowest one; infinite and NaN for a
+        set without a device.
+    member_residuals : ndarray, shape (sets, members, n)
+        Residuals of each member; NaN for a set without a device.
+    data_errors : ndarray, shape (n,)
+        Standard errors of the measurements in the same units.
+    library : str
+        Library of the search and its version.
+    simulated : list
+        For each set of the stage ``check``: experiment -> for each of its comparisons what was
+        simulated, as `generation.GenerationPlan.simulated` has it. Empty in other stages.
+    """
+
+    stage: str
+    points: Array
+    members: int
+    seed: int
+    costs: Array
+    errors: Array
+    member_residuals: Array
+    data_errors: Array
+    library: str
+    simulated: list[dict[str, list[dict[str, Any]]]]
+
+    @property
+    def residuals(self) -> Array:
+        """Means over members, shape (sets, n)."""
+        found: Array = self.member_residuals.mean(axis=1)
+        return found
+
+
+FIELDS = tuple(field.name for field in fields(FinishedGeneration))
+
+
+class FitFolder:
+    """The folder of one fit.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def _manifest_path(self) -> Path:
+        return self.path / "manifest.json"
+
+    def begin_or_resume(self, fit: LoadedFit, *, fresh: bool) -> None:
+        """Create the folder, or check that it belongs to the same fit.
+
+        Parameters
+        ----------
+        fit : LoadedFit
+        fresh : bool
+            Discard what was computed before.
+
+        Raises
+        ------
+        StoreError
+            If it belongs to another fit, or cannot be written.
+        """
+        identity = identity_of(fit)
+        with wrap_os_errors(f"write in {self.path}"):
+            if self.path.exists() and not self.path.is_dir():
+                raise StoreError(f"{self.path} is a file: choose another folder with -o")
+            self.path.mkdir(parents=True, exist_ok=True)
+            if fresh:
+                self._clear()
+            if not self._manifest_path.exists():
+                if any(self.path.iterdir()):
+                    raise StoreError(
+                        f"{self.path} has files, but no manifest.json of a fit: choose another "
+                        "folder, or discard a fit in it with --fresh"
+                    )
+                new_manifest(identity).write(self._manifest_path)
+                return
+        check_same(self.manifest(), identity, str(self.path))
+
+    def manifest(self) -> Manifest:
+        """Read the manifest."""
+        return Manifest.read(self._manifest_path)
+
+    def exists(self) -> bool:
+        """Whether there is a fit in the folder."""
+        return self._manifest_path.is_file()
+
+    def _clear(self) -> None:
+        """Remove the files of a fit, and nothing else."""
+        for path in self.path.iterdir():
+            if path.name.startswith("generation-") and path.is_dir():
+                shutil.rmtree(path)
+            elif _GENERATION.fullmatch(path.name) or path.name in (
+                "manifest.json", "best.yaml", "evaluations.h5", "report.html", "fit.png",
+            ):  # fmt: skip
+                path.unlink()
+
+    def output_of(self, number: int) -> Path:
+        """Name of the output that the runs of a generation would have; its work folder is used.
+
+        Parameters
+        ----------
+        number : int
+        """
+        return self.path / f"generation-{number:05d}.h5"
+
+    def _path_of(self, number: int) -> Path:
+        return self.path / f"generation-{number:05d}.npz"
+
+    def save(self, number: int, generation: FinishedGeneration) -> None:
+        """Record a finished generation.
+
+        Parameters
+        ----------
+        number : int
+        generation : FinishedGeneration
+        """
+        path = self._path_of(number)
+        with wrap_os_errors(f"write {path}"), atomic_write(path) as file:
+            content = {field: getattr(generation, field) for field in FIELDS}
+            write_tree(file, {"run_id": self.manifest().run_id, **content})
+
+    def generations(self) -> Iterator[FinishedGeneration]:
+        """The finished generations in order.
+
+        Yields
+        ------
+        FinishedGeneration
+
+        Raises
+        ------
+        StoreError
+            If a file is damaged or belongs to another fit.
+        """
+        run_id = self.manifest().run_id
+        number = 0
+        while (path := self._path_of(number)).exists():
+            content: dict[str, Any] = read_tree(path)
+            if content.pop("run_id", None) != run_id:
+                raise StoreError(
+                    f"{path} belongs to another fit: remove it and those after it, and run the "
+                    "same line again"
+                )
+            try:
+                yield FinishedGeneration(**content)
+            except TypeError as error:
+                raise StoreError(f"{path} is damaged ({error}): remove it and go on") from error
+            leftover = self.output_of(number).with_name(self.output_of(number).name + ".work")
+            if leftover.exists():
+                # Killed between the record and the removal of the work folder.
+                shutil.rmtree(leftover, ignore_errors=True)
+            number += 1
+
+
+def identity_of(fit: LoadedFit) -> RunIdentity:
+    """What distinguishes a fit from others; its budget may be raised later.
+
+    Parameters
+    ----------
+    fit : LoadedFit
+    """
+    content = json.loads(fit.resolved)
+    for key in ("evaluations", "intervals"):
+        content["search"].pop(key)
+    content.pop("name")
+    text = json.dumps(content, sort_keys=True)
+    return RunIdentity(
+        input_hash=hashlib.sha256(text.encode()).hexdigest(),
+        seed=fit.model.search.seed,
+        tasks=0,
+        input_yaml=fit.text,
+        resolved=json.dumps(content),
+        overrides=fit.overrides,
+    )

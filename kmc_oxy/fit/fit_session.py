@@ -1,0 +1,243 @@
+"""One session of a fit: which generation comes next, and what its results mean.
+
+The session decides on one process. How the tasks of a generation are run, in one process or on the
+ranks of an MPI job, is that of any other run (`execution`).
+
+A fit has three stages: the search; the slopes, sets around the optimum on a larger ensemble, from
+which the intervals follow; and the check, the optimum on devices that the search has not seen.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmc_oxy.execution import Plan
+from kmc_oxy.fit.fit_folder import FinishedGeneration, FitFolder
+from kmc_oxy.fit.generation import GenerationPlan, stacked
+from kmc_oxy.fit.intervals import check_points, slope_points
+from kmc_oxy.fit.loading import LoadedFit
+from kmc_oxy.fit.parameters import start_point
+from kmc_oxy.fit.search import SEARCHES, Generation, ReplayError, SearchSettings, replay
+from kmc_oxy.storage import StoreError, WorkFolder, begin_or_resume
+
+Array = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+#: The seed of the devices of the check, as a distance from that of the search.
+CHECK_SEED_OFFSET = 1
+#: How often sets around the optimum are run: the second time around the better optimum.
+SLOPE_ROUNDS = 2
+
+
+class FitSession:
+    """The generations of a fit, those of earlier sessions included.
+
+    Parameters
+    ----------
+    fit : LoadedFit
+    folder : FitFolder
+        Begun or resumed for this fit.
+    report : callable
+        Called with one line after each generation.
+
+    Raises
+    ------
+    StoreError
+        If the recorded generations are not those of this search.
+    """
+
+    def __init__(
+        self, fit: LoadedFit, folder: FitFolder, report: Callable[[str], None] = log.info
+    ) -> None:
+        self.fit, self.folder, self._report = fit, folder, report
+        self.generations = list(folder.generations())
+        settings = fit.model.search
+        self._search = SEARCHES[settings.method](
+            start_point(fit.parameters),
+            settings.seed,
+            SearchSettings(
+                evaluations=settings.evaluations,
+                population=settings.population,
+                step=settings.step,
+                members=settings.members,
+                most_members=settings.most_members,
+            ),
+        )
+        self._library = _library_text(settings.method)
+        self._stage = "search"
+        try:
+            searched = self.of_stage("search")
+            replay(self._search, [Generation(g.points, g.costs, g.errors) for g in searched])
+        except ReplayError as error:
+            raise StoreError(
+                f"{folder.path} was computed by {self.generations[0].library}, this is "
+                f"{self._library}: {error} Begin again with --fresh, or choose another folder"
+            ) from error
+
+    def of_stage(self, stage: str) -> list[FinishedGeneration]:
+        """The finished generations of one stage."""
+        return [each for each in self.generations if each.stage == stage]
+
+    def next_generation(self) -> tuple[Plan, WorkFolder] | None:
+        """Begin or resume the next generation; None if the fit is complete.
+
+        Returns
+        -------
+        plan : Plan
+        work : WorkFolder
+            Locked.
+        """
+        while (requested := self._requested()) is not None:
+            stage, points, members, seed = requested
+            plan = GenerationPlan(self.fit, points, members, seed)
+            self._stage = stage
+            if plan.feasible:
+                output = self.folder.output_of(len(self.generations))
+                work = begin_or_resume(output, plan.identity)
+                if work is not None:
+                    return plan, work
+            self._record(plan, None)
+        return None
+
+    def finish(self, plan: Plan, work: WorkFolder) -> None:
+        """Evaluate and record a generation whose tasks are finished, and remove its work folder.
+
+        Parameters
+        ----------
+        plan : Plan
+            As `next_generation` gave it.
+        work : WorkFolder
+        """
+        assert isinstance(plan, GenerationPlan)
+        self._record(plan, work)
+        work.remove()
+
+    def _requested(self) -> tuple[str, Array, int, int] | None:
+        """Stage, points, members and seed of the next generation; None if there is none."""
+        settings = self.fit.model.search
+        if not self._search.finished:
+            return "search", self._search.ask(), self._search.members, settings.seed
+        if not np.isfinite(self._search.best[1]):
+            return None
+        parameters, most = self.fit.parameters, settings.most_members
+        is_searched = len(self.of_stage("slopes")) >= SLOPE_ROUNDS
+        if settings.intervals and not is_searched and not self.of_stage("check"):
+            points = slope_points(parameters, self.generations, settings.seed)
+            return "slopes", points, most, settings.seed
+        if not self.of_stage("check"):
+            points = check_points(parameters, self.generations, settings.seed)
+            return "check", points, most, settings.seed + CHECK_SEED_OFFSET
+        return None
+
+    def _record(self, plan: GenerationPlan, work: WorkFolder | None) -> None:
+        generation = evaluated(self.fit, self._stage, plan, work, self._library)
+        self.folder.save(len(self.generations), generation)
+        self.generations.append(generation)
+        if generation.stage == "search":
+            self._search.tell(generation.points, generation.costs, generation.errors)
+        self._report(self._line(generation))
+
+    def _line(self, generation: FinishedGeneration) -> str:
+        sets = sum(len(each.points) for each in self.of_stage("search"))
+        finite = generation.costs[np.isfinite(generation.costs)]
+        best = f"best {finite.min():.4g}" if finite.size else "no feasible set"
+        _, lowest = self._search.best
+        return (
+            f"{generation.stage}, generation {len(self.generations)}: {sets} of "
+            f"{self.fit.model.search.evaluations} sets, {generation.members} devices each; cost "
+            f"{best}, so far {lowest:.4g}"
+        )
+
+
+def evaluated(
+    fit: LoadedFit, stage: str, plan: GenerationPlan, work: WorkFolder | None, library: str
+) -> FinishedGeneration:
+    """The results of a generation whose tasks are finished.
+
+    Parameters
+    ----------
+    fit : LoadedFit
+    stage : str
+    plan : GenerationPlan
+    work : WorkFolder or None
+        None if no set is feasible.
+    library : str
+        As in `FinishedGeneration`.
+
+    Returns
+    -------
+    FinishedGeneration
+    """
+    found: dict[int, tuple[Array, Array]] = {}
+    for index in plan.feasible if work is not None else ():
+        assert work is not None
+        residuals = plan.residuals(work, index)
+        if residuals is not None:
+            found[index] = stacked(fit, residuals)
+    sets = len(plan.sets)
+    size = next(iter(found.values()))[1].size if found else 0
+    members = np.full((sets, plan.members, size), np.nan)
+    data_errors = np.zeros(size)
+    for index, (values, of_data) in found.items():
+        members[index], data_errors = values, of_data
+    simulated = []
+    if stage == "check" and work is not None:
+        simulated = [plan.simulated(work, index) for index in range(sets)]
+    priors = _prior_costs(fit, plan.sets)
+    costs, errors = costs_and_errors(members)
+    return FinishedGeneration(
+        stage, plan.sets, plan.members, plan.seed, costs + priors, errors, members, data_errors,
+        library, simulated,
+    )  # fmt: skip
+
+
+def costs_and_errors(members: Array) -> tuple[Array, Array]:
+    """Cost of every set, and the standard error of its difference from the lowest one.
+
+    The cost is the square of the mean residual vector. All sets have the same members, so the
+    error, by the jackknife over members, is that of the difference.
+
+    Parameters
+    ----------
+    members : ndarray, shape (sets, members, n)
+        Residuals; NaN for a set without a device.
+
+    Returns
+    -------
+    costs, errors : ndarray, shape (sets,)
+        Infinite and NaN for a set without a device.
+    """
+    count = members.shape[1]
+    is_feasible = np.isfinite(members).all(axis=(1, 2)) & bool(members.shape[2])
+    costs, errors = np.full(len(members), np.inf), np.full(len(members), np.nan)
+    if not is_feasible.any():
+        return costs, errors
+    known = members[is_feasible]
+    total = known.sum(axis=1, keepdims=True)
+    costs[is_feasible] = ((total[:, 0] / count) ** 2).sum(axis=1)
+    if count > 1:
+        without = (((total - known) / (count - 1)) ** 2).sum(axis=2)
+        apart = without - without[np.argmin(costs[is_feasible])]
+        apart = apart - apart.mean(axis=1, keepdims=True)
+        errors[is_feasible] = np.sqrt((count - 1) / count * (apart**2).sum(axis=1))
+    return costs, errors
+
+
+def _prior_costs(fit: LoadedFit, points: Array) -> Array:
+    """Square of the distance from the priors, in their deviations, of every set."""
+    costs = np.zeros(len(points))
+    for axis, parameter in enumerate(fit.parameters):
+        if parameter.prior is not None:
+            mean, deviation = parameter.prior
+            costs += ((points[:, axis] - mean) / deviation) ** 2
+    return costs
+
+
+def _library_text(method: str) -> str:
+    name = {"cma-es": "cma", "tpe": "optuna"}[method]
+    return f"{name} {importlib.metadata.version(name)}"

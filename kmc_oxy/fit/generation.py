@@ -1,0 +1,221 @@
+"""A generation of the search: parameter sets whose runs are the tasks of one plan.
+
+The tasks of a generation are run, stored and resumed like those of any other run: the points of
+its plan are the points of all runs of all feasible sets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kmc_oxy.execution import MemoryOutput, Plan
+from kmc_oxy.fit.comparison import Residuals
+from kmc_oxy.fit.loading import LoadedFit
+from kmc_oxy.fit.parameters import values_at
+from kmc_oxy.inputs import at_point, n_points
+from kmc_oxy.inputs.schema import Input
+from kmc_oxy.protocol import Schedule, flatten
+from kmc_oxy.storage import RunIdentity, WorkFolder
+
+Array = NDArray[np.float64]
+
+
+class GenerationPlan(Plan):
+    """The tasks of one generation.
+
+    Parameters
+    ----------
+    fit : LoadedFit
+    points : ndarray, shape (sets, d)
+        Parameter sets in the unit cube.
+    members : int
+        Devices of each set. Member m is the same device in every set, with common random numbers.
+    seed : int
+        Of all random numbers of the devices.
+
+    Attributes
+    ----------
+    feasible : list of int
+        Indices of the sets for which there is a device.
+    """
+
+    def __init__(self, fit: LoadedFit, points: Array, members: int, seed: int) -> None:
+        self.fit, self.sets, self._members, self.seed = fit, points, members, seed
+        values = [values_at(fit.parameters, point) for point in points]
+        self.feasible = [
+            index
+            for index, each in enumerate(values)
+            if all(run.is_feasible(each) for run in fit.runs)
+        ]
+        #: For each point of the plan: set, run, point of the run's scan.
+        self._points: list[tuple[int, int, int]] = []
+        self._inputs: dict[tuple[int, int], Input] = {}
+        for index in self.feasible:
+            for number, run in enumerate(fit.runs):
+                base = run.at(values[index], members)
+                self._inputs[index, number] = base
+                self._points += [(index, number, k) for k in range(n_points(base))]
+        self._schedules: dict[tuple[int, int], Schedule] = {}
+
+    @property
+    def base(self) -> Input:
+        return self._inputs[self._points[0][:2]]
+
+    @property
+    def n_points(self) -> int:
+        return len(self._points)
+
+    def point(self, point: int) -> Input:
+        index, number, k = self._points[point]
+        return at_point(self._inputs[index, number], k)
+
+    def schedule(self, point: int) -> Schedule:
+        # The protocols of a run are those of all sets: no free parameter is inside them.
+        _, number, k = self._points[point]
+        if (number, k) not in self._schedules:
+            self._schedules[number, k] = flatten(self.point(point).protocol)
+        return self._schedules[number, k]
+
+    @property
+    def members(self) -> int:
+        return self._members
+
+    @property
+    def checked_members(self) -> int:
+        return 0
+
+    @cached_property
+    def identity(self) -> RunIdentity:
+        content = {
+            "fit": json.loads(self.fit.resolved)["runs"],
+            "parameters": [each.key for each in self.fit.parameters],
+            "sets": self.sets.tolist(),
+            "members": self.members,
+        }
+        text = json.dumps(content, sort_keys=True)
+        return RunIdentity(
+            input_hash=hashlib.sha256(text.encode()).hexdigest(),
+            seed=self.seed,
+            tasks=self.n_tasks,
+            input_yaml=self.fit.text,
+            resolved=text,
+            overrides=self.fit.overrides,
+        )
+
+    def output(self, work: WorkFolder, index: int, run: int) -> MemoryOutput:
+        """The results of one run of one set.
+
+        Parameters
+        ----------
+        work : WorkFolder
+            Of this plan, with all tasks finished.
+        index, run : int
+            Of the set and of the run.
+        """
+        own = [p for p, (s, r, _) in enumerate(self._points) if (s, r) == (index, run)]
+        records: list[list[Mapping[str, Any]]] = [
+            [work.load_task(self.task(point, member).index) for member in range(self.members)]
+            for point in own
+        ]
+        points = [(self.point(point), self.schedule(point)) for point in own]
+        return MemoryOutput(self._inputs[index, run], points, records)
+
+    def residuals(self, work: WorkFolder, index: int) -> dict[str, list[Residuals]] | None:
+        """Residuals of a set, by experiment.
+
+        Parameters
+        ----------
+        work : WorkFolder
+        index : int
+            Of the set.
+
+        Returns
+        -------
+        dict of str to list of Residuals or None
+            One entry for each comparison of an experiment; None if one is no number.
+        """
+        found: dict[str, list[Residuals]] = {}
+        for number, run in enumerate(self.fit.runs):
+            output = self.output(work, index, number)
+            for part in run.parts:
+                of_part = [
+                    comparison.residuals(output)
+                    for comparison in self.fit.comparisons[part.experiment]
+                ]
+                if not all(np.isfinite(each.members).all() for each in of_part):
+                    return None
+                found[part.experiment] = of_part
+        return {name: found[name] for name in self.fit.model.experiments}
+
+    def simulated(self, work: WorkFolder, index: int) -> dict[str, list[dict[str, Any]]]:
+        """What a set gives in every experiment.
+
+        Parameters
+        ----------
+        work : WorkFolder
+        index : int
+            Of the set.
+
+        Returns
+        -------
+        dict of str to list of dict
+            For each comparison of an experiment: of data, ``curves``, a list of arrays of shape
+            (members, n) in SI units, and ``scale``; of a target, ``values``, one a member.
+        """
+        found: dict[str, list[dict[str, Any]]] = {}
+        for number, run in enumerate(self.fit.runs):
+            if index not in self.feasible:
+                return {}
+            output = self.output(work, index, number)
+            for part in run.parts:
+                found[part.experiment] = [
+                    comparison.simulation(output)
+                    for comparison in self.fit.comparisons[part.experiment]
+                ]
+        return found
+
+
+def stacked(fit: LoadedFit, residuals: Mapping[str, Sequence[Residuals]]) -> tuple[Array, Array]:
+    """All residuals of a set as one vector, whose square is the cost.
+
+    An experiment contributes its weight times the mean square of its residuals, so that a curve
+    with many points counts as much as one with few: successive readings are no new information.
+
+    Parameters
+    ----------
+    fit : LoadedFit
+    residuals : mapping of str to sequence of Residuals
+        By experiment.
+
+    Returns
+    -------
+    members : ndarray, shape (members, n)
+    errors : ndarray, shape (n,)
+        Standard errors of the measurements in the same units.
+    """
+    members, errors = [], []
+    for name, of_experiment in residuals.items():
+        for each in of_experiment:
+            factor = np.sqrt(fit.model.experiments[name].weight / each.members.shape[1])
+            members.append(factor * each.members)
+            errors.append(factor * each.errors)
+    return np.concatenate(members, axis=1), np.concatenate(errors)
+
+
+def sizes_of(fit: LoadedFit) -> dict[str, list[int]]:
+    """Number of residuals of each comparison, by experiment, in the order of `stacked`.
+
+    Parameters
+    ----------
+    fit : LoadedFit
+    """
+    return {
+        name: [each.size for each in comparisons] for name, comparisons in fit.comparisons.items()
+    }
