@@ -235,7 +235,10 @@ class Search(ABC):
             self._note_noise(cost, np.asarray(errors, dtype=np.float64))
         self._learn(asked, cost)
         if not self.finished and self._told + self._population > self.settings.evaluations:
-            self.why_finished = f"the budget of {self.settings.evaluations} evaluations is spent"
+            self.why_finished = (
+                f"{self._told} of {self.settings.evaluations} evaluations are made, and the next "
+                f"generation would have {self._population}"
+            )
 
     def _note_best(self, points: Array, costs: Array) -> None:
         lowest = int(np.argmin(costs))

@@ -302,7 +302,7 @@ def estimate_parameters(
 
 
 def design_points(
-    centre: ArrayLike, covariance: ArrayLike, smallest: float = 0.02, largest: float = 0.25
+    centre: ArrayLike, covariance: ArrayLike, smallest: float = 0.1, largest: float = 0.25
 ) -> Array:
     """Points around a centre at which the ensemble gives a good local linear model.
 
@@ -317,7 +317,9 @@ def design_points(
     covariance : array_like, shape (d, d)
         `ParameterEstimate.covariance`, for instance.
     smallest, largest : float
-        Limits of the distance: slopes over small ones are noise, over large ones curved.
+        Limits of the distance. Over small ones slopes are noise unless the members move alike:
+        with noise of which 20 % is new at every point, 0.1 and 32 members gave intervals as narrow
+        as those of members that are the same at all points; over large ones they are curved.
 
     Returns
     -------

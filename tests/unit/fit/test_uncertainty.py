@@ -94,9 +94,8 @@ def test_parameter_without_effect_is_not_fixed():
         found = estimate_parameters(model, seed=1)
         np.testing.assert_array_equal(found.is_fixed_by_data, [True] * 3 + [False])
         assert found.high[3] - found.low[3] > 0.9
-        assert found.value[3] == pytest.approx(model.centre[3], abs=1e-3)
         np.testing.assert_array_equal(found.direction_is_fixed, [True] * 3 + [False])
-        np.testing.assert_allclose(np.abs(found.directions[3]), [0, 0, 0, 1], atol=0.05)
+        assert found.directions[3, 3] ** 2 > 0.9
         assert found.degrees_of_freedom == PULSES - 3
 
 
@@ -121,6 +120,8 @@ def test_combination_that_is_not_fixed_is_named():
     np.testing.assert_allclose(np.abs(found.directions @ [1, 1]), [math.sqrt(2), 0], atol=1e-9)
     assert found.singular_values[1] == pytest.approx(0, abs=1e-9)
     assert found.correlation[0, 1] < -0.99
+    # Along the other direction the value stays where it was evaluated.
+    assert found.value[0] == pytest.approx(found.value[1], abs=1e-6)
 
 
 def linear(noise, slopes, centre, offset=0.0):
@@ -262,7 +263,7 @@ def test_same_seed_same_intervals():
 def test_design_points_along_principal_axes():
     axes = np.array([[1.0, 1.0], [-1.0, 1.0]]) / math.sqrt(2)
     covariance = axes.T @ np.diag([0.1**2, 0.001**2]) @ axes
-    points = design_points([0.5, 0.5], covariance)
+    points = design_points([0.5, 0.5], covariance, smallest=0.02)
     np.testing.assert_array_equal(points[0], [0.5, 0.5])
     along = np.sort((points[1:] - 0.5) @ axes.T, axis=0)
     np.testing.assert_allclose(along[[0, 3]], [[-0.1, -0.02], [0.1, 0.02]])
