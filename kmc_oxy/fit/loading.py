@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from kmc_oxy.analysis import legs_of_schedule
 from kmc_oxy.execution import resolved_value
@@ -38,7 +38,7 @@ from kmc_oxy.inputs import (
     read_data,
     read_text,
 )
-from kmc_oxy.inputs.schema import Input, Location
+from kmc_oxy.inputs.schema import Input, Location, dimension_of
 from kmc_oxy.measured import MeasuredCurve, read_curves
 from kmc_oxy.paper import EXPERIMENTS
 from kmc_oxy.protocol import flatten
@@ -263,14 +263,13 @@ class _Loader:
         ends = []
         for name in ("low", "high"):
             try:
-                changed = set_values(data, {key: getattr(given, name)})
-                ends.append(float(resolved_value(Input.model_validate(changed), key)[0]))
+                Input.model_validate(set_values(data, {key: getattr(given, name)}))
             except ValidationError as error:
                 own = [f for f in data_faults(error) if ".".join(map(str, f.location)) == key]
-                if not own:
-                    ends.append(_parsed(getattr(given, name), key, start))
+                if own:
+                    self._add(DataFault((*where, name), own[0].message, shows_value=True))
                     continue
-                self._add(DataFault((*where, name), own[0].message, shows_value=True))
+            ends.append(_parsed(getattr(given, name), key, start))
         if len(ends) < 2:
             return None
         low, high = ends
@@ -389,12 +388,19 @@ def _range(target: Target, dimension: str) -> Range:
 
 
 def _parsed(value: Any, key: str, start: Input) -> float:
-    """A value written for a key, as a number in the unit of the code."""
-    changed = set_values(start.model_dump(mode="json"), {key: value})
-    try:
-        return float(resolved_value(Input.model_validate(changed), key)[0])
-    except ValidationError as error:
-        raise ValueError(data_faults(error)[0].message) from None
+    """A value written for a key, as a number in the unit of the code; a ValueError if it is none.
+
+    Whether it fits the other keys is not checked: another parameter may change them.
+    """
+    node: Any = start
+    *parents, last = key.split(".")
+    for part in parents:
+        node = node[int(part)] if isinstance(node, (list, tuple)) else getattr(node, part)
+    if isinstance(node, BaseModel):
+        dimension = dimension_of(type(node).model_fields[last])
+        if dimension is not None:
+            return parse_quantity(value, dimension)
+    return float(value)
 
 
 def _in_fit_file(location: Location, run: DeviceRun) -> Location:

@@ -136,6 +136,38 @@ def _first_pulse(legs: Sequence[LegValues]) -> Array:
     return _mean(shares)
 
 
+def _bend(legs: Sequence[LegValues]) -> Array:
+    """Ratio of the slopes against ln N in the upper and the lower half of ln N, of the mean."""
+    ratios = []
+    for each in legs:
+        chosen = each.leg.pulse > 0
+        log_number = np.log(each.leg.pulse[chosen].astype(float))
+        mean = each.conductance_S[:, chosen].mean(axis=0)
+        middle = 0.5 * log_number[-1]
+        lower, upper = log_number <= middle, log_number >= middle
+        ratios.append(
+            float(_slope(log_number[upper], mean[upper]) / _slope(log_number[lower], mean[lower]))
+        )
+    return np.array([max(ratios, key=lambda ratio: abs(ratio - 1))])
+
+
+def _ratio_slope(legs: Sequence[LegValues]) -> Array:
+    first = np.stack([np.log10(each.conductance_S[:, -1]) for each in legs], axis=1)
+    ratio = first[:, 0::2] - first[:, 1::2]
+    return _slope(np.log10(np.arange(1.0, ratio.shape[1] + 1)), ratio)
+
+
+def _magnetoresistance_ratio(legs: Sequence[LegValues]) -> Array:
+    first, second = legs[0].magnetoresistance, legs[-1].magnetoresistance
+    return np.array([float(second.mean() / first.mean())])
+
+
+def _joint_spread_over_drift(legs: Sequence[LegValues]) -> Array:
+    whole = [np.log(each.conductance_S.sum(axis=0)) for each in legs]
+    drift = abs(float(np.mean([each[-1] - each[0] for each in whole])))
+    return np.array([np.std([each[-1] for each in whole], ddof=1) / max(drift, 1e-300)])
+
+
 def _magnetoresistance(legs: Sequence[LegValues]) -> Array:
     found: Array = np.concatenate([each.magnetoresistance for each in legs], axis=1).mean(axis=1)
     return found
@@ -189,6 +221,22 @@ QUANTITIES: dict[str, Quantity] = {
         "slope of ln G a pulse over the last ten pulses, mean of the trains", _last_slope
     ),
     "first pulse": Quantity("share of a train's change that its first pulse makes", _first_pulse),
+    "bend": Quantity(
+        "slope of the mean conductance against ln N in the upper half of the train's ln N over "
+        "that in the lower half: 1 for log N; of several trains the farthest from 1",
+        _bend,
+    ),
+    "slope of ratio": Quantity(
+        "slope of log10 of each odd leg's last reading over the next leg's, a decade of the number "
+        "of the pair: on/off against cycles",
+        _ratio_slope,
+    ),
+    "joint spread over drift": Quantity(
+        "the spread over drift of all members in parallel", _joint_spread_over_drift
+    ),
+    "magnetoresistance ratio": Quantity(
+        "magnetoresistance of the last leg over that of the first", _magnetoresistance_ratio
+    ),
     "spread over drift": Quantity(
         "standard deviation of the last readings from leg to leg over the mean change in a leg",
         _spread_over_drift,
