@@ -74,6 +74,22 @@ def _chapters() -> Iterator[tuple[str, type[Section], str]]:
         yield f"`{name}`", sections_in(field.annotation)[0], ""
     yield "`rest`", Rest, "\n\nA key left out of `rest` has its default."
 
+_REMARK_ON_BARRIERS = """
+
+A bound left out of a `flat` barrier is that of the default of its class.
+
+A class may also be a list of shares, each with its own distribution. One entry may leave out its
+`share` and gets the rest:
+
+```yaml
+interface:
+  - {share: 5 %, low: 0 eV, high: 0.6 eV}
+  - {low: 0.14 eV, high: 0.74 eV}
+```
+
+Dotted keys count the entries from 0: `device.barriers.interface.0.share`. A bound left out there is
+that of a `flat` barrier from 0 to 1 eV. With `distribution`, every entry keeps its own mean and width."""
+
 
 def _sections(
     model: type[Section], prefix: tuple[str, ...]
@@ -84,7 +100,7 @@ def _sections(
             continue
         remark = ""
         if inner[0] is Barriers:
-            remark = "\n\nA bound left out of a `flat` barrier is that of the default of its class."
+            remark = _REMARK_ON_BARRIERS
         path = (*prefix, name)
         yield f"`{dotted(path)}`", inner[0], remark
         yield from _sections(inner[0], path)
@@ -117,8 +133,10 @@ def _type(field: FieldInfo, dimension: str | None) -> str:
     inner = sections_in(field.annotation)
     if literal is not None:
         kind = ", ".join(f"`{value}`" for value in typing.get_args(literal))
+    elif len(inner) > 1:
+        return "barrier, or list of shares"
     elif inner:
-        kind = "a step" if inner[0] is Step else "barrier" if len(inner) > 1 else "mapping"
+        kind = "a step" if inner[0] is Step else "mapping"
     elif dimension:
         kind = dimension
     elif any(typing.get_origin(part) is dict for part in found):

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from kmc_oxy.inputs.schema import (
+    MIXTURE,
+    SHARES,
     Input,
     Location,
     Section,
@@ -177,6 +179,11 @@ def _walk(
     models: list[type[Section]] = [schema]
     field: FieldInfo | None = None
     for part in location:
+        if part == MIXTURE and any(model in SHARES.values() for model in models):
+            # pydantic inserts this in front of the place in a list of shares.
+            models = list(SHARES.values())
+            yield part, False, field, models
+            continue
         chosen = [m for m in models if distribution_name(m) == part] if len(models) > 1 else []
         if chosen:
             # pydantic inserts the name of the distribution into the location of a barrier.
@@ -206,7 +213,7 @@ def _similar_key(location: Location, schema: type[Section]) -> str:
 
 @lru_cache(maxsize=1000)
 def _similar_key_of(key: str, models: tuple[type[Section], ...], schema: type[Section]) -> str:
-    siblings = sorted({name for model in models for name in model.model_fields})
+    siblings = sorted({name for model in models for name in model.model_fields} - {key})
     close = difflib.get_close_matches(key, siblings, n=1)
     return close[0] if close else _unique_keys(schema).get(key, "")
 

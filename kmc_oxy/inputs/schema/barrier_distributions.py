@@ -1,17 +1,19 @@
 """Quenched barriers of the bonds: their distributions, and the classes of bonds.
 
-A distribution is a subclass of `BarrierDistribution` and its entry in `DISTRIBUTIONS`.
+A distribution is a subclass of `BarrierDistribution` and its entry in `DISTRIBUTIONS`. A class of
+bonds has one distribution, or a list of shares, each with its own.
 """
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, create_model, model_validator
 
 from kmc_oxy.inputs.schema.fields import (
     Energy,
@@ -79,7 +81,7 @@ class BarrierDistribution(Section):
         return ", ".join(
             format_quantity(getattr(self, name), dimension)
             for name, field in type(self).model_fields.items()
-            if (dimension := dimension_of(field))
+            if (dimension := dimension_of(field)) and name != "share"
         )
 
 
@@ -187,9 +189,66 @@ BY_NAME = {cls.model_fields["distribution"].default: cls for cls in DISTRIBUTION
 # Those that define `of`.
 _IMPOSABLE = {name: cls for name, cls in BY_NAME.items() if "of" in vars(cls)}
 
+#: Stands for a list of shares where pydantic names the distribution of a class.
+MIXTURE = "mixture"
+MAX_SHARES = 20
+
+
+class BarrierMixture:
+    """Shares of the bonds of a class, each with its own distribution.
+
+    Parameters
+    ----------
+    parts : sequence of (float, BarrierDistribution)
+        Shares, which add up to 1, and distributions.
+    """
+
+    def __init__(self, parts: Sequence[tuple[float, BarrierDistribution]]) -> None:
+        self.parts = tuple(parts)
+
+    @classmethod
+    def of_shares(cls, shares: Sequence[BarrierDistribution]) -> BarrierMixture:
+        """The mixture that a list of the input describes.
+
+        Parameters
+        ----------
+        shares : sequence of BarrierDistribution
+            With a `share` each; one without gets the rest.
+        """
+        given: list[float | None] = [getattr(each, "share", None) for each in shares]
+        rest = max(0.0, 1.0 - math.fsum(share for share in given if share is not None))
+        known = [rest if share is None else share for share in given]
+        return cls(list(zip(known, shares, strict=True)))
+
+    def imposed(self, distribution: type[BarrierDistribution]) -> BarrierMixture:
+        """The mixture with another distribution in every part, of that part's mean and width.
+
+        Parameters
+        ----------
+        distribution : type of BarrierDistribution
+            One that defines `of`.
+        """
+        return BarrierMixture(
+            [(share, distribution.of(*part.mean_and_width)) for share, part in self.parts]
+        )
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+        """Draw independent barriers, as `BarrierDistribution.draw`."""
+        bounds = np.cumsum([share for share, _ in self.parts])[:-1]
+        chosen = np.searchsorted(bounds, rng.random(count), side="right")
+        barriers = np.empty(count)
+        for number, (_, part) in enumerate(self.parts):
+            own = np.flatnonzero(chosen == number)
+            barriers[own] = part.draw(rng, own.size)
+        return barriers
+
+    def text(self) -> str:
+        """Shares and parameters."""
+        return "; ".join(f"{100 * share:g} % {part.text()}" for share, part in self.parts)
+
 
 def distribution_name(model: type[Section]) -> str | None:
-    """Name of the distribution that a section describes.
+    """Name of the distribution that a section describes, with or without a share.
 
     Parameters
     ----------
@@ -200,24 +259,59 @@ def distribution_name(model: type[Section]) -> str | None:
     str or None
         None if the section describes no distribution.
     """
-    return next((name for name, cls in BY_NAME.items() if cls is model), None)
+    return next((name for name, cls in BY_NAME.items() if issubclass(model, cls)), None)
 
 
 def _name_of(value: Any) -> str:
-    """Name of the distribution that a mapping or a model describes."""
+    """Name of the distribution that a mapping or a model describes; `MIXTURE` of a list."""
+    if isinstance(value, (list, tuple)):
+        return MIXTURE
     if isinstance(value, dict):
         return str(value.get("distribution", "flat"))
     return str(getattr(value, "distribution", "flat"))
 
 
+def _shares_add_up(parts: tuple[BarrierDistribution, ...]) -> tuple[BarrierDistribution, ...]:
+    given = [share for part in parts if (share := getattr(part, "share", None)) is not None]
+    rests, total = len(parts) - len(given), math.fsum(given)
+    if rests > 1:
+        raise ValueError("must have a share in every entry but one, which gets the rest")
+    if total > 1 + 1e-9 or (rests == 0 and abs(total - 1) > 1e-9):
+        wanted = "at most 1" if rests else "1 (leave one share out for the rest)"
+        raise ValueError(f"must have shares that add up to {wanted}; they add up to {total:g}")
+    return parts
+
+
+def _with_share(cls: type[BarrierDistribution]) -> type[BarrierDistribution]:
+    """The model of a distribution as one entry of a list of shares."""
+    share = Field(default=None, ge=0, le=1, description="share of the bonds; null: the rest")
+    model: type[BarrierDistribution] = create_model(
+        f"{cls.__name__}Share", __base__=cls, __doc__=cls.__doc__, share=(Fraction | None, share)
+    )
+    return model
+
+
+#: The distributions as entries of a list of shares.
+SHARES = {name: _with_share(cls) for name, cls in BY_NAME.items()}
+
+
+def _tagged(models: dict[str, type[BarrierDistribution]]) -> Any:
+    return Union[tuple(Annotated[cls, Tag(name)] for name, cls in models.items())]  # noqa: UP007
+
+
 # pydantic needs the literal and the union, which a type checker cannot read from a table.
 if TYPE_CHECKING:
     ImposableName: TypeAlias = str
-    BarrierField: TypeAlias = BarrierDistribution
+    BarrierField: TypeAlias = BarrierDistribution | tuple[BarrierDistribution, ...]
 else:
     ImposableName = Literal[tuple(_IMPOSABLE)]
+    _ShareList = Annotated[
+        tuple[Annotated[_tagged(SHARES), Discriminator(_name_of)], ...],
+        Field(min_length=1, max_length=MAX_SHARES),
+        AfterValidator(_shares_add_up),
+    ]
     BarrierField = Annotated[
-        Union[tuple(Annotated[cls, Tag(name)] for name, cls in BY_NAME.items())],  # noqa: UP007
+        Union[_tagged(BY_NAME), Annotated[_ShareList, Tag(MIXTURE)]],  # noqa: UP007
         Discriminator(_name_of),
     ]
 
@@ -273,7 +367,7 @@ class Barriers(Section):
                 data[name] = {**cls.model_fields[name].default.model_dump(), **given}
         return data
 
-    def effective(self, name: str) -> BarrierDistribution:
+    def effective(self, name: str) -> BarrierDistribution | BarrierMixture:
         """The distribution from which the barriers of a class are drawn.
 
         Parameters
@@ -283,10 +377,16 @@ class Barriers(Section):
 
         Returns
         -------
-        BarrierDistribution
-            That of the class, or the imposed one with its mean and width.
+        BarrierDistribution or BarrierMixture
+            That of the class, or the imposed one with its mean and width; of a list of shares,
+            the same for each of them.
         """
-        own: BarrierDistribution = getattr(self, name)
+        own: BarrierField = getattr(self, name)
+        if isinstance(own, tuple):
+            mixture = BarrierMixture.of_shares(own)
+            if self.distribution is None:
+                return mixture
+            return mixture.imposed(_IMPOSABLE[self.distribution])
         if self.distribution is None or self.distribution == _name_of(own):
             return own
         return _IMPOSABLE[self.distribution].of(*own.mean_and_width)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from input_faults import MINIMAL
 
+from kmc_oxy.inputs import InputError, at_point
 from kmc_oxy.inputs.loading import loads
 from kmc_oxy.inputs.schema import (
     DISTRIBUTIONS,
@@ -119,3 +120,55 @@ def test_an_imposed_shape_keeps_mean_and_width():
         "device.barriers.first_layer_exit={distribution: gaussian, mean: 0.5, sigma: 0.1}",
     )
     assert back.mean_and_width == pytest.approx((0.5, 0.1), rel=1e-12)
+
+
+SHARES = (
+    "device: {barriers: {interface: "
+    "[{share: 5 %, low: 0 eV, high: 0.6 eV}, {low: 0.8, high: 0.9}]}}\n"
+)
+
+
+def test_a_class_may_be_a_list_of_shares():
+    """Two separate ranges: the share of the first within five standard errors, each one flat."""
+    model = loads(SHARES + MINIMAL).model
+    drawn = model.device.barriers.effective("interface").draw(np.random.default_rng(2), COUNT)
+    first = drawn < 0.7
+    assert first.mean() == pytest.approx(0.05, abs=5 * np.sqrt(0.05 * 0.95 / COUNT))
+    assert drawn[first].max() <= 0.6 and drawn[~first].min() >= 0.8
+    assert drawn[first].mean() == pytest.approx(0.3, abs=0.01)
+    assert drawn[~first].mean() == pytest.approx(0.85, abs=0.001)
+    again = type(model).model_validate(model.model_dump(mode="json"))
+    assert again == model
+
+
+def test_entries_of_a_list_of_shares_are_keys():
+    model = loads(SHARES + MINIMAL, ["device.barriers.interface.0.share=0.5"]).model
+    assert model.device.barriers.interface[0].share == 0.5
+    scanned = "scan: {device.barriers.interface.0.share: [0.1, 0.3]}\n"
+    model = loads(SHARES + scanned + MINIMAL).model
+    assert at_point(model, 1).device.barriers.interface[0].share == 0.3
+
+
+def test_an_imposed_distribution_keeps_mean_and_width_of_every_share():
+    text = SHARES.replace("barriers: {", "barriers: {distribution: constant, ")
+    barriers = loads(text + MINIMAL).model.device.barriers
+    drawn = barriers.effective("interface").draw(np.random.default_rng(2), 1000)
+    assert set(drawn.round(12)) == {0.3, 0.85}
+
+
+@pytest.mark.parametrize(
+    ("shares", "fault"),
+    [
+        ("[{share: 0.5}, {share: 0.2}]", "add up to 1 (leave one share out for the rest)"),
+        ("[{share: 0.7}, {share: 0.5}, {}]", "at most 1; they add up to 1.2"),
+        ("[{}, {}]", "in every entry but one"),
+        ("[]", "at least 1 item"),
+        ("[{share: 1, distribution: gaussian}]", "interface.0.mean: is required"),
+        ("[{share: 1, hgh: 1}]", "did you mean high?"),
+        ("[{distribution: mixture}]", "must be one of 'flat'"),
+    ],
+)
+def test_a_wrong_list_of_shares_is_named(shares, fault):
+    with pytest.raises(InputError) as error:
+        loads(f"device: {{barriers: {{interface: {shares}}}}}\n" + MINIMAL)
+    assert fault in str(error.value)
