@@ -185,6 +185,8 @@ def _walk(
             yield part, False, field, models
             continue
         chosen = [m for m in models if distribution_name(m) == part] if len(models) > 1 else []
+        # Without a list of shares around it, a distribution has no share.
+        chosen = [m for m in chosen if m not in SHARES.values()] or chosen
         if chosen:
             # pydantic inserts the name of the distribution into the location of a barrier.
             models = chosen
