@@ -1,0 +1,78 @@
+"""A fit on several ranks: the same results as in one process, also after a signal."""
+
+import signal
+import sys
+from pathlib import Path
+
+import jobs
+import numpy as np
+import pytest
+
+from kmc_oxy.storage import read_tree
+
+pytestmark = pytest.mark.skipif(bool(jobs.why_unavailable()), reason=jobs.why_unavailable())
+
+TEXT = """
+device: {lattice: {nx: 6, ny: 6}}
+engine: {tolerance: 0.3, reach: 1}
+parameters:
+  device.site_energy.oxide_offset: {low: -0.6 eV, high: -0.4 eV}
+  conductance.density_floor: {low: 0.001, high: 0.1, scale: log}
+experiments:
+  train:
+    protocol:
+      - pulse: {voltage: -4 V, duration: 1 s, read: false}
+      - train: {voltage: +3 V, duration: 10 ms, count: 6, rest: {voltage: -0.1 V, duration: 50 ms}}
+    targets: [{quantity: range, at_least: 0.5, at_most: 1}]
+search: {evaluations: 12, members: 3, most_members: 4, seed: 2}
+"""
+
+
+def results(folder):
+    generations = []
+    for path in sorted(Path(folder).glob("generation-*.npz")):
+        content = read_tree(path)
+        del content["run_id"]
+        generations.append(content)
+    return generations, Path(folder, "best.yaml").read_text()
+
+
+def assert_same(one, other):
+    assert one[1] == other[1]
+    assert len(one[0]) == len(other[0]) >= 4
+    for first, second in zip(one[0], other[0], strict=True):
+        for key in ("points", "costs", "errors", "member_residuals"):
+            np.testing.assert_array_equal(first[key], second[key])
+
+
+def test_ranks_do_not_change_a_fit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("fit.yaml").write_text(TEXT)
+    for ranks in (0, 2):
+        code, _, err = jobs.run(ranks, "fit", "fit.yaml", "-o", f"on{ranks}", "-j", "1", "-q")
+        assert code == 0, err
+    assert_same(results("on0"), results("on2"))
+
+
+def test_a_fit_goes_on_after_a_signal_with_another_number_of_ranks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("fit.yaml").write_text(TEXT)
+    code, _, err = jobs.run(0, "fit", "fit.yaml", "-o", "whole", "-j", "1", "-q")
+    assert code == 0, err
+    job = jobs.Job(2, "fit", "fit.yaml", "-o", "stopped", "-q")
+    job.wait_for("generation 1")
+    job.process.send_signal(signal.SIGTERM)
+    code, _, err = job.end()
+    assert code in (0, 75, 143), err
+    code, _, err = jobs.run(0, "fit", "fit.yaml", "-o", "stopped", "-j", "1", "-q")
+    assert code == 0, err
+    assert_same(results("whole"), results("stopped"))
+
+
+def test_all_cores_are_used_by_replacing_the_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("fit.yaml").write_text(TEXT)
+    code, _, err = jobs.run(0, "fit", "fit.yaml", "-o", "out", "-j", "2")
+    assert code == 0, err
+    assert "2 ranks" in err
+    assert sys.executable
