@@ -71,8 +71,25 @@ def _chapters() -> Iterator[tuple[str, type[Section], str]]:
         yield f"A barrier: `{distribution_name(model)}`", model, ""
     yield "A step of `protocol`", Step, ""
     for name, field in Step.model_fields.items():
-        yield f"`{name}`", sections_in(field.annotation)[0], ""
+        remark = _REMARK_ON_LOOPS if name == "repeat" else ""
+        yield f"`{name}`", sections_in(field.annotation)[0], remark
     yield "`rest`", Rest, "\n\nA key left out of `rest` has its default."
+
+
+_REMARK_ON_LOOPS = """
+
+With `for` the steps are written out for every combination of values, the last name running fastest;
+with `zip: true` for the first values together, then the second ones, and so on:
+
+```yaml
+- repeat:
+    for: {voltage: [+3 V, +4 V], duration: [1 ms, 5 ms]}
+    steps:
+      - pulse: {voltage: -4 V, duration: 1 s}
+      - train: {voltage: $voltage, duration: $duration, count: 50}
+```
+
+`--set` counts the steps as they are written, `scan` and the output as written out."""
 
 _REMARK_ON_BARRIERS = """
 

@@ -11,7 +11,7 @@ from typing import Any
 from kmc_oxy.inputs import yaml_loader
 from kmc_oxy.inputs.messages import DataFault, Fault, InputError
 from kmc_oxy.inputs.scan import NoSuchKey, check_scan, scans_layers, set_value
-from kmc_oxy.inputs.schema import Input, Location, dotted
+from kmc_oxy.inputs.schema import Input, Location, as_written, dotted
 from kmc_oxy.inputs.validation import check
 
 
@@ -219,10 +219,10 @@ class SourceMap:
 
     def locate(self, fault: DataFault, data: dict[str, Any]) -> Fault:
         """A fault of the data with its place and, if the fault asks for it, the value given."""
-        message = fault.message
+        location, message = as_written(fault.location, data), fault.message
         if fault.shows_value:
-            message += f" (got {self._value_text(fault.location, data)})"
-        return self.fault_at(fault.location, message, of_key=fault.of_key)
+            message += f" (got {self._value_text(location, data)})"
+        return self.fault_at(location, message, of_key=fault.of_key)
 
     def _value_text(self, location: Location, data: Any) -> str:
         for part in location:

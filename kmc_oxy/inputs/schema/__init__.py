@@ -39,6 +39,7 @@ from kmc_oxy.inputs.schema.input import (
     Input,
     Spin,
 )
+from kmc_oxy.inputs.schema.step_loops import as_written
 from kmc_oxy.inputs.schema.steps import (
     MAX_LISTED_STEPS,
     READ_VOLTAGE_V,
@@ -84,6 +85,7 @@ __all__ = [
     "Train",
     "Whole",
     "all_steps",
+    "as_written",
     "dimension_of",
     "distribution_name",
     "dotted",

@@ -27,6 +27,7 @@ from kmc_oxy.inputs.schema.fields import (
     Voltage,
     Whole,
 )
+from kmc_oxy.inputs.schema.step_loops import written_out
 from kmc_oxy.units import format_quantity
 
 READ_VOLTAGE_V = -0.1  #: 0.1 V on the input line, the neuron line at virtual ground (paper)
@@ -381,10 +382,15 @@ class VectorMatrix(StepBody):
 
 
 class Repeat(StepBody):
-    """Steps that are repeated."""
+    """Steps that are repeated, `count` times or for lists of values."""
 
-    count: Whole = Field(ge=1, le=MAX_COUNT, description="number of times")
+    count: Whole = Field(ge=1, le=MAX_COUNT, description="number of times; 1 with a `for`")
     steps: tuple[Step, ...] = Field(min_length=1, description="the steps, in order")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_out_loop(cls, data: Any) -> Any:
+        return written_out(data)
 
     def size(self) -> float:
         return self.count * sum(step.body.size() for step in self.steps) + 1
