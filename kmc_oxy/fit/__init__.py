@@ -4,16 +4,28 @@ May import everything below it, above all `measured`, `execution`, `analysis` an
 """
 
 from kmc_oxy.fit.fit_folder import FitFolder
+from kmc_oxy.fit.fit_result import (
+    FitResult,
+    FittedCurve,
+    FittedParameter,
+    FittedTarget,
+    read_fit_result,
+)
 from kmc_oxy.fit.fit_session import FitSession
 from kmc_oxy.fit.loading import LoadedFit, is_fit_file, load_fit
 from kmc_oxy.fit.results import result_table, write_results
 
 __all__ = [
     "FitFolder",
+    "FitResult",
     "FitSession",
+    "FittedCurve",
+    "FittedParameter",
+    "FittedTarget",
     "LoadedFit",
     "is_fit_file",
     "load_fit",
+    "read_fit_result",
     "result_table",
     "write_results",
 ]
