@@ -4,6 +4,7 @@ May import `figures`, `fit`, `paper` and `analysis`.
 """
 
 from kmc_oxy.report.fit_figure import plot_fit
+from kmc_oxy.report.fit_page import report_fit
 from kmc_oxy.report.page import report
 
-__all__ = ["plot_fit", "report"]
+__all__ = ["plot_fit", "report", "report_fit"]
