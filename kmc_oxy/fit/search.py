@@ -307,10 +307,14 @@ class CmaSearch(Search):
             warnings.simplefilter("ignore")
             first = np.append(start, np.full(unused, 0.5))
             self._strategy = self._library.CMAEvolutionStrategy(first, self.settings.step, options)
-            self._strategy.inject([first], force=True)
+        self._first: Array | None = first
 
     def _draw(self) -> Array:
         self._drawn = np.array(self._strategy.ask(), dtype=np.float64)
+        if self._first is not None:
+            # The library accepts points that it did not draw.
+            self._drawn[0] = self._first
+            self._first = None
         return self._drawn[:, : self.start.size]
 
     def _learn(self, points: Array, costs: Array) -> None:

@@ -1,16 +1,16 @@
 r"""How well measured curves fix the parameters of a stochastic simulator.
 
-Of M members of an ensemble, each with the residuals r_m(theta) = (ln G_sim,m - ln G_meas) / sigma of
-all n readings, the mean over members is compared with zero. Near the optimum r_m is taken as linear
-in the parameters (`local_linear_model`), for each member by itself, with slopes J_m and mean slope
-J. The mean residual at the true parameters is not zero: it has the covariance
+Each of M members of an ensemble has the residuals r_m(theta) = (ln G_sim,m - ln G_meas) / sigma of
+all n readings; their mean over members is compared with zero. Near the optimum r_m is taken as
+linear in the parameters (`local_linear_model`), for each member by itself, with slopes J_m and mean
+slopes J. The mean residual at the true parameters is not zero: it has the covariance
 
 .. math:: C = C_{sim} + C_{data}, \qquad C_{sim} = S / M, \qquad C_{data} = D R D,
 
-S that of the members, D the standard errors of the data in units of sigma, R their correlation. Least
-squares takes successive readings of a train as independent, and they are not: an oxygen that arrives
-stays, so the noise of a train is a random walk. Members are independent. So the least squares
-estimate is kept, and its covariance is that of the members' own estimates (the sandwich, Huber 1967),
+S that of the members, D the standard errors of the data in units of sigma, R their correlation.
+Least squares takes successive readings of a train as independent, and they are not: an oxygen that
+arrives stays, so the noise of a train is a random walk. Members are independent. So the estimate by
+least squares is kept, and its covariance is made from the members (the sandwich, Huber 1967),
 
 .. math:: \Sigma = G^{-1} J^T C J\, G^{-1}, \qquad G = J^T J,
 
@@ -20,11 +20,11 @@ matter with 6 to 16 members:
 - The noise of J, and its correlation with that of r, add to J^T J and J^T r. Both are replaced by
   their means over pairs of different members, which are unbiased (Hoeffding 1948,
   doi 10.1214/aoms/1177730196).
-- A direction of parameter space whose slopes are within their noise tells nothing and is left out.
+- A direction of parameter space whose slopes are within their errors tells nothing and is left out.
 - The correlations of the projections are shrunk (Schaefer and Strimmer 2005,
   doi 10.2202/1544-6115.1175), so that the covariance has full rank.
-- Deviations that come from the members have the quantiles of Student's t, by Satterthwaite's degrees
-  of freedom (1946, doi 10.2307/3002019) where the data contribute.
+- Deviations that come from the members have the quantiles of Student's t, by the degrees of freedom
+  of Satterthwaite (1946, doi 10.2307/3002019) where the data contribute.
 
 The estimate with its covariance, the Gaussian priors and the unit cube as a uniform prior give a
 truncated Gaussian. Its quantiles are the intervals: a parameter that the data do not fix has an
@@ -50,6 +50,9 @@ FEWEST_MEMBERS = 3
 #: noise of a random walk has about one degree of freedom: pure noise of 8 members exceeds 10 with a
 #: probability of 2 % (Fisher's F with 1 and 7 degrees of freedom).
 CLEAR = 10.0
+#: The same of the scatter about the linear model: two standard errors. Much of that is curvature,
+#: which moves the slopes little where points lie on both sides of the centre.
+CLEAR_OF_MISFIT = 4.0
 #: Deviation of the prior of a parameter that has none: flat within the cube.
 FLAT = 10.0
 #: A parameter is fixed by the data if its interval is narrower than this share of the prior's.
@@ -86,11 +89,16 @@ class LinearModel:
         Residuals of the members at the centre.
     slopes : ndarray, shape (M, n, d)
         Their derivatives by the parameters.
+    misfit : ndarray, shape (d, d)
+        Covariance of errors of the mean slopes by which the evaluations scatter about the model,
+        summed over readings: curvature, and members that differ from point to point. Zero if there
+        are too few evaluations to tell.
     """
 
     centre: Array
     residuals: Array
     slopes: Array
+    misfit: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +125,9 @@ class ParameterEstimate:
         The same rule for the deviation along a direction: the combinations of parameters that the
         data do not fix are those that are False.
     chi_square : float
-        Sum over readings of the squared mean residual over its variance, the diagonal of C. With
-        correlated noise its mean is about `degrees_of_freedom`, but it scatters more widely than a
-        chi-square.
+        Sum over readings of the squared mean residual over its variance, the diagonal of C. About
+        `degrees_of_freedom` if the noise of readings is independent; less if it is correlated,
+        since the fit then follows it (0.15 of it for random walks and three parameters).
     degrees_of_freedom : int
         Readings minus directions that were estimated.
     ranged_chi_square : float
@@ -188,8 +196,8 @@ def local_linear_model(
     middle = np.asarray(centre, dtype=np.float64)
     offset = points - middle
     distance = np.linalg.norm(offset, axis=1)
-    nearest = np.sort(distance)[: 2 * points.shape[1] + 1]
-    if not nearest[-1] > 0:
+    nearest = np.sort(distance[distance > 0])[: 2 * points.shape[1]]
+    if not nearest.size:
         raise ValueError("The 'theta' parameter must hold points apart from the centre. Got none.")
     weight = np.exp(-0.5 * (distance / nearest[-1]) ** 2)
     weight /= weight.sum()
@@ -198,12 +206,15 @@ def local_linear_model(
     flat = values.reshape(evaluations, -1)
     mean_value = weight @ flat
     root = np.sqrt(weight)[:, None]
-    solved = np.linalg.lstsq(root * (offset - mean_offset), root * (flat - mean_value), rcond=1e-8)[
-        0
-    ]
+    inverse = np.linalg.pinv(root * (offset - mean_offset), rcond=1e-8)
+    to_slopes = inverse * root.T
+    solved = to_slopes @ (flat - mean_value)
     slopes = np.moveaxis(solved.reshape(-1, members, readings), 0, -1)
     at_centre = mean_value.reshape(members, readings) - slopes @ mean_offset
-    return LinearModel(middle, at_centre, slopes)
+    apart = values.mean(axis=1) - at_centre.mean(axis=0) - offset @ slopes.mean(axis=0).T
+    free = evaluations - points.shape[1] - 1
+    scatter = float(weight @ (apart**2).sum(axis=1)) * evaluations / free if free > 0 else 0.0
+    return LinearModel(middle, at_centre, slopes, scatter * to_slopes @ to_slopes.T)
 
 
 def estimate_parameters(
@@ -236,7 +247,8 @@ def estimate_parameters(
     Raises
     ------
     ValueError
-        If the data errors are negative or do not fit the readings.
+        If the data errors are negative or do not fit the readings, or neither members nor data
+        have any noise.
     """
     readings = model.residuals.shape[1]
     parameters = len(model.centre)
@@ -328,8 +340,9 @@ def design_points(
 def truncated_gaussian(mean: Array, precision: Array, start: Array, seed: int) -> Array:
     """Samples of a Gaussian within the unit cube.
 
-    Gibbs steps along the principal axes of the Gaussian, in which it is a product, and along the
-    edges of the cube, in parallel chains. Without the bounds one sweep is an independent sample.
+    Where a fifth of the Gaussian is in the cube, that part of it. Otherwise Gibbs steps along the
+    principal axes of the Gaussian, in which it is a product, and along the edges of the cube, in
+    parallel chains. Without the bounds one sweep would be an independent sample.
 
     Parameters
     ----------
@@ -346,10 +359,16 @@ def truncated_gaussian(mean: Array, precision: Array, start: Array, seed: int) -
     ndarray, shape (`CHAINS` * `SWEEPS`, d)
     """
     random = np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(seed)))
-    parameters = len(mean)
+    count, parameters = CHAINS * SWEEPS, len(mean)
+    factor = np.linalg.cholesky(precision).T
+    drawn = mean + np.linalg.solve(factor, random.standard_normal((parameters, 5 * count))).T
+    inside = drawn[np.all((drawn >= 0) & (drawn <= 1), axis=1)]
+    if len(inside) >= count:
+        kept: Array = inside[:count]
+        return kept
     moves = np.concatenate([np.linalg.eigh(precision)[1].T, np.eye(parameters)])
     chains = np.tile(start, (CHAINS, 1))
-    samples = []
+    samples: list[Array] = []
     for sweep in range(BURN_IN + SWEEPS):
         for move in moves:
             across = np.abs(move) > 1e-12
@@ -374,7 +393,8 @@ def _truncated_normal(low: Array, high: Array, uniform: Array) -> Array:
     log_a, log_b = log_ndtr(a), log_ndtr(b)
     found = ndtri_exp(log_b + np.log1p((1 - uniform) * np.expm1(log_a - log_b)))
     found = np.clip(found, a, b)
-    return np.where(mirrored, -found, found)
+    signed: Array = np.where(mirrored, -found, found)
+    return signed
 
 
 @dataclass(frozen=True, eq=False)
@@ -407,7 +427,9 @@ def _estimate_from_data(model: LinearModel, errors: Array, correlated: bool) -> 
     scatter = (model.slopes - model.slopes.mean(axis=0)) @ directions.T
     pairs = members * (members - 1)
     noise = (scatter**2).sum(axis=(0, 1)) / pairs
-    tells = singular**2 > np.maximum(CLEAR * noise, (1e-10 * singular[0]) ** 2)
+    misfit = np.einsum("ij,jk,ik->i", directions, model.misfit, directions)
+    errors_of_slopes = np.maximum(CLEAR * noise, CLEAR_OF_MISFIT * misfit)
+    tells = singular**2 > np.maximum(errors_of_slopes, (1e-10 * singular[0]) ** 2)
     if not tells.any():
         nothing = np.zeros((parameters, parameters))
         return _DataEstimate(model.centre, nothing, singular, directions, left[:, :0])
@@ -436,7 +458,12 @@ def _estimate_from_data(model: LinearModel, errors: Array, correlated: bool) -> 
 
 
 def _noise(
-    model: LinearModel, errors: Array, correlated: bool, onto: Array, of_slopes: ArrayLike = 0.0
+    model: LinearModel,
+    errors: Array,
+    correlated: bool,
+    onto: Array,
+    of_slopes: ArrayLike = 0.0,
+    shrunk: bool = True,
 ) -> tuple[Array, Array]:
     """Covariance of projections of the mean residuals, and its degrees of freedom.
 
@@ -448,6 +475,8 @@ def _noise(
         Columns onto which the residuals are projected.
     of_slopes : array_like, shape (M, q)
         What the slopes of each member add to its projections.
+    shrunk : bool
+        Shrink the correlations.
 
     Returns
     -------
@@ -457,7 +486,7 @@ def _noise(
     """
     members = len(model.residuals)
     deviations = model.residuals - model.residuals.mean(axis=0)
-    simulated = _shrunk_covariance(deviations @ onto + of_slopes) / members
+    simulated = _covariance(deviations @ onto + of_slopes, shrunk) / members
     spread = deviations.std(axis=0, ddof=1)
     # Readings in which the members agree say nothing of a correlation.
     alone = (spread == 0) | (not correlated)
@@ -465,37 +494,43 @@ def _noise(
     estimated = np.diag(simulated).copy()
     if not alone.all():
         scaled = np.where(alone, 0.0, errors / np.where(alone, 1.0, spread))
-        alike = _shrunk_covariance((scaled * deviations) @ onto)
+        alike = _covariance((scaled * deviations) @ onto, shrunk)
         of_data += alike
         estimated += np.diag(alike)
     total = simulated + of_data
+    if not np.all(np.diag(total) > 0):
+        raise ValueError(
+            "The members or the data must have some noise: without it there are no intervals."
+        )
     # Satterthwaite: only what comes from the members is uncertain.
     share = estimated / np.diag(total)
     return total, (members - 1) / np.maximum(share, 1e-6) ** 2
 
 
-def _shrunk_covariance(values: Array) -> Array:
-    """Covariance with correlations that are shrunk so that it has full rank.
+def _covariance(values: Array, shrunk: bool) -> Array:
+    """Covariance over members, with correlations shrunk so that it has full rank if asked for.
 
     Parameters
     ----------
     values : ndarray, shape (M, q)
         With mean zero.
+    shrunk : bool
     """
     members, columns = values.shape
-    variance = (values**2).sum(axis=0) / (members - 1)
+    covariance: Array = values.T @ values / (members - 1)
+    if not shrunk or columns == 1:
+        return covariance
+    variance = np.diag(covariance)
     deviation = np.sqrt(np.where(variance > 0, variance, 1.0))
     scaled = values / deviation
     products = scaled[:, :, None] * scaled[:, None, :]
-    correlation = products.sum(axis=0) / (members - 1)
     other = ~np.eye(columns, dtype=bool)
-    squares = (correlation[other] ** 2).sum()
+    squares = ((products.sum(axis=0)[other] / (members - 1)) ** 2).sum()
     uncertainty = products.var(axis=0)[other].sum() * members**2 / (members - 1) ** 3
     share = min(1.0, uncertainty / squares) if squares > 0 else 0.0
     # Without a least share the matrix would be singular where there are no more members than
     # columns and all correlations seem certain.
-    correlation[other] *= 1 - max(share, 1 / members)
-    covariance: Array = correlation * np.outer(deviation, deviation)
+    covariance[other] *= 1 - max(share, 1 / members)
     return covariance
 
 
@@ -526,7 +561,7 @@ def _chi_squares(
     averages = (index == np.arange(ranges)[:, None]).astype(np.float64)
     averages /= averages.sum(axis=1, keepdims=True)
     onto = averages.T - left @ (left.T @ averages.T)
-    covariance, certain = _noise(model, errors, correlated, onto)
+    covariance, certain = _noise(model, errors, correlated, onto, shrunk=False)
     means = averages @ residual
     squares = float(means @ np.linalg.pinv(covariance, rcond=1e-10, hermitian=True) @ means)
     degrees = float(certain.min())
