@@ -31,10 +31,7 @@ from kmc_oxy.figures.trains_and_sweeps import (
 )
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.measured import ColumnChoice, read_curves, refusal
-from kmc_oxy.storage import (
-    OutputFile,
-    open_output,
-)
+from kmc_oxy.storage import OutputFile, open_output
 
 #: Every panel, in the order of the figure: a function that gives None if the run has no such data.
 PANELS: tuple[Callable[[RunData], Panel | None], ...] = (
@@ -58,7 +55,7 @@ def plot(path: Path, out: Path, measured: ColumnChoice | None = None) -> None:
     path : Path
         Output of a run.
     out : Path
-        Image; the ending, one of `FILE_TYPES`, decides the format.
+        Image; the ending, one of `figure_files.FILE_TYPES`, decides the format.
     measured : ColumnChoice, optional
         Measured curves, drawn over the panels with the same quantity on the x axis.
 

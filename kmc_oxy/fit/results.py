@@ -126,6 +126,11 @@ def _write_table(
         x[row, : each.residuals.shape[1]] = each.residuals[index]
     dataset("x", x, "1", "residuals: distance of the simulated means from the data, in standard "
             "errors times the square root of weight over number of points")  # fmt: skip
+    sizes = sizes_of(fit)
+    own = [number for number, name in enumerate(sizes) for _ in range(sum(sizes[name]))]
+    dataset("x_experiment", own, "1", "number of the experiment of each residual")
+    dataset("x_error", generations[-1].data_errors, "1",
+            "standard error of the measurement in each residual; 0 of a target")  # fmt: skip
     dataset("best", _values(parameters, best), "1", "the best set")
     if intervals is not None:
         for name in ("value", "low", "high"):
