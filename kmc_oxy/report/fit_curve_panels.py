@@ -26,6 +26,7 @@ TARGETS_A_PANEL = 8
 FARTHEST = 4.0
 PULSE_TICKS = (0, *(step * 10**decade for decade in range(9) for step in (1, 2, 5)))
 SIMULATED = "#2166ac"
+MEAN = "#08306b"
 MEASURED = "#000000"
 X_LABELS = {
     "pulse": "pulse number N",
@@ -104,14 +105,14 @@ def _draw_simulated(
     axes: Axes, x: Floats, mean: EnsembleMean, part: NDArray[np.intp], is_first: bool
 ) -> None:
     """The mean over members with its bands, of one branch of a path."""
-    bands = ((mean.spread_low, mean.spread_high, 0.18), (mean.low, mean.high, 0.4))
+    bands = ((mean.spread_low, mean.spread_high, 0.18), (mean.low, mean.high, 0.3))
     names = ("devices", "95 % of the mean") if is_first else (None, None)
     for (low, high, alpha), name in zip(bands, names, strict=True):
         axes.fill_between(
             x, low[part], high[part], color=SIMULATED, alpha=alpha, linewidth=0, label=name
         )
     label = "simulated" if is_first else None
-    axes.plot(x, mean.mean[part], color=SIMULATED, linewidth=1.6, label=label)
+    axes.plot(x, mean.mean[part], color=MEAN, linewidth=1.6, label=label)
 
 
 def _branches(x: Floats) -> list[slice]:
