@@ -18,7 +18,7 @@ from kmc_oxy.storage import begin_or_resume, open_output
 
 FIT = Path(__file__).parents[2] / "inputs" / "fit_example.yaml"
 HIDDEN = {
-    "device.site_energy.oxide_offset": "-505 meV",
+    "device.site_energy.first_layer_binding": "400 meV",
     "conductance.conductance_scale": "50 uS",
     "conductance.level_width": "70 meV",
 }
