@@ -71,14 +71,14 @@ def execute(arguments: argparse.Namespace) -> int:
         if world is not None:
             code = _fit_in_parallel(world, arguments, folder, stop)
             if code == EXIT_DONE and world.rank == 0:
-                _print_result(arguments, folder)
+                _show_result(arguments, folder)
             return code
         try:
             _fit(arguments, folder, stop)
         except Interrupted:
             stop.raise_if_received()
             raise
-        _print_result(arguments, folder)
+        _show_result(arguments, folder)
     return EXIT_DONE
 
 
@@ -180,8 +180,13 @@ def _fit_in_parallel(
     return EXIT_DONE
 
 
-def _print_result(arguments: argparse.Namespace, folder: Path) -> None:
-    if not arguments.quiet:
-        from kmc_oxy.fit import result_table
+def _show_result(arguments: argparse.Namespace, folder: Path) -> None:
+    """Write the page of the fit and print its table."""
+    from kmc_oxy.fit import result_table
+    from kmc_oxy.report import report_fit
 
+    page = folder / "report.html"
+    report_fit(folder, page)
+    log.info("page in %s", page)
+    if not arguments.quiet:
         print(result_table(folder))

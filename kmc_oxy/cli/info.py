@@ -1,4 +1,4 @@
-"""``kmc-oxy info``: the content of an output."""
+"""``kmc-oxy info``: the content of an output, or how far a fit is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from kmc_oxy.cli.exit_codes import EXIT_DONE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("output", metavar="OUT.h5", type=Path)
+    parser.add_argument(
+        "output", metavar="OUT.h5", type=Path, help="output of a run, or folder of a fit"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    print(tables.info_table(arguments.output))
+    if arguments.output.is_dir():
+        from kmc_oxy.cli.fit_tables import fit_info_table
+
+        print(fit_info_table(arguments.output))
+    else:
+        print(tables.info_table(arguments.output))
     return EXIT_DONE

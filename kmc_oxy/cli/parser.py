@@ -17,11 +17,11 @@ from kmc_oxy._version import __version__
 #: Module of each command, and its line in ``kmc-oxy --help``.
 COMMANDS: Mapping[str, str] = {
     "run": "run a simulation, or go on with it",
-    "fit": "fit the parameters of a device to measured curves, or go on with it",
-    "validate": "check an input and say what it would cost",
-    "info": "say what is in an output, finished or not",
-    "plot": "draw the natural figure of a finished run",
-    "report": "write a finished run as one page for a colleague",
+    "fit": "fit a device to measured curves, or go on with it",
+    "validate": "check an input or fit file; say what it would cost",
+    "info": "say what is in an output or fit, finished or not",
+    "plot": "draw the natural figure of a finished run or fit",
+    "report": "write a finished run or fit as one page",
     "export": "write a finished run for another program",
 }
 

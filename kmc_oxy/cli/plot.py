@@ -1,4 +1,4 @@
-"""``kmc-oxy plot``: the figure of a run."""
+"""``kmc-oxy plot``: the figure of a run or of a fit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from kmc_oxy.cli.exit_codes import EXIT_DONE
 from kmc_oxy.figures import plot
 from kmc_oxy.measured import X_QUANTITIES, Y_QUANTITIES, ColumnChoice, refusal
+from kmc_oxy.report import plot_fit
 
 log = logging.getLogger(__name__)
 
@@ -16,8 +17,17 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     column = "QUANTITY[:COLUMN[:UNIT]]"
     by_header = "default: the column of the header that is named after one"
-    parser.add_argument("input", metavar="OUT.h5", type=Path)
-    parser.add_argument("-o", "--output", metavar="FIG.png", type=Path, required=True)
+    parser.add_argument(
+        "input", metavar="OUT.h5", type=Path, help="output of a run, or folder of a fit"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FIG.png",
+        type=Path,
+        help="required for a run; default for a fit: fit.png in its folder",
+    )
+    parser.set_defaults(refuse=parser.error)
     parser.add_argument(
         "--data",
         metavar="DATA.csv",
@@ -42,8 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    plot(arguments.input, arguments.output, _measured(arguments))
-    log.info("figure in %s", arguments.output)
+    measured = _measured(arguments)
+    output = arguments.output
+    if arguments.input.is_dir():
+        if measured is not None:
+            raise refusal("--data", "belongs to the figure of a run: a fit has its own data")
+        output = output or arguments.input / "fit.png"
+        plot_fit(arguments.input, output)
+    elif output is None:
+        arguments.refuse("the following arguments are required: -o/--output")
+    else:
+        plot(arguments.input, output, measured)
+    log.info("figure in %s", output)
     return EXIT_DONE
 
 

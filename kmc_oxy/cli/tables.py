@@ -148,7 +148,7 @@ def cost_table(plan: Plan, cost: Cost) -> str:
         "output": f"at most about {count_text(cost.output_bytes)}B",
         "seed": seed,
     }
-    return _aligned(lines)
+    return aligned(lines)
 
 
 def _too_much(cost: Cost) -> str:
@@ -164,7 +164,8 @@ def _range_text(values: tuple[float, float], shown: Callable[[float], str] = str
     return shown(low) if low == high else f"{shown(low)} to {shown(high)}"
 
 
-def _aligned(lines: dict[str, str]) -> str:
+def aligned(lines: dict[str, str]) -> str:
+    """Names and values, a line each."""
     width = max(len(key) for key in lines)
     return "\n".join(f"{key.ljust(width)}  {value}" for key, value in lines.items())
 
@@ -182,7 +183,7 @@ def info_table(output: Path) -> str:
     if unfinished is not None:
         manifest, done = unfinished
         texts.append(
-            _aligned(
+            aligned(
                 {
                     "run in progress": f"{done} of {manifest.tasks} tasks finished",
                     "complete": "no",
@@ -228,4 +229,4 @@ def _finished(output: Path, file: OutputFile) -> str:
         if not item.is_scale
     ]
     table = format_table(["dataset", "dimensions", "unit", ""], rows)
-    return f"{_aligned(lines)}\n\n{table}"
+    return f"{aligned(lines)}\n\n{table}"

@@ -3,7 +3,7 @@
 May import `simulation`, `storage`, `protocol`, `inputs` and `process`.
 """
 
-from kmc_oxy.execution.cost import Cost, MemoryNeedError, check_memory, estimate
+from kmc_oxy.execution.cost import Cost, MemoryNeedError, check_memory, core_time_s, estimate
 from kmc_oxy.execution.memory_output import MemoryOutput
 from kmc_oxy.execution.output_assembly import assemble, resolved_value
 from kmc_oxy.execution.progress import Progress, ProgressDisplay
@@ -19,6 +19,7 @@ __all__ = [
     "ProgressDisplay",
     "assemble",
     "check_memory",
+    "core_time_s",
     "estimate",
     "resolved_value",
     "run_serial",

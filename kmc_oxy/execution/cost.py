@@ -146,6 +146,21 @@ def estimate(plan: Plan) -> Cost:
     )
 
 
+def core_time_s(cost: Cost) -> float:
+    """Wall-clock time of a run on one core, roughly.
+
+    Parameters
+    ----------
+    cost : Cost
+
+    Returns
+    -------
+    float
+    """
+    readings = cost.tasks * cost.cells * cost.readings[1] * cost.sites[1]
+    return cost.hops * HOP_S + readings * READING_S
+
+
 def _range(values: Iterable[float]) -> Range:
     found = list(values)
     return min(found), max(found)

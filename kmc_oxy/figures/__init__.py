@@ -3,6 +3,7 @@
 May import `analysis` and what lies below it.
 """
 
+from kmc_oxy.figures.figure_files import file_type, save_figure, side_by_side
 from kmc_oxy.figures.lattice import (
     column_counts,
     draw_box,
@@ -13,19 +14,23 @@ from kmc_oxy.figures.lattice import (
 from kmc_oxy.figures.panel import Panel
 from kmc_oxy.figures.run_figure import panels, plot
 from kmc_oxy.figures.scan_labels import scanned_texts, short_names, short_quantity
-from kmc_oxy.figures.style import evenly_spaced
+from kmc_oxy.figures.style import LOG_ABOVE_RATIO, evenly_spaced
 
 __all__ = [
+    "LOG_ABOVE_RATIO",
     "Panel",
     "column_counts",
     "draw_box",
     "draw_from_above",
     "draw_profiles",
     "evenly_spaced",
+    "file_type",
     "panels",
     "plot",
+    "save_figure",
     "scanned_texts",
     "short_names",
     "short_quantity",
     "shown_of",
+    "side_by_side",
 ]

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kmc_oxy.analysis import conductance_averages, legs
@@ -19,6 +18,7 @@ from kmc_oxy.figures.arrays import (
     magnetoresistance_loops,
     programmed_cells,
 )
+from kmc_oxy.figures.figure_files import file_type, save_figure, side_by_side
 from kmc_oxy.figures.measured_points import with_measured
 from kmc_oxy.figures.panel import Panel, RunData
 from kmc_oxy.figures.scan_curves import change_over_scan
@@ -31,19 +31,7 @@ from kmc_oxy.figures.trains_and_sweeps import (
 )
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.measured import ColumnChoice, read_curves, refusal
-from kmc_oxy.storage import (
-    OutputFile,
-    StoreError,
-    atomic_write,
-    check_no_run,
-    open_output,
-    wrap_os_errors,
-)
-
-#: Largest number of panels in a row.
-MAX_COLUMNS = 3
-#: Endings of the name of a figure, where matplotlib can write them.
-FILE_TYPES = ("png", "pdf", "svg", "eps", "jpg", "jpeg", "tif", "tiff", "webp")
+from kmc_oxy.storage import OutputFile, open_output
 
 #: Every panel, in the order of the figure: a function that gives None if the run has no such data.
 PANELS: tuple[Callable[[RunData], Panel | None], ...] = (
@@ -67,7 +55,7 @@ def plot(path: Path, out: Path, measured: ColumnChoice | None = None) -> None:
     path : Path
         Output of a run.
     out : Path
-        Image; the ending, one of `FILE_TYPES`, decides the format.
+        Image; the ending, one of `figure_files.FILE_TYPES`, decides the format.
     measured : ColumnChoice, optional
         Measured curves, drawn over the panels with the same quantity on the x axis.
 
@@ -78,16 +66,10 @@ def plot(path: Path, out: Path, measured: ColumnChoice | None = None) -> None:
     CurveError
         If the measured curves cannot be read, or no panel is of their quantities.
     """
-    known = FigureCanvasAgg.get_supported_filetypes()
-    kinds = [kind for kind in FILE_TYPES if kind in known]
-    kind = out.suffix.lstrip(".").lower() or "png"
-    if kind not in kinds:
-        raise StoreError(f"cannot draw a {kind!r} file: the name may end in {', '.join(kinds)}")
-    check_no_run(out)
+    kind = file_type(out)
     with open_output(path) as file:
         figure = draw(file, measured)
-    with wrap_os_errors(f"write {out}"), atomic_write(out) as target:
-        figure.savefig(target, format=kind, dpi=150)
+    save_figure(figure, out, kind)
 
 
 def draw(file: OutputFile, measured: ColumnChoice | None = None) -> Figure:
@@ -96,21 +78,10 @@ def draw(file: OutputFile, measured: ColumnChoice | None = None) -> Figure:
     drawn = _panels(data)
     if measured is not None:
         drawn = _overlaid(drawn, measured)
-    count = sum(panel.width for panel in drawn)
-    columns = min(count, MAX_COLUMNS)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(6.4 * columns, 4.8 * rows), layout="constrained")
-    place = 1
-    for panel in drawn:
-        axes = [figure.add_subplot(rows, columns, place + shift) for shift in range(panel.width)]
-        panel.draw_titled(axes)
-        place += panel.width
+    figure = side_by_side(drawn, file.resolved["name"])
     left_out = _left_out(data, drawn)
     if left_out:
         figure.supxlabel(f"not drawn: {left_out}", fontsize="small")
-    if file.resolved["name"]:
-        # A dollar sign in the user's text begins no formula.
-        figure.suptitle(file.resolved["name"], parse_math=False)
     return figure
 
 

@@ -24,6 +24,7 @@ from kmc_oxy.fit.quantities import LegValues, Quantity
 from kmc_oxy.measured import MeasuredCurve
 from kmc_oxy.paper import Verdict
 from kmc_oxy.physics import current
+from kmc_oxy.units import HELD_IN
 
 Array = NDArray[np.float64]
 
@@ -354,6 +355,11 @@ class TargetComparison:
 
     size: ClassVar[int] = 1
 
+    @property
+    def value_unit(self) -> str:
+        """Unit of the quantity; "1" for a pure number."""
+        return HELD_IN[self.quantity.dimension] or "1"
+
     def values(self, output: Datasets) -> Array:
         """The quantity of each member, shape (members,), or (1,) for one of the ensemble."""
         read = [
@@ -411,6 +417,7 @@ class CriterionComparison:
     range: Range
 
     size: ClassVar[int] = 1
+    value_unit: ClassVar[str] = "1"
 
     @property
     def name(self) -> str:

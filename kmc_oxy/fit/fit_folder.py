@@ -199,11 +199,22 @@ class FitFolder:
                 yield FinishedGeneration(**content)
             except TypeError as error:
                 raise StoreError(f"{path} is damaged ({error}): remove it and go on") from error
+            number += 1
+
+    def remove_leftovers(self, finished: int) -> None:
+        """Remove work folders of finished generations.
+
+        There is one after a kill between the record and the removal of the work folder.
+
+        Parameters
+        ----------
+        finished : int
+            Number of finished generations.
+        """
+        for number in range(finished):
             leftover = self.output_of(number).with_name(self.output_of(number).name + ".work")
             if leftover.exists():
-                # Killed between the record and the removal of the work folder.
                 shutil.rmtree(leftover, ignore_errors=True)
-            number += 1
 
 
 def identity_of(fit: LoadedFit) -> RunIdentity:

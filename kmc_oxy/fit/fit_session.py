@@ -56,6 +56,7 @@ class FitSession:
     ) -> None:
         self.fit, self.folder, self._report = fit, folder, report
         self.generations = list(folder.generations())
+        folder.remove_leftovers(len(self.generations))
         settings = fit.model.search
         self._search = SEARCHES[settings.method](
             start_point(fit.parameters),

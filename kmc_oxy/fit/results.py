@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from kmc_oxy._version import __version__
 from kmc_oxy.fit.comparison import DataComparison, absolute_errors
-from kmc_oxy.fit.fit_folder import FinishedGeneration, FitFolder
+from kmc_oxy.fit.fit_folder import FinishedGeneration
+from kmc_oxy.fit.fit_result import BEST, EVALUATIONS, read_fit_result
 from kmc_oxy.fit.fit_session import FitSession
 from kmc_oxy.fit.generation import sizes_of
 from kmc_oxy.fit.intervals import estimated
@@ -22,9 +23,6 @@ from kmc_oxy.fit.uncertainty import ParameterEstimate
 from kmc_oxy.storage import StoreError, atomic_rename, atomic_write, wrap_os_errors
 
 Array = NDArray[np.float64]
-
-EVALUATIONS = "evaluations.h5"
-BEST = "best.yaml"
 
 
 def write_results(session: FitSession) -> None:
@@ -90,6 +88,8 @@ def _write_table(
     output.attrs["fit_file"] = fit.text
     output.attrs["resolved"] = fit.resolved
     output.attrs["name"] = fit.model.name
+    output.attrs["library"] = generations[0].library
+    output.attrs["overrides"] = np.array(fit.overrides, dtype=h5py.string_dtype())
     text = h5py.string_dtype()
     sets = [(each, index) for each in generations for index in range(len(each.points))]
     theta = np.array([_values(parameters, each.points[index]) for each, index in sets])
@@ -103,6 +103,7 @@ def _write_table(
     dataset("parameter_unit", [each.unit for each in parameters], "1", "units", text)
     ends = np.array([(each.low, each.high) for each in parameters])
     dataset("range", ends, "1", "lowest and highest value of each parameter")
+    dataset("start", [each.start for each in parameters], "1", "value of each parameter at first")
     is_log = np.array([each.is_log for each in parameters])
     dataset("is_logarithmic", is_log, "1", "whether the scale of the parameter is logarithmic")
     dataset("stage", [each.stage for each, _ in sets], "1", "search, slopes or check", text)
@@ -125,6 +126,11 @@ def _write_table(
         x[row, : each.residuals.shape[1]] = each.residuals[index]
     dataset("x", x, "1", "residuals: distance of the simulated means from the data, in standard "
             "errors times the square root of weight over number of points")  # fmt: skip
+    sizes = sizes_of(fit)
+    own = [number for number, name in enumerate(sizes) for _ in range(sum(sizes[name]))]
+    dataset("x_experiment", own, "1", "number of the experiment of each residual")
+    dataset("x_error", generations[-1].data_errors, "1",
+            "standard error of the measurement in each residual; 0 of a target")  # fmt: skip
     dataset("best", _values(parameters, best), "1", "the best set")
     if intervals is not None:
         for name in ("value", "low", "high"):
@@ -132,6 +138,12 @@ def _write_table(
             dataset(f"interval_{name}", values, "1", "of the 95 % interval of each parameter")
         dataset("is_fixed", intervals.is_fixed_by_data, "1", "whether the data fix the parameter")
         dataset("correlation", intervals.correlation, "1", "of the parameters' estimates")
+        dataset("singular_value", intervals.singular_values, "1",
+                "change of the residuals for a step along a direction")  # fmt: skip
+        dataset("direction", intervals.directions, "1",
+                "combinations of parameters in units of their ranges, one a row")  # fmt: skip
+        dataset("direction_is_fixed", intervals.direction_is_fixed, "1",
+                "whether the data fix the combination")  # fmt: skip
     _write_simulated(output, session)
     curves = _comparisons(session.generations, fit)
     dataset("experiment", list(curves), "1", "names", text)
@@ -155,6 +167,7 @@ def _write_simulated(output: h5py.File, session: FitSession) -> None:
                         curve.x_quantity, curve.y_quantity,
                     )  # fmt: skip
                     group.attrs["scale"] = item["scale"]
+                    group.attrs["has_free_scale"] = comparison.free_scale
                     group["x"], group["measured"] = curve.x, curve.y
                     group["error"] = absolute_errors(curve)
                     group["simulated"] = values
@@ -165,6 +178,9 @@ def _write_simulated(output: h5py.File, session: FitSession) -> None:
                     comparison.range.low,
                     comparison.range.high,
                 )
+                group.attrs["unit"] = comparison.range.unit
+                group.attrs["is_logarithmic"] = comparison.range.is_log
+                group.attrs["value_unit"] = comparison.value_unit
                 group["simulated"] = item["values"]
 
 
@@ -200,25 +216,23 @@ def result_table(folder: Path) -> str:
     Parameters
     ----------
     folder : Path
+
+    Raises
+    ------
+    StoreError
+        If there is no complete fit.
     """
-    with h5py.File(FitFolder(folder).path / EVALUATIONS) as file:
-        keys = list(file["parameter"].asstr())
-        units = [unit if unit != "1" else "" for unit in file["parameter_unit"].asstr()]
-        best = file["best"][()]
-        lines = []
-        width = max(map(len, keys))
-        for index, (key, unit) in enumerate(zip(keys, units, strict=True)):
-            text = f"{key.ljust(width)}  {best[index]:.5g} {unit}".rstrip()
-            if "interval_low" in file:
-                low, high = file["interval_low"][index], file["interval_high"][index]
-                text += f"  [{low:.4g}, {high:.4g}]"
-                if not file["is_fixed"][index]:
-                    text += "  not fixed by the data"
-            lines.append(text)
-        searched = int((file["stage"].asstr()[()] == "search").sum())
-        lines.append(f"{searched} sets searched; mean square distance of each experiment from the")
-        lines.append("data, in standard errors, on devices that the search has not seen:")
-        for name, value in zip(file["experiment"].asstr(), file["chi_square"], strict=True):
-            lines.append(f"  {name}: {value:.3g}")
+    result = read_fit_result(folder)
+    width = max(len(each.key) for each in result.parameters)
+    lines = []
+    for each in result.parameters:
+        text = f"{each.key.ljust(width)}  {each.best:.5g} {each.unit_text}".rstrip()
+        if each.interval is not None:
+            low, high = each.interval
+            text += f"  [{low:.4g}, {high:.4g}]"
+        lines.append(text if each.is_fixed else f"{text}  not fixed by the data")
+    lines.append(f"{result.is_search.sum()} sets searched; mean square distance of each experiment")
+    lines.append("from the data, in standard errors, on devices that the search has not seen:")
+    lines += [f"  {name}: {value:.3g}" for name, value in result.chi_square.items()]
     lines.append(f"best device: {folder / BEST}; all evaluations: {folder / EVALUATIONS}")
     return "\n".join(lines)

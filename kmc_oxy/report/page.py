@@ -6,18 +6,12 @@ It depends on the output alone: the same file gives the same bytes.
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from kmc_oxy._version import __version__
 from kmc_oxy.analysis import (
@@ -28,26 +22,22 @@ from kmc_oxy.analysis import (
     legs,
     tolerance_notes,
 )
-from kmc_oxy.figures import Panel, panels
+from kmc_oxy.figures import panels
 from kmc_oxy.inputs import summary, written_value
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.paper import COLUMNS, recognise
 from kmc_oxy.report.oxygen_pictures import oxygen_pictures
-from kmc_oxy.report.tables import Cell, Table, leg_table
-from kmc_oxy.storage import (
-    OutputFile,
-    StoreError,
-    atomic_write,
-    check_no_run,
-    open_output,
-    wrap_os_errors,
+from kmc_oxy.report.rendering import (
+    check_page_name,
+    panel_picture,
+    picture,
+    rendered,
+    write_page,
 )
+from kmc_oxy.report.tables import Cell, Table, leg_table
+from kmc_oxy.storage import OutputFile, open_output
 from kmc_oxy.units import count_text, duration_text
 
-#: Endings of the name of a page.
-SUFFIXES = (".html", ".htm")
-#: Resolution of the figures, for screen and print.
-DPI = 200
 #: Largest number of scan points, and of legs of each, whose notes are listed.
 MOST_NOTES = 20
 #: Attributes that are shown elsewhere on the page, and labels of some others.
@@ -60,17 +50,6 @@ LABELS = {
     "run_id": "run",
     "schema_version": "layout of the file",
 }
-
-
-class Picture(NamedTuple):
-    """A figure as an `img` element."""
-
-    source: str  #: data URI
-    width: int  #: px
-    height: int  #: px
-    title: str
-    caption: str
-    alt: str
 
 
 def report(path: Path, out: Path) -> None:
@@ -88,35 +67,23 @@ def report(path: Path, out: Path) -> None:
     StoreError
         If there is no finished run, or the page cannot be written.
     """
-    if out.suffix.lower() not in SUFFIXES:
-        endings = " or ".join(SUFFIXES)
-        raise StoreError(f"{out} is to be an HTML page: its name must end in {endings}")
-    check_no_run(out)
+    check_page_name(out)
     with open_output(path) as file:
         text = page(file)
-    with wrap_os_errors(f"write {out}"), atomic_write(out) as target:
-        target.write(text.encode("utf-8"))
+    write_page(out, text)
 
 
 def page(file: OutputFile) -> str:
     """The page of an open output, as HTML."""
     inputs = Input.model_validate(file.resolved)
-    environment = Environment(
-        loader=PackageLoader("kmc_oxy.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     keys = summary.keys(inputs)
     oxygens = oxygen_pictures(file)
-    return environment.get_template("report.html").render(
+    return rendered(
+        "report.html",
         title=inputs.name or f"run {file.attributes['run_id']}",
         sentence=summary.sentence(inputs),
         verdicts=_verdicts(file),
-        figures=[
-            picture(_drawn(panel), panel.title, panel.caption, panel.alt) for panel in panels(file)
-        ],
+        figures=[panel_picture(panel) for panel in panels(file)],
         readings=leg_table(file),
         notes=_notes(file),
         oxygens_intro=oxygens.introduction,
@@ -130,25 +97,6 @@ def page(file: OutputFile) -> str:
         provenance=_provenance(file),
         version=__version__,
     )
-
-
-def _drawn(panel: Panel) -> Figure:
-    """One panel as a figure; several axes one above the other, for narrow screens."""
-    figure = Figure(figsize=(5.4, 4.0 if panel.width == 1 else 3.2 * panel.width))
-    figure.set_layout_engine("constrained")
-    axes = figure.subplots(panel.width, 1, squeeze=False)
-    panel.draw_titled(list(axes[:, 0]))
-    return figure
-
-
-def picture(figure: Figure, title: str, caption: str, alt: str) -> Picture:
-    """Draw a figure as a PNG without time stamp, as a data URI."""
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    width, height = (round(DPI * inches) for inches in figure.get_size_inches())
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Picture(f"data:image/png;base64,{encoded}", width, height, title, caption, alt)
 
 
 def _verdicts(file: OutputFile) -> Table | None:

@@ -14,6 +14,8 @@ import yaml
 from kmc_oxy import inputs
 from kmc_oxy.cli.parser import parse
 from kmc_oxy.execution.output_assembly import COORDINATES, WALL_TIME
+from kmc_oxy.fit.fit_file import FitFile
+from kmc_oxy.fit.fit_reference import updated
 from kmc_oxy.inputs.input_reference import reference_markdown
 from kmc_oxy.protocol.recorded_quantities import OBSERVABLES
 from kmc_oxy.storage import open_output
@@ -58,6 +60,14 @@ def blocks(language, pages=PAGES):
 def test_input_page_is_what_the_schema_says():
     """`make docs` writes it anew."""
     assert (DOCS / "input.md").read_text(encoding="utf-8") == reference_markdown()
+
+
+def test_tables_of_the_fitting_page_are_what_the_schema_says():
+    """`make docs` writes them anew."""
+    page = (DOCS / "fitting.md").read_text(encoding="utf-8")
+    assert page == updated(page)
+    for name in ("evaluations", "magnetoresistance"):
+        assert f"| `{name}` | " in page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=by_name)
@@ -110,7 +120,10 @@ def test_python_blocks_compile(code):
 @pytest.mark.parametrize("text", list(blocks("yaml")))
 def test_yaml_blocks_are_valid_inputs(text):
     """An input that is meant to be refused stands in a block of plain text."""
-    inputs.loads(text)
+    if re.search("^experiments:", text, re.M):
+        FitFile.model_validate(yaml.safe_load(text))
+    else:
+        inputs.loads(text)
 
 
 def test_there_are_blocks_to_check():
