@@ -72,6 +72,8 @@ class SimulatedCurve:
         Readings of the leg on both sides of each data point.
     fraction : ndarray, shape (n,)
         Weight of the one above.
+    factor : ndarray, shape (n,), or None
+        For currents of a sweep before its first stair: the voltage over that of the stair.
     """
 
     leg: Leg
@@ -79,6 +81,7 @@ class SimulatedCurve:
     below: NDArray[np.int64]
     above: NDArray[np.int64]
     fraction: Array
+    factor: Array | None = None
 
     def values(self, output: Datasets, read_voltage_V: float, nonlinearity_V: float) -> Array:
         """Simulated values of the measured quantity, shape (members, n), SI.
@@ -100,6 +103,8 @@ class SimulatedCurve:
         read = self.leg.values(output, name)
         found: Array = read[:, self.below] * (1 - self.fraction)
         found = found + read[:, self.above] * self.fraction
+        if is_current and self.factor is not None:
+            found = found * self.factor
         if is_current and name == "conductance":
             found = current(found, abs(read_voltage_V), nonlinearity_V)
         if self.curve.y_quantity == "resistance":
@@ -188,12 +193,20 @@ def _matched_path(curve: MeasuredCurve, leg: Leg, label: str) -> SimulatedCurve:
             f"curve{label}: its {curve.x_quantity} changes direction {len(measured) - 1} time(s), "
             f"and that of the experiment {len(simulated) - 1} time(s)"
         )
-    below, above, fraction = [], [], []
+    below: list[NDArray[np.int64]] = []
+    above: list[NDArray[np.int64]] = []
+    fraction: list[Array] = []
+    factor = np.ones(len(curve.x))
     for own, other in zip(measured, simulated, strict=True):
         x, read = curve.x[own], path[other]
         sign = 1.0 if read[-1] >= read[0] else -1.0
         slack = 0.01 * np.ptp(path)
-        outside = (x < read.min() - slack) | (x > read.max() + slack)
+        low, high = read.min(), read.max()
+        if not below and leg.field_T is None:
+            # A sweep starts at 0 V and is first read on its first stair.
+            low, high = min(low, 0.0), max(high, 0.0)
+            factor[own] = np.clip(x / read[0], 0.0, 1.0)
+        outside = (x < low - slack) | (x > high + slack)
         if outside.any():
             worst = int(np.flatnonzero(outside)[0])
             raise CurveMismatch(
@@ -201,12 +214,12 @@ def _matched_path(curve: MeasuredCurve, leg: Leg, label: str) -> SimulatedCurve:
                 f"{curve.lines[own][worst]}) lies outside the experiment, which goes from "
                 f"{read[0]:g} to {read[-1]:g} {unit} there"
             )
-        low, high, part = _between(sign * read, sign * x)
-        below.append(low + other.start)
-        above.append(high + other.start)
+        before, after, part = _between(sign * read, sign * x)
+        below.append(before + other.start)
+        above.append(after + other.start)
         fraction.append(part)
     return SimulatedCurve(
-        leg, curve, np.concatenate(below), np.concatenate(above), np.concatenate(fraction)
+        leg, curve, np.concatenate(below), np.concatenate(above), np.concatenate(fraction), factor
     )
 
 

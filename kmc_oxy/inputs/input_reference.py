@@ -81,7 +81,7 @@ _REMARK_ON_LOOPS = """
 With `for` the steps are written out for every combination of values, the last name running fastest;
 with `zip: true` for the first values together, then the second ones, and so on:
 
-```yaml
+```text
 - repeat:
     for: {voltage: [+3 V, +4 V], duration: [1 ms, 5 ms]}
     steps:
@@ -98,7 +98,7 @@ A bound left out of a `flat` barrier is that of the default of its class.
 A class may also be a list of shares, each with its own distribution. One entry may leave out its
 `share` and gets the rest:
 
-```yaml
+```text
 interface:
   - {share: 5 %, low: 0 eV, high: 0.6 eV}
   - {low: 0.14 eV, high: 0.74 eV}

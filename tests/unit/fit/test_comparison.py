@@ -121,6 +121,12 @@ def test_a_sweep_is_compared_branch_by_branch(simulated):
     measured = curve(leg.voltage_V, currents, "voltage", "current", np.full(currents.size, 1e-8))
     found = comparison(schedule, measured).residuals(output)
     np.testing.assert_allclose(found.members.mean(axis=0), 0, atol=1e-9)
+    # Measured from 0 V on, where the sweep has no reading.
+    x = np.concatenate([[0.0, 0.05], leg.voltage_V])
+    from_zero = curve(x, x, "voltage", "current", np.full(x.size, 1e-8))
+    found = comparison(schedule, from_zero).simulated(output)[0]
+    first = leg.values(output, "sweep_current")[:, 0]
+    np.testing.assert_allclose(found[:, :3], np.outer(first, [0, 0.5, 1]), atol=1e-20)
     up = curve([0.1, 0.5], [1e-7, 2e-7], "voltage", "current")
     with pytest.raises(CurveMismatch, match="changes direction 0 time"):
         comparison(schedule, up)

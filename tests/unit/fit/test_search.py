@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kmc_oxy.fit import (
+from kmc_oxy.fit.search import (
     SEARCHES,
     CmaSearch,
     Generation,
     ReplayError,
     SearchSettings,
     TpeSearch,
+    _with_penalties,
     replay,
 )
-from kmc_oxy.fit.search import _with_penalties
 
 pytest.importorskip("cma")
 pytest.importorskip("optuna")
@@ -203,7 +203,7 @@ def test_replay_continues_as_if_not_interrupted(method, known):
 
 def test_replay_in_another_process():
     code = (
-        "import numpy as np; from kmc_oxy.fit import *; np.random.seed(7)\n"
+        "import numpy as np; from kmc_oxy.fit.search import *; np.random.seed(7)\n"
         "search = CmaSearch([0.4, 0.6], 5, SearchSettings(evaluations=100))\n"
         "for _ in range(5):\n"
         "    points = search.ask(); search.tell(points, ((points - 0.3) ** 2).sum(axis=1))\n"

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from kmc_oxy.fit import (
+from kmc_oxy.fit.uncertainty import (
     GaussianPrior,
     LinearModel,
+    _covariance,
     design_points,
     estimate_parameters,
     local_linear_model,
+    truncated_gaussian,
 )
-from kmc_oxy.fit.uncertainty import _covariance, truncated_gaussian
 
 PULSES = 60
 NUMBER = np.arange(1, PULSES + 1)
