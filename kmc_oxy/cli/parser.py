@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "run a simulation, or go on with it",
     "fit": "fit a device to measured curves, or go on with it",
     "validate": "check an input or fit file; say what it would cost",
+    "presets": "list the parameter sets that ship with the package, or print one",
     "info": "say what is in an output or fit, finished or not",
     "plot": "draw the natural figure of a finished run or fit",
     "report": "write a finished run or fit as one page",

@@ -22,6 +22,7 @@ from kmc_oxy.inputs.schema import (
     Spin,
     Step,
     Whole,
+    filled_from_preset,
     raise_inconsistencies,
 )
 from kmc_oxy.measured import DataSection
@@ -191,6 +192,11 @@ class FitFile(Section):
         min_length=1, max_length=200, description="name -> experiment"
     )
     search: SearchSettings = Field(default_factory=SearchSettings, description="the search")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, data: Any) -> Any:
+        return filled_from_preset(data)
 
     @model_validator(mode="after")
     def _consistent(self) -> FitFile:

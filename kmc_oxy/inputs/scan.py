@@ -26,7 +26,7 @@ MAX_POINTS_BESIDE_FAULTS = 200
 # Keys of the whole run, and those that no dataset of all points together can hold.
 _NOT_SCANNED = (
     "name", "scan", "ensemble", "output", "engine.check_tolerance", "crossbar.rows",
-    "crossbar.columns",
+    "crossbar.columns", "device.preset",
 )  # fmt: skip
 
 

@@ -39,6 +39,7 @@ from kmc_oxy.inputs.schema.input import (
     Input,
     Spin,
 )
+from kmc_oxy.inputs.schema.presets import filled_from_preset, preset_names, preset_text
 from kmc_oxy.inputs.schema.step_loops import as_written
 from kmc_oxy.inputs.schema.steps import (
     MAX_LISTED_STEPS,
@@ -89,8 +90,11 @@ __all__ = [
     "dimension_of",
     "distribution_name",
     "dotted",
+    "filled_from_preset",
     "largest_span",
     "parts",
+    "preset_names",
+    "preset_text",
     "raise_inconsistencies",
     "sections_in",
     "steps",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kmc_oxy.inputs.schema.barrier_distributions import Barriers
 from kmc_oxy.inputs.schema.fields import (
@@ -26,6 +26,7 @@ from kmc_oxy.inputs.schema.fields import (
     Whole,
     raise_inconsistencies,
 )
+from kmc_oxy.inputs.schema.presets import preset_text
 
 MAX_SITES = 100_000_000
 MAX_LAYERS = 2000
@@ -244,6 +245,11 @@ class Feedback(Section):
 class Device(Section):
     """One cross-point: LSMO, Gaq3, AlOx, Co."""
 
+    preset: str | None = Field(
+        default=None,
+        description="named parameter set (`kmc-oxy presets` lists them) for all keys of `device`, "
+        "`conductance` and `spin` that the input leaves out; null: the defaults of this page",
+    )
     temperature: Temperature = Field(
         default=76.0, gt=0, le=MAX_TEMPERATURE_K, description="temperature (76 K: paper)"
     )
@@ -259,6 +265,13 @@ class Device(Section):
     feedback: Feedback = Field(
         default_factory=Feedback, description="how the state of the device acts on its oxygens"
     )
+
+    @field_validator("preset")
+    @classmethod
+    def _preset_exists(cls, name: str | None) -> str | None:
+        if name is not None:
+            preset_text(name)
+        return name
 
     @property
     def n_oxygens(self) -> int:

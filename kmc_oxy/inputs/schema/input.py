@@ -29,6 +29,7 @@ from kmc_oxy.inputs.schema.fields import (
     dotted,
     raise_inconsistencies,
 )
+from kmc_oxy.inputs.schema.presets import filled_from_preset
 from kmc_oxy.inputs.schema.steps import (
     READ_VOLTAGE_V,
     Step,
@@ -281,6 +282,11 @@ class Input(Section):
         default_factory=EngineSettings, description="how the hops are simulated"
     )
     output: Output = Field(default_factory=Output, description="what is stored")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, data: Any) -> Any:
+        return filled_from_preset(data)
 
     @field_validator("name")
     @classmethod

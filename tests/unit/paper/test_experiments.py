@@ -80,7 +80,8 @@ def met(verdicts, part):
 def device_of(path):
     """Resolved device, conductance and spin, but for the temperature, which is the experiment's."""
     shared = load(path).model.model_dump(include={"device", "conductance", "spin"})
-    shared["device"].pop("temperature")
+    for key in ("temperature", "preset"):
+        shared["device"].pop(key)
     return shared
 
 

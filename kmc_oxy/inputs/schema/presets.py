@@ -1,0 +1,77 @@
+"""Named parameter sets that ship with the package: `device: {preset: NAME}`.
+
+A set has any of the sections `device`, `conductance` and `spin`. Keys that the input gives itself
+come before those of the set.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+#: Sections that a set may have.
+SECTIONS = ("device", "conductance", "spin")
+
+
+@cache
+def preset_names() -> tuple[str, ...]:
+    """Names of all sets, in alphabetical order."""
+    folder = files("kmc_oxy.inputs") / "presets"
+    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml")))
+
+
+@cache
+def preset_text(name: str) -> str:
+    """The file of a set: YAML with a comment that describes it and names its source.
+
+    Parameters
+    ----------
+    name : str
+
+    Raises
+    ------
+    ValueError
+        If there is no such set; the message is for the user.
+    """
+    if name not in preset_names():
+        close = difflib.get_close_matches(name, preset_names(), n=1)
+        question = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"must be one of {', '.join(preset_names())}{question}")
+    path = files("kmc_oxy.inputs") / "presets" / f"{name}.yaml"
+    return path.read_text(encoding="utf-8")
+
+
+def filled_from_preset(data: Any) -> Any:
+    """The data of an input with the keys of its preset that it does not give itself.
+
+    Unchanged without a preset, or with one that does not exist.
+
+    Parameters
+    ----------
+    data : object
+        Data of a whole input, unchecked.
+    """
+    device = data.get("device") if isinstance(data, dict) else None
+    name = device.get("preset") if isinstance(device, dict) else None
+    if not isinstance(name, str) or name not in preset_names():
+        return data
+    preset = yaml.safe_load(preset_text(name))
+    return {**data, **{key: _filled(data.get(key), preset[key]) for key in preset}}
+
+
+def _filled(given: Any, default: Any) -> Any:
+    """A value with what it leaves out of a default; a distribution of another name is whole."""
+    if given is None:
+        return default
+    if not isinstance(given, dict) or not isinstance(default, dict):
+        return given
+    if given.get("distribution", "flat") != default.get("distribution", "flat"):
+        return given
+    return {
+        **given,
+        **{key: _filled(given.get(key), value) for key, value in default.items()},
+    }
