@@ -347,6 +347,15 @@ class Range:
         return float((min(x - low, 0.0) + max(x - high, 0.0)) / self.unit)
 
 
+def compressed(distance: float) -> float:
+    """A distance from a range, of which what exceeds a few units counts by its logarithm.
+
+    Far from the optimum one quantity would outweigh all others: an on/off ratio that is wrong by
+    decades, for instance.
+    """
+    return float(np.arcsinh(distance))
+
+
 @dataclass(frozen=True, eq=False)
 class TargetComparison:
     """One target of an experiment.
@@ -398,7 +407,7 @@ class TargetComparison:
         Returns
         -------
         Residuals
-            One residual; 0 for every member if the mean is inside the range.
+            One residual, `compressed`; 0 for every member if the mean is inside the range.
         """
         values = self.values(output)
         members = output.shape()["member"]
@@ -409,7 +418,9 @@ class TargetComparison:
             scatter = (values - values.mean()) / self.range.unit
             if self.range.is_log:
                 scatter = scatter / mean
-        return Residuals((distance + scatter)[:, None], np.zeros(1))
+        # The slope of the compressed distance.
+        members_of = compressed(distance) + scatter / np.hypot(1.0, distance)
+        return Residuals(members_of[:, None], np.zeros(1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -450,7 +461,7 @@ class CriterionComparison:
         """Distance from the range; as `TargetComparison.residuals`, without members' scatter."""
         distances = [self.range.distance(float(value)) for value in self.values(output)]
         worst = max(distances, key=abs) if np.isfinite(distances).all() else np.nan
-        return Residuals(np.full((output.shape()["member"], 1), worst), np.zeros(1))
+        return Residuals(np.full((output.shape()["member"], 1), compressed(worst)), np.zeros(1))
 
 
 Comparison = DataComparison | TargetComparison | CriterionComparison
