@@ -1,6 +1,6 @@
 """A fit that is killed at random moments and goes on with another number of ranks.
 
-    python scripts/verify/fit_kills.py [--kills 20] [--seed 1]
+    python scripts/fit/kill_fits.py [--kills 20] [--seed 1]
 
 Compares every generation and the best device with those of a fit that nobody killed.
 """

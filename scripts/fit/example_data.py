@@ -1,6 +1,6 @@
 """Make inputs/fit_example.csv: the trains of inputs/fit_example.yaml on devices with hidden values.
 
-    python scripts/calibration/fit_example_data.py > inputs/fit_example.csv
+    python scripts/fit/example_data.py > inputs/fit_example.csv
 
 The hidden values are at the end of docs/fitting.md as well. The random numbers are not those of the
 fit.

@@ -1,6 +1,6 @@
 """Fits of devices with hidden parameters: how often the stated intervals contain the truth.
 
-    python scripts/verify/recover_hidden.py [--devices 10] [--first 0] [--jobs 2] -o FOLDER
+    python scripts/fit/recover_hidden.py [--devices 10] [--first 0] [--jobs 2] -o FOLDER
 
 For each device five parameters are drawn at random in their ranges. Eight members of that device
 give the data, the mean of a potentiating and of a depressing train with its standard error. The
