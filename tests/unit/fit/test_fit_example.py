@@ -19,7 +19,7 @@ def test_example_is_in_order():
 
 
 def test_hidden_parameters_are_the_free_ones():
-    path = ROOT / "scripts" / "calibration" / "example_data.py"
+    path = ROOT / "scripts" / "fit" / "example_data.py"
     hidden = runpy.run_path(str(path))["HIDDEN"]
     page = (ROOT / "docs" / "fitting.md").read_text(encoding="utf-8")
     fit = load_fit(ROOT / "inputs" / "fit_example.yaml")
