@@ -133,8 +133,9 @@ class SearchSettings(Section):
         default=300, ge=1, le=MOST_EVALUATIONS, description="number of parameter sets at most"
     )
     method: Literal["cma-es", "tpe"] = Field(
-        default="cma-es",
-        description="`cma-es`: evolution strategy (needs cma); `tpe`: Bayesian (needs optuna)",
+        default="tpe",
+        description="`tpe`: Bayesian, better for up to some 300 sets and many optima; `cma-es`: "
+        "evolution strategy, better for more sets",
     )
     members: Whole = Field(
         default=6, ge=2, le=10_000, description="devices of an evaluation at first"

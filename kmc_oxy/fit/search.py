@@ -353,7 +353,7 @@ class TpeSearch(Search):
 
     def __init__(self, start: ArrayLike, seed: int, settings: SearchSettings) -> None:
         super().__init__(start, seed, settings)
-        optuna = _library("optuna", "optuna")
+        optuna = _library("optuna", "kmc_oxy[fit]")
         uniform = optuna.distributions.FloatDistribution(0.0, 1.0)
         self._axes = {f"x{axis}": uniform for axis in range(self.start.size)}
         verbosity = optuna.logging.get_verbosity()

@@ -42,7 +42,7 @@ def test_sets_are_those_of_all_stages(tiny_fit):
     assert len(result.stage) == len(result.cost) == len(result.members)
     assert result.correlation.shape == result.directions.shape == (2, 2)
     np.testing.assert_allclose(np.linalg.norm(result.directions, axis=1), 1)
-    assert result.library.startswith("cma ")
+    assert result.library.startswith("optuna ")
 
 
 def test_without_intervals(tiny_fit, tmp_path):

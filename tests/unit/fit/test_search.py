@@ -303,7 +303,7 @@ def test_arguments_out_of_range(start, seed, budget, message):
 
 @pytest.mark.parametrize(
     ("method", "library", "requirement"),
-    [("cma-es", "cma", r"'kmc_oxy\[fit\]'"), ("tpe", "optuna", "'optuna'")],
+    [("cma-es", "cma", r"'kmc_oxy\[fit\]'"), ("tpe", "optuna", r"'kmc_oxy\[fit\]'")],
 )
 def test_library_that_is_not_installed(method, library, requirement, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
