@@ -131,7 +131,9 @@ def _set_scales(axes: Axes, curve: FittedCurve, values: Floats) -> None:
             axes.set_xlim(-0.15, 1.2 * curve.x.max())
         else:
             axes.set_xscale("log")
-        axes.set_xticks([tick for tick in PULSE_TICKS if tick <= curve.x.max()])
+        # A tick at 0 would stretch a logarithmic axis without end.
+        first, last = min(1.0, float(curve.x.min())), float(curve.x.max())
+        axes.set_xticks([tick for tick in PULSE_TICKS if first <= tick <= last])
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
     elif curve.x_quantity == "time":
