@@ -72,6 +72,7 @@ UNITS: dict[str, tuple[str, float]] = {
     "mohm": ("resistance", 1e-3),
     "kohm": ("resistance", 1e3),
     "Mohm": ("resistance", 1e6),
+    "Gohm": ("resistance", 1e9),
     "K/W": ("thermal resistance", 1.0),
     "%": ("fraction", 1e-2),
 }

@@ -197,7 +197,9 @@ def _matched_path(curve: MeasuredCurve, leg: Leg, label: str) -> SimulatedCurve:
     above: list[NDArray[np.int64]] = []
     fraction: list[Array] = []
     factor = np.ones(len(curve.x))
-    for own, other in zip(measured, simulated, strict=True):
+    for own, branch in zip(measured, simulated, strict=True):
+        # The turning point belongs to both branches.
+        other = slice(max(0, branch.start - 1), branch.stop)
         x, read = curve.x[own], path[other]
         sign = 1.0 if read[-1] >= read[0] else -1.0
         slack = 0.01 * np.ptp(path)

@@ -132,7 +132,11 @@ def _run(
         origins += [("conditioning", index) for index in range(len(protocol))]
         for name in names:
             steps = fit_data["experiments"][name]["protocol"]
-            origins += [("experiments", name, "protocol", index) for index in range(len(steps))]
+            made = fit.experiments[name].from_data is not None
+            origins += [
+                ("experiments", name, "from_data" if made else "protocol", index)
+                for index in range(len(steps))
+            ]
             parts.append(Part(name, len(protocol), len(protocol) + len(steps)))
             protocol += steps
     data["protocol"] = protocol

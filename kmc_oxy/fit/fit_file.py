@@ -5,14 +5,17 @@ Sections that an input has too mean the same in both.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from kmc_oxy.inputs.schema import (
+    READ_VOLTAGE_V,
     ConductanceModel,
     Crossbar,
     Device,
+    Duration,
     EngineSettings,
     Flag,
     Fraction,
@@ -21,6 +24,7 @@ from kmc_oxy.inputs.schema import (
     Section,
     Spin,
     Step,
+    Voltage,
     Whole,
     filled_from_preset,
     raise_inconsistencies,
@@ -86,6 +90,26 @@ class Target(Section):
         return self
 
 
+class FromData(Section):
+    """How the protocol of an experiment follows from its data: what was done at each row."""
+
+    voltage: Voltage | None = Field(
+        default=None,
+        description="of the pulses (required against pulse numbers), or held over the times "
+        "(null: the reading voltage)",
+    )
+    duration: Duration | None = Field(
+        default=None, gt=0, description="length of a pulse (required against pulse numbers)"
+    )
+    rest_voltage: Voltage = Field(
+        default=READ_VOLTAGE_V, description="held between a pulse and its reading"
+    )
+    rest: Duration = Field(default=50e-3, ge=0, description="how long; 0: no rest")
+    dwell: Duration = Field(
+        default=10e-3, gt=0, description="time at each voltage, if the data have no times"
+    )
+
+
 class Experiment(Section):
     """One experiment: its protocol, and what was measured or published."""
 
@@ -96,6 +120,14 @@ class Experiment(Section):
         default=None,
         description="an input whose protocol, scan and array are used, relative to the folder of "
         "the fit file; its device is not",
+    )
+    from_data: FromData | None = Field(
+        default=None,
+        description="makes the protocol of the data: a train, a relaxation or a sweep for each "
+        "curve, with its pulses, times or voltages",
+    )
+    before: tuple[Step, ...] = Field(
+        default=(), description="steps before each of those that `from_data` makes"
     )
     settings: dict[str, Any] = Field(
         default_factory=dict,
@@ -117,8 +149,13 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _is_complete(self) -> Experiment:
-        if (self.protocol is None) == (self.input is None):
-            raise ValueError("must have either a protocol or an input")
+        given = (self.protocol is not None, self.input is not None, self.from_data is not None)
+        if sum(given) != 1:
+            raise ValueError("must have one of protocol, input and from_data")
+        if self.from_data is not None and self.data is None:
+            raise ValueError("must have data if it has from_data")
+        if self.before and self.from_data is None:
+            raise ValueError("must have from_data if it has steps before it")
         if self.data is None and not self.targets:
             raise ValueError("must have data or targets")
         if self.criterion is not None and self.input is None:
@@ -130,7 +167,10 @@ class SearchSettings(Section):
     """How the parameters are searched."""
 
     evaluations: Whole = Field(
-        default=300, ge=1, le=MOST_EVALUATIONS, description="number of parameter sets at most"
+        default=300,
+        ge=1,
+        le=MOST_EVALUATIONS,
+        description="number of parameter sets at most, in whole generations",
     )
     method: Literal["cma-es", "tpe"] = Field(
         default="tpe",
@@ -148,7 +188,7 @@ class SearchSettings(Section):
         "converges, and the intervals are computed with it",
     )
     population: Whole | None = Field(
-        default=None, ge=2, le=10_000, description="sets of a generation; null: 4 + 3 ln(n)"
+        default=None, ge=4, le=10_000, description="sets of a generation; null: 4 + 3 ln(n)"
     )
     step: Fraction = Field(
         default=0.25, gt=0, le=1, description="first step, as a fraction of each range"
@@ -207,6 +247,14 @@ class FitFile(Section):
                 sections = ", ".join(INPUT_SECTIONS)
                 message = f"must be a key of one of the sections {sections}"
                 found.append(Inconsistency(("parameters", key), message, ()))
+        for name in self.experiments:
+            if not name.strip() or "/" in name or name in (".", ".."):
+                message = "must be a name without / and not . or .."
+                found.append(Inconsistency(("experiments", name), message, ()))
+        population = self.search.population or int(4 + 3 * math.log(len(self.parameters)))
+        if self.search.evaluations < population:
+            message = f"must be at least the {population} sets of one generation"
+            found.append(Inconsistency(("search", "evaluations"), message, ()))
         if self.engine.check_tolerance:
             where = ("engine", "check_tolerance")
             found.append(Inconsistency(where, "must be false in a fit", ()))

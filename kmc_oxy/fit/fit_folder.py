@@ -119,13 +119,13 @@ class FitFolder:
             if self.path.exists() and not self.path.is_dir():
                 raise StoreError(f"{self.path} is a file: choose another folder with -o")
             self.path.mkdir(parents=True, exist_ok=True)
-            if fresh:
+            if fresh and self._manifest_path.exists():
                 self._clear()
             if not self._manifest_path.exists():
                 if any(self.path.iterdir()):
                     raise StoreError(
                         f"{self.path} has files, but no manifest.json of a fit: choose another "
-                        "folder, or discard a fit in it with --fresh"
+                        "folder, or remove them"
                     )
                 new_manifest(identity).write(self._manifest_path)
                 return
@@ -189,7 +189,12 @@ class FitFolder:
         run_id = self.manifest().run_id
         number = 0
         while (path := self._path_of(number)).exists():
-            content: dict[str, Any] = read_tree(path)
+            try:
+                content: dict[str, Any] = read_tree(path)
+            except StoreError as error:
+                raise StoreError(
+                    f"{error}: remove that file and those after it, and run the same line again"
+                ) from error
             if content.pop("run_id", None) != run_id:
                 raise StoreError(
                     f"{path} belongs to another fit: remove it and those after it, and run the "

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,10 @@ class FitSession:
             start_point(fit.parameters),
             settings.seed,
             SearchSettings(
-                evaluations=settings.evaluations,
+                # What was searched with a larger budget stays.
+                evaluations=max(
+                    settings.evaluations, sum(len(g.points) for g in self.of_stage("search"))
+                ),
                 population=settings.population,
                 step=settings.step,
                 members=settings.members,
@@ -81,8 +84,11 @@ class FitSession:
             ) from error
 
     def of_stage(self, stage: str) -> list[FinishedGeneration]:
-        """The finished generations of one stage."""
-        return [each for each in self.generations if each.stage == stage]
+        """The finished generations of one stage that count.
+
+        Slopes and check of a search that went on afterwards do not: they belong to another optimum.
+        """
+        return [each for each in counting(self.generations) if each.stage == stage]
 
     def next_generation(self) -> tuple[Plan, WorkFolder] | None:
         """Begin or resume the next generation; None if the fit is complete.
@@ -128,10 +134,10 @@ class FitSession:
         parameters, most = self.fit.parameters, settings.most_members
         is_searched = len(self.of_stage("slopes")) >= SLOPE_ROUNDS
         if settings.intervals and not is_searched and not self.of_stage("check"):
-            points = slope_points(parameters, self.generations, settings.seed)
+            points = slope_points(parameters, counting(self.generations), settings.seed)
             return "slopes", points, most, settings.seed
         if not self.of_stage("check"):
-            points = check_points(parameters, self.generations, settings.seed)
+            points = check_points(parameters, counting(self.generations), settings.seed)
             return "check", points, most, settings.seed + CHECK_SEED_OFFSET
         return None
 
@@ -153,6 +159,21 @@ class FitSession:
             f"{self.fit.model.search.evaluations} sets, {generation.members} devices each; cost "
             f"{best}, so far {lowest:.4g}"
         )
+
+
+def counting(generations: Sequence[FinishedGeneration]) -> list[FinishedGeneration]:
+    """The generations of the search, and the slopes and check after the last of them.
+
+    Parameters
+    ----------
+    generations : sequence of FinishedGeneration
+        In their order.
+    """
+    searched = [number for number, each in enumerate(generations) if each.stage == "search"]
+    last = searched[-1] if searched else -1
+    return [
+        each for number, each in enumerate(generations) if each.stage == "search" or number > last
+    ]
 
 
 def evaluated(

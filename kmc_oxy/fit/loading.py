@@ -38,9 +38,9 @@ from kmc_oxy.inputs import (
     read_data,
     read_text,
 )
-from kmc_oxy.inputs.schema import Input, Location, dimension_of
-from kmc_oxy.measured import MeasuredCurve, read_curves
-from kmc_oxy.paper import EXPERIMENTS
+from kmc_oxy.inputs.schema import Input, Location, Step, dimension_of
+from kmc_oxy.measured import MeasuredCurve, read_curves, steps_of
+from kmc_oxy.paper import EXPERIMENTS, recognise
 from kmc_oxy.protocol import flatten
 from kmc_oxy.units import parse_quantity
 
@@ -130,7 +130,7 @@ def is_fit_file(path: str | Path) -> bool:
         data, _, _ = read_data(read_text(path))
     except InputError:
         return False
-    return "experiments" in data and "protocol" not in data
+    return "experiments" in data
 
 
 class _Loader:
@@ -158,6 +158,7 @@ class _Loader:
         inputs = self._inputs(model)
         curves = self._curves(model)
         self._stop_at_faults()
+        model = self._with_protocols(model, curves)
         self._check_settings(model)
         self._stop_at_faults()
         runs = device_runs(model, inputs)
@@ -200,6 +201,36 @@ class _Loader:
                 except InputError as error:
                     self._faults += error.faults
         return found
+
+    def _with_protocols(
+        self, model: FitFile, curves: Mapping[str, tuple[MeasuredCurve, ...]]
+    ) -> FitFile:
+        """The fit file with the protocols that follow from data."""
+        experiments = dict(model.experiments)
+        for name, experiment in model.experiments.items():
+            given = experiment.from_data
+            if given is None:
+                continue
+            steps: list[Step] = []
+            try:
+                for curve in curves[name]:
+                    made = steps_of(
+                        curve,
+                        voltage_V=given.voltage,
+                        duration_s=given.duration,
+                        rest_voltage_V=given.rest_voltage,
+                        rest_s=given.rest or None,
+                        dwell_s=given.dwell,
+                    )
+                    steps += [*experiment.before, *(Step.model_validate(step) for step in made)]
+            except InputError as error:
+                self._faults += error.faults
+            except ValueError as error:
+                where: Location = ("experiments", name, "from_data")
+                self._add(DataFault(where, f"cannot be made: {error}"))
+            experiments[name] = experiment.model_copy(update={"protocol": tuple(steps)})
+        self._stop_at_faults()
+        return model.model_copy(update={"experiments": experiments})
 
     def _check_settings(self, model: FitFile) -> None:
         """Settings of experiments and keys of parameters that no input has."""
@@ -291,6 +322,8 @@ class _Loader:
         try:
             mean = _parsed(given.prior.mean, key, start)
             if parameter.is_log:
+                if isinstance(given.prior.deviation, str):
+                    raise ValueError("must have a factor as deviation, such as 1.5, if logarithmic")
                 deviation = float(given.prior.deviation)
                 width = parameter.to_cube(low * deviation)
             else:
@@ -334,6 +367,8 @@ class _Loader:
                     except CurveMismatch as error:
                         where = ("experiments", part.experiment, "data")
                         self._add(DataFault(where, str(error)))
+                if experiment.criterion is not None:
+                    self._check_criterion(part.experiment, experiment.criterion, base)
                 for number, target in enumerate(experiment.targets):
                     where_of: Location = ("experiments", part.experiment, "targets", number)
                     try:
@@ -342,6 +377,19 @@ class _Loader:
                         self._add(DataFault(where_of, str(error)))
                 found[part.experiment] = tuple(items)
         return {name: found[name] for name in model.experiments if name in found}
+
+    def _check_criterion(self, name: str, criterion: str, base: Input) -> None:
+        """A criterion of the paper can judge the protocol and scan of its own experiment only."""
+        known = {row.id: row for row in EXPERIMENTS}
+        found = recognise(base.model_dump(mode="json"))
+        if criterion in known and (found is None or found[0].id != criterion):
+            self._add(
+                DataFault(
+                    ("experiments", name, "criterion"),
+                    f"{criterion} judges the protocol and the scan of "
+                    f"{known[criterion].name}.yaml, whole or in quick form; the input has others",
+                )
+            )
 
 
 def _target(target: Target, experiment: Experiment, legs: tuple[Any, ...]) -> Comparison:
@@ -407,7 +455,9 @@ def _in_fit_file(location: Location, run: DeviceRun) -> Location:
     """Where a part of a run's input is written in the fit file."""
     if location[:1] == ("protocol",) and len(location) > 1:
         origin = run.origins[int(location[1])]
-        return origin if origin[-1] == "input" else (*origin, *location[2:])
+        if origin[-1] == "input":
+            return origin
+        return origin[:-1] if "from_data" in origin else (*origin, *location[2:])
     if location[:1] in (("scan",), ("protocol",)):
         return ("experiments", run.parts[0].experiment)
     return location

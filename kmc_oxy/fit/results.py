@@ -14,7 +14,7 @@ from kmc_oxy._version import __version__
 from kmc_oxy.fit.comparison import DataComparison, absolute_errors
 from kmc_oxy.fit.fit_folder import FinishedGeneration
 from kmc_oxy.fit.fit_result import BEST, EVALUATIONS, read_fit_result
-from kmc_oxy.fit.fit_session import FitSession
+from kmc_oxy.fit.fit_session import FitSession, counting
 from kmc_oxy.fit.generation import sizes_of
 from kmc_oxy.fit.intervals import estimated
 from kmc_oxy.fit.loading import LoadedFit
@@ -48,7 +48,7 @@ def write_results(session: FitSession) -> None:
     fit = session.fit
     intervals = None
     if session.of_stage("slopes"):
-        intervals = estimated(fit.parameters, session.generations, fit.model.search.seed)
+        intervals = estimated(fit.parameters, counting(session.generations), fit.model.search.seed)
     with wrap_os_errors(f"write in {path}"):
         with atomic_write(path / BEST) as file:
             file.write(best_input(session.fit, best).encode())
@@ -145,7 +145,7 @@ def _write_table(
         dataset("direction_is_fixed", intervals.direction_is_fixed, "1",
                 "whether the data fix the combination")  # fmt: skip
     _write_simulated(output, session)
-    curves = _comparisons(session.generations, fit)
+    curves = _comparisons(counting(session.generations), fit)
     dataset("experiment", list(curves), "1", "names", text)
     dataset("chi_square", list(curves.values()), "1",
             "mean square distance from the data in standard errors, on other devices")  # fmt: skip
@@ -230,9 +230,17 @@ def result_table(folder: Path) -> str:
         if each.interval is not None:
             low, high = each.interval
             text += f"  [{low:.4g}, {high:.4g}]"
-        lines.append(text if each.is_fixed else f"{text}  not fixed by the data")
+        if not each.is_fixed:
+            text += "  not fixed by the data"
+        if each.best in (each.low, each.high):
+            text += "  at the end of its range"
+        if each.interval is not None and not each.interval[0] <= each.best <= each.interval[1]:
+            text += "  outside its interval"
+        lines.append(text)
     lines.append(f"{result.is_search.sum()} sets searched; mean square distance of each experiment")
-    lines.append("from the data, in standard errors, on devices that the search has not seen:")
+    lines.append(
+        "from the data, in standard errors of both, on devices that the search has not seen:"
+    )
     lines += [f"  {name}: {value:.3g}" for name, value in result.chi_square.items()]
     lines.append(f"best device: {folder / BEST}; all evaluations: {folder / EVALUATIONS}")
     return "\n".join(lines)

@@ -424,7 +424,10 @@ class _DataEstimate:
 def _estimate_from_data(model: LinearModel, errors: Array, correlated: bool) -> _DataEstimate:
     members, readings = model.residuals.shape
     parameters = len(model.centre)
-    left, singular, directions = np.linalg.svd(model.slopes.mean(axis=0))
+    # All directions of the parameters are needed, but not all of the readings: there may be many.
+    left, singular, directions = np.linalg.svd(
+        model.slopes.mean(axis=0), full_matrices=readings < parameters
+    )
     singular = np.pad(singular, (0, parameters - len(singular)))
     scatter = (model.slopes - model.slopes.mean(axis=0)) @ directions.T
     pairs = members * (members - 1)

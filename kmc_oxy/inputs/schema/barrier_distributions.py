@@ -285,9 +285,12 @@ def _shares_add_up(parts: tuple[BarrierDistribution, ...]) -> tuple[BarrierDistr
 def _with_share(cls: type[BarrierDistribution]) -> type[BarrierDistribution]:
     """The model of a distribution as one entry of a list of shares."""
     share = Field(default=None, ge=0, le=1, description="share of the bonds; null: the rest")
+    name = f"{cls.__name__}Share"
     model: type[BarrierDistribution] = create_model(
-        f"{cls.__name__}Share", __base__=cls, __doc__=cls.__doc__, share=(Fraction | None, share)
+        name, __base__=cls, __doc__=cls.__doc__, __module__=__name__, share=(Fraction | None, share)
     )
+    # Under its name in this module, so that inputs can be sent to other processes.
+    globals()[name] = model
     return model
 
 

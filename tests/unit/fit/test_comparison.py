@@ -127,6 +127,14 @@ def test_a_sweep_is_compared_branch_by_branch(simulated):
     found = comparison(schedule, from_zero).simulated(output)[0]
     first = leg.values(output, "sweep_current")[:, 0]
     np.testing.assert_allclose(found[:, :3], np.outer(first, [0, 0.5, 1]), atol=1e-20)
+    # The turning point belongs to the branch before and to the one after.
+    (down,) = [index for index in range(1, 30) if leg.voltage_V[index] < leg.voltage_V[index - 1]][
+        :1
+    ]
+    near = np.concatenate(
+        [leg.voltage_V[:down], [leg.voltage_V[down - 1] - 0.01], leg.voltage_V[down:]]
+    )
+    assert comparison(schedule, curve(near, near, "voltage", "current", np.full(near.size, 1e-8)))
     up = curve([0.1, 0.5], [1e-7, 2e-7], "voltage", "current")
     with pytest.raises(CurveMismatch, match="changes direction 0 time"):
         comparison(schedule, up)

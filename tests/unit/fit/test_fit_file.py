@@ -163,3 +163,78 @@ def test_curves_and_legs_must_be_as_many(tmp_path):
 def test_a_target_that_is_none_is_refused(tmp_path, target, fault):
     text = HEAD + f"  first:\n    protocol:\n      - {TRAIN}\n    targets: [{target}]\n"
     assert fault in faults_of(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["''", ".", "a/b"])
+def test_names_that_are_no_groups_of_a_file_are_refused(tmp_path, name):
+    assert "must be a name without /" in faults_of(
+        tmp_path, HEAD + ONE.replace("first:", f"{name}:", 1)
+    )
+
+
+def test_a_budget_smaller_than_a_generation_is_refused(tmp_path):
+    assert "at least the 6 sets of one generation" in faults_of(
+        tmp_path, HEAD + ONE + "search: {evaluations: 5}\n"
+    )
+
+
+def test_a_criterion_needs_the_protocol_that_it_judges(tmp_path):
+    (tmp_path / "in.yaml").write_text(f"protocol:\n  - {TRAIN}\n")
+    text = (
+        HEAD
+        + """
+  figure:
+    input: in.yaml
+    criterion: R
+    targets: [{quantity: on/off, at_least: 1}]
+"""
+    )
+    assert "R judges the protocol and the scan of fig_R.yaml" in faults_of(tmp_path, text)
+
+
+def test_a_deviation_with_a_unit_is_no_factor(tmp_path):
+    prior = "scale: log, prior: {mean: 0.01, deviation: 10 uS}}"
+    assert "must have a factor" in faults_of(
+        tmp_path, (HEAD + ONE).replace("scale: log}", prior, 1)
+    )
+
+
+def test_a_protocol_follows_from_the_data(tmp_path):
+    data = "{file: data.csv, x: {quantity: pulse}, y: {quantity: conductance}}"
+    before = "[{pulse: {voltage: -4 V, duration: 1 s, read: false}}]"
+    text = (
+        HEAD
+        + f"""
+  first:
+    before: {before}
+    from_data: {{voltage: +2 V, duration: 10 ms}}
+    data: {data}
+"""
+    )
+    fit = load_fit(write(tmp_path, text))
+    run = fit.runs[0].at({}, 1)
+    assert [step.kind for step in run.protocol] == ["pulse", "pulse", "train"]
+    train = run.protocol[2].body
+    assert (train.voltage, train.duration, train.count, train.rest.duration) == (2, 0.01, 3, 0.05)
+    assert "cannot be made: a curve of pulses needs" in faults_of(
+        tmp_path, text.replace("voltage: +2 V, ", "")
+    )
+    assert "must have one of protocol, input and from_data" in faults_of(
+        tmp_path, text + f"    protocol: [{{{TRAIN}}}]\n"
+    )
+
+
+def test_an_i_v_loop_follows_from_its_voltages(tmp_path):
+    rows = [0, 0.5, 1, 0.5, -0.5, -1, -0.5]
+    data = "voltage (V),current (nA)\n" + "".join(f"{volts},{volts}\n" for volts in rows)
+    text = (
+        HEAD
+        + """
+  loop:
+    from_data: {dwell: 2 ms}
+    data: {file: data.csv, x: {quantity: voltage}, y: {quantity: current}}
+"""
+    )
+    fit = load_fit(write(tmp_path, text, data))
+    (comparison,) = fit.comparisons["loop"]
+    assert comparison.size == len(rows)

@@ -297,3 +297,14 @@ def test_wrong_arguments():
     still = replace(model, residuals=0 * model.residuals, slopes=0 * model.slopes + model.slopes[0])
     with pytest.raises(ValueError, match="some noise"):
         estimate_parameters(still, seed=1, data_errors=0.0)
+
+
+def test_many_readings_need_no_matrix_of_all_pairs():
+    """A hundred thousand readings: a square matrix of them would not fit into memory."""
+    rng = np.random.default_rng(4)
+    theta = rng.random((7, 2))
+    slopes = rng.standard_normal((2, 100_000))
+    noise = 0.1 * rng.standard_normal((1, 4, 100_000))
+    residuals = ((theta - 0.4) @ slopes)[:, None] + noise
+    found = estimate_parameters(local_linear_model(theta, residuals), seed=1)
+    np.testing.assert_allclose(found.value, 0.4, atol=0.01)

@@ -1,5 +1,7 @@
 """Distributions of barriers: every entry of the table has the mean and width that it states."""
 
+import pickle
+
 import numpy as np
 import pytest
 from input_faults import MINIMAL
@@ -172,3 +174,8 @@ def test_a_wrong_list_of_shares_is_named(shares, fault):
     with pytest.raises(InputError) as error:
         loads(f"device: {{barriers: {{interface: {shares}}}}}\n" + MINIMAL)
     assert fault in str(error.value)
+
+
+def test_an_input_with_shares_can_be_sent_to_another_process():
+    model = loads(SHARES + MINIMAL).model
+    assert pickle.loads(pickle.dumps(model)) == model

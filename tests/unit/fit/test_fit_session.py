@@ -1,0 +1,72 @@
+"""A fit that goes on: other budgets, damaged files, folders that are no fit."""
+
+import fit_examples
+import numpy as np
+import pytest
+
+from kmc_oxy import cli
+from kmc_oxy.storage import read_tree
+
+
+def fit(folder, *options):
+    line = ["fit", str(folder / "tiny.yaml"), "-o", str(folder / "out"), "-j", "1", "-q"]
+    return cli.main([*line, *options])
+
+
+def stages(folder):
+    paths = sorted((folder / "out").glob("generation-*.npz"))
+    return [read_tree(path)["stage"] for path in paths]
+
+
+@pytest.fixture
+def begun(tmp_path):
+    fit_examples.write_fit(tmp_path)
+    assert fit(tmp_path) == 0
+    assert stages(tmp_path) == 2 * ["search"] + 2 * ["slopes"] + ["check"]
+    return tmp_path
+
+
+def test_a_larger_budget_repeats_slopes_and_check(begun):
+    assert fit(begun, "--set=search.evaluations=16") == 0
+    assert stages(begun)[5:] == 2 * ["search"] + 2 * ["slopes"] + ["check"]
+    generations = [read_tree(path) for path in sorted((begun / "out").glob("generation-*.npz"))]
+    last = [each for each in generations if each["stage"] == "search"]
+    points = np.concatenate([each["points"] for each in last])
+    most = [each for each in last if each["members"] == max(e["members"] for e in last)]
+    best = min((cost, tuple(point)) for each in most
+               for cost, point in zip(each["costs"], each["points"], strict=True))  # fmt: skip
+    # The slopes of the second round are around an optimum of all sets, not of the first ones.
+    assert len(points) == 16 and np.isfinite(best[0])
+
+
+def test_a_smaller_budget_changes_nothing(begun):
+    assert fit(begun, "--set=search.evaluations=16") == 0
+    before = (begun / "out" / "best.yaml").read_bytes()
+    assert fit(begun) == 0
+    assert (begun / "out" / "best.yaml").read_bytes() == before
+    assert len(stages(begun)) == 10
+
+
+def test_a_folder_that_is_no_fit_is_left_alone(tmp_path, capsys):
+    fit_examples.write_fit(tmp_path)
+    (tmp_path / "out").mkdir()
+    names = ("report.html", "best.yaml", "evaluations.h5", "generation-00001.npz", "notes")
+    for name in names:
+        (tmp_path / "out" / name).write_text("mine")
+    for options in ((), ("--fresh",)):
+        assert fit(tmp_path, *options) == 1
+        assert "no manifest.json of a fit" in capsys.readouterr().err
+        assert {path.name for path in (tmp_path / "out").iterdir()} == set(names)
+
+
+def test_a_damaged_generation_is_named_with_a_remedy(begun, capsys):
+    path = begun / "out" / "generation-00001.npz"
+    path.write_bytes(path.read_bytes()[:-30])
+    assert fit(begun) == 1
+    assert "remove that file and those after it" in capsys.readouterr().err
+
+
+def test_another_fit_file_is_refused(begun, capsys):
+    fit_examples.write_fit(begun, fit_examples.FIT.replace("1 ms, first", "2 ms, first"))
+    assert fit(begun) == 1
+    assert "was computed from another input" in capsys.readouterr().err
