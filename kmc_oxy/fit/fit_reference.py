@@ -10,6 +10,7 @@ from kmc_oxy.fit.fit_file import (
     Experiment,
     FitFile,
     FreeParameter,
+    FromData,
     Prior,
     SearchSettings,
     Target,
@@ -24,6 +25,7 @@ CHAPTERS: dict[str, type[Section]] = {
     "An entry of `parameters`": FreeParameter,
     "`prior`": Prior,
     "An entry of `experiments`": Experiment,
+    "`from_data`": FromData,
     "An entry of `targets`": Target,
     "`search`": SearchSettings,
 }
