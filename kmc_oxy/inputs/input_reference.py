@@ -104,6 +104,7 @@ interface:
   - {low: 0.14 eV, high: 0.74 eV}
 ```
 
+The key `share` of an entry: share of the bonds; null: the rest.
 Dotted keys count the entries from 0: `device.barriers.interface.0.share`. A bound left out there
 is that of a `flat` barrier from 0 to 1 eV. With `distribution`, every entry keeps its own mean and
 width."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.inputs.schema import READ_VOLTAGE_V
+from kmc_oxy.inputs.schema import MAGNITUDES, READ_VOLTAGE_V
 from kmc_oxy.measured.csv_curves import MeasuredCurve
 from kmc_oxy.measured.curve_faults import FaultCollector, refusal
 
@@ -117,9 +117,11 @@ def _relaxation(curve: MeasuredCurve, voltage_V: float) -> list[PlainStep]:
     relax = _relax_of(times_s)
     if relax is not None:
         return [{"relax": {"voltage": voltage_V, **relax}}]
+    # Times that differ by rounding only are read after the shortest hold that there is.
+    durations_s = np.maximum(np.diff(times_s, prepend=0.0), MAGNITUDES["duration"][0])
     return [
         {"read": {"voltage": voltage_V, "duration": float(duration_s)}}
-        for duration_s in np.diff(times_s, prepend=0.0)
+        for duration_s in durations_s
     ]
 
 

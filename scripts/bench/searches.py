@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.fit import SEARCHES, Search, SearchSettings
+from kmc_oxy.fit.search import SEARCHES, Search, SearchSettings
 
 Array = NDArray[np.float64]
 

@@ -48,6 +48,7 @@ from kmc_oxy.inputs.schema import (
     Step,
     dimension_of,
     parts,
+    preset_names,
     sections_in,
 )
 from kmc_oxy.protocol import flatten, observables
@@ -98,6 +99,9 @@ def random_input(rng: random.Random) -> dict[str, Any]:
         data["device"]["feedback"] = rng.choice(
             [{"potential": "network"}, {"screening_length": "1 nm"}, {"thermal_resistance": 1e9}]
         )
+    if rng.random() < 0.1:
+        shares = [{"share": rng.choice([0.1, "5 %", 1, 2])}, {"high": 0.3}, {"share": 0.2}]
+        data["device"]["barriers"]["interface"] = shares[: rng.randint(1, 3)]
     data["protocol"] = [random_step(rng, array) for _ in range(rng.randint(1, 4))]
     for _ in range(rng.choice([0, 1, 1, 2, 3, 5])):
         set_random_key(rng, data)
@@ -168,7 +172,7 @@ def all_keys(model: type[Section], prefix: tuple[str, ...] = ()) -> Iterator[tup
     for name, field in model.model_fields.items():
         inner = sections_in(field.annotation)
         if inner and issubclass(inner[0], BarrierDistribution):
-            for distribution in inner:
+            for distribution in (each for each in inner if "share" not in each.model_fields):
                 for own, of in distribution.model_fields.items():
                     yield (*prefix, name), own, of, distribution
         elif len(inner) == 1 and inner[0] is not Step:
@@ -258,6 +262,9 @@ def set_random_key(rng: random.Random, data: dict[str, Any]) -> None:
                 section.setdefault(other, 0.3)
         if name == "distribution":
             return
+    if name == "preset":
+        section[name] = rng.choice([*preset_names(), "x", None])
+        return
     # The size of the array is that for which the steps were drawn.
     if name not in ("rows", "columns") or rng.random() < BEYOND:
         section[name] = random_value(rng, field)

@@ -16,6 +16,7 @@ def test_defaults_are_the_published_starting_set():
         return {"distribution": "flat", "low": 0.0, "high": high}
 
     assert resolved["device"] == {
+        "preset": None,
         "temperature": 76.0,
         "lattice": {
             "nx": 28, "ny": 28, "spacing": 0.835e-9, "organic_layers": 12,
