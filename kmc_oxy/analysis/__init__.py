@@ -24,6 +24,7 @@ from kmc_oxy.analysis.statistics import (
     ensemble_mean,
     interval_text,
     is_wide,
+    least_squares_slope,
     mean_name,
     mean_over_members,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "interval_text",
     "is_wide",
     "lattice_of",
+    "least_squares_slope",
     "leg_notes",
     "legs",
     "legs_of_schedule",

@@ -178,6 +178,24 @@ def mean_over_members(values: ArrayLike, is_count: bool = False) -> EnsembleMean
     )
 
 
+def least_squares_slope(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+    """Slope of least squares along the last axis of `y`.
+
+    Parameters
+    ----------
+    x : array_like, shape (n,)
+    y : array_like, shape (..., n)
+
+    Returns
+    -------
+    ndarray, shape (...)
+    """
+    abscissa = np.asarray(x, dtype=np.float64)
+    centred = abscissa - abscissa.mean()
+    found: NDArray[np.float64] = (np.asarray(y) * centred).sum(axis=-1) / (centred**2).sum()
+    return found
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A mean over members and the ends of its 95 % interval (NaN for one member).

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from kmc_oxy.fit.fit_file import INPUT_SECTIONS, FitFile
 from kmc_oxy.fit.parameters import set_values
 from kmc_oxy.inputs import LoadedInput, scans_layers
@@ -72,14 +70,6 @@ class DeviceRun:
         data["ensemble"] = {**data["ensemble"], "members": members}
         model = Input.model_validate(data)
         return model if scans_layers(model) else model.with_layers()
-
-    def is_feasible(self, values: Mapping[str, float]) -> bool:
-        """Whether there is a device with these values of the free parameters."""
-        try:
-            self.at(values, 1)
-        except ValidationError:
-            return False
-        return True
 
 
 def device_runs(fit: FitFile, inputs: Mapping[str, LoadedInput]) -> tuple[DeviceRun, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.fit.fit_folder import FitFolder
+from kmc_oxy.fit.parameters import place_in_range
 from kmc_oxy.storage import StoreError, wrap_os_errors
 
 Array = NDArray[np.float64]
@@ -59,9 +60,7 @@ class FittedParameter:
 
     def place(self, value: float) -> float:
         """Place of a value in the range, 0 to 1, linear or in the logarithm as the scale is."""
-        if self.is_log:
-            return float(np.log(value / self.low) / np.log(self.high / self.low))
-        return (value - self.low) / (self.high - self.low)
+        return place_in_range(value, self.low, self.high, self.is_log)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from kmc_oxy.execution import MemoryOutput, Plan
 from kmc_oxy.fit.comparison import Residuals
@@ -48,18 +49,18 @@ class GenerationPlan(Plan):
 
     def __init__(self, fit: LoadedFit, points: Array, members: int, seed: int) -> None:
         self.fit, self.sets, self._members, self.seed = fit, points, members, seed
-        values = [values_at(fit.parameters, point) for point in points]
-        self.feasible = [
-            index
-            for index, each in enumerate(values)
-            if all(run.is_feasible(each) for run in fit.runs)
-        ]
+        self.feasible: list[int] = []
         #: For each point of the plan: set, run, point of the run's scan.
         self._points: list[tuple[int, int, int]] = []
         self._inputs: dict[tuple[int, int], Input] = {}
-        for index in self.feasible:
-            for number, run in enumerate(fit.runs):
-                base = run.at(values[index], members)
+        for index, point in enumerate(points):
+            values = values_at(fit.parameters, point)
+            try:
+                bases = [run.at(values, members) for run in fit.runs]
+            except ValidationError:
+                continue  # no device has these values
+            self.feasible.append(index)
+            for number, base in enumerate(bases):
                 self._inputs[index, number] = base
                 self._points += [(index, number, k) for k in range(n_points(base))]
         self._schedules: dict[tuple[int, int], Schedule] = {}

@@ -47,9 +47,7 @@ class Parameter:
         value : float
             In `unit`.
         """
-        if self.is_log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
+        return place_in_range(value, self.low, self.high, self.is_log)
 
     def from_cube(self, place: float) -> float:
         """Value at a place between the ends of the range, in `unit`.
@@ -65,6 +63,19 @@ class Parameter:
         else:
             value = self.low + place * (self.high - self.low)
         return min(self.high, max(self.low, value))
+
+
+def place_in_range(value: float, low: float, high: float, is_log: bool) -> float:
+    """Place of a value between the ends of a range, 0 to 1, linear or in the logarithm.
+
+    Parameters
+    ----------
+    value, low, high : float
+    is_log : bool
+    """
+    if is_log:
+        return math.log(value / low) / math.log(high / low)
+    return (value - low) / (high - low)
 
 
 def values_at(parameters: Sequence[Parameter], point: Array) -> dict[str, float]:

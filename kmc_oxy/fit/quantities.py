@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import Leg, compare_with_log
+from kmc_oxy.analysis import Leg, compare_with_log, least_squares_slope
 
 Array = NDArray[np.float64]
 
@@ -84,12 +84,6 @@ def _ratio(legs: Sequence[LegValues]) -> Array:
     return found
 
 
-def _slope(x: Array, y: Array) -> Array:
-    centred = x - x.mean()
-    found: Array = y @ centred / (centred @ centred)
-    return found
-
-
 def _mean(values: Sequence[Array]) -> Array:
     found: Array = np.mean(values, axis=0)
     return found
@@ -97,7 +91,7 @@ def _mean(values: Sequence[Array]) -> Array:
 
 def _slope_with_time(legs: Sequence[LegValues]) -> Array:
     slopes = [
-        _slope(np.log10(each.leg.time_s[each.leg.time_s > 0]),
+        least_squares_slope(np.log10(each.leg.time_s[each.leg.time_s > 0]),
                np.log(each.conductance_S[:, each.leg.time_s > 0]))
         for each in legs
     ]  # fmt: skip
@@ -106,7 +100,7 @@ def _slope_with_time(legs: Sequence[LegValues]) -> Array:
 
 def _slope_with_pulses(legs: Sequence[LegValues]) -> Array:
     slopes = [
-        _slope(np.log10(each.leg.pulse[each.leg.pulse > 0].astype(float)),
+        least_squares_slope(np.log10(each.leg.pulse[each.leg.pulse > 0].astype(float)),
                np.log(each.conductance_S[:, each.leg.pulse > 0]))
         for each in legs
     ]  # fmt: skip
@@ -116,14 +110,14 @@ def _slope_with_pulses(legs: Sequence[LegValues]) -> Array:
 def _slope_with_number(legs: Sequence[LegValues]) -> Array:
     number = np.arange(1.0, len(legs) + 1)
     first = np.stack([each.conductance_S[:, 0] for each in legs], axis=1)
-    return _slope(np.log10(number), np.log(first))
+    return least_squares_slope(np.log10(number), np.log(first))
 
 
 def _last_slope(legs: Sequence[LegValues]) -> Array:
     slopes = []
     for each in legs:
         pulse = each.leg.pulse[-10:].astype(float)
-        slopes.append(_slope(pulse, np.log(each.conductance_S[:, -10:])))
+        slopes.append(least_squares_slope(pulse, np.log(each.conductance_S[:, -10:])))
     return _mean(slopes)
 
 
@@ -146,7 +140,10 @@ def _bend(legs: Sequence[LegValues]) -> Array:
         middle = 0.5 * log_number[-1]
         lower, upper = log_number <= middle, log_number >= middle
         ratios.append(
-            float(_slope(log_number[upper], mean[upper]) / _slope(log_number[lower], mean[lower]))
+            float(
+                least_squares_slope(log_number[upper], mean[upper])
+                / least_squares_slope(log_number[lower], mean[lower])
+            )
         )
     return np.array([max(ratios, key=lambda ratio: abs(ratio - 1))])
 
@@ -154,7 +151,7 @@ def _bend(legs: Sequence[LegValues]) -> Array:
 def _ratio_slope(legs: Sequence[LegValues]) -> Array:
     first = np.stack([np.log10(each.conductance_S[:, -1]) for each in legs], axis=1)
     ratio = first[:, 0::2] - first[:, 1::2]
-    return _slope(np.log10(np.arange(1.0, ratio.shape[1] + 1)), ratio)
+    return least_squares_slope(np.log10(np.arange(1.0, ratio.shape[1] + 1)), ratio)
 
 
 def _magnetoresistance_ratio(legs: Sequence[LegValues]) -> Array:

@@ -17,7 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import Datasets, Estimate, Leg, compare_with_log, fit, legs
+from kmc_oxy.analysis import (
+    Datasets,
+    Estimate,
+    Leg,
+    compare_with_log,
+    fit,
+    least_squares_slope,
+    legs,
+)
 from kmc_oxy.paper.verdict_rows import Verdict
 
 Array = NDArray[np.float64]
@@ -123,7 +131,12 @@ def _trains(
         )
     )  # fmt: skip
     tails = [
-        (Estimate.of(100 * sign * _slope(number[-LAST_PULSES:], np.log(g[:, -LAST_PULSES:]))), name)
+        (
+            Estimate.of(
+                100 * sign * least_squares_slope(number[-LAST_PULSES:], np.log(g[:, -LAST_PULSES:]))
+            ),
+            name,
+        )
         for g, name in zip(values, names, strict=True)
     ]
     slowest, name = min(tails, key=lambda item: item[0].value)
@@ -149,7 +162,7 @@ def cycles(file: Datasets) -> list[Verdict]:
         relaxations = [leg for leg in _of_kind(file, 0, "relax") if sign * leg.voltage_V[0] > 0]
         logarithm = np.array([np.log(leg.values(file, "conductance")) for leg in relaxations])
         time = np.log10(relaxations[0].time_s)
-        slope = Estimate.of(100 * _slope(time, logarithm).mean(axis=0))
+        slope = Estimate.of(100 * least_squares_slope(time, logarithm).mean(axis=0))
         found.append(
             Verdict(
                 "4a", f"relaxation after {name} (% a decade of time)",
@@ -220,7 +233,7 @@ def experiments(file: Datasets) -> list[Verdict]:
     """Row 4d: the conductance right after the reset of each of a long series of experiments."""
     values = file["conductance"][0, :, 0, 0, :]
     number = np.arange(1.0, values.shape[1] + 1)
-    slope = Estimate.of(100 * _slope(np.log10(number), values) / values.mean(axis=1))
+    slope = Estimate.of(100 * least_squares_slope(np.log10(number), values) / values.mean(axis=1))
     found = [
         Verdict("4d", "slope of the reset state (% a decade of the number of experiments)",
                 "falls", slope, slope.negative)
@@ -252,7 +265,7 @@ def endurance(file: Datasets) -> list[Verdict]:
     values = np.log10(file["conductance"][0, :, 0, 0, :])
     ratio = values[:, 0::2] - values[:, 1::2]
     cycle = cycle_numbers(file)
-    slope = Estimate.of(1000 * _slope(cycle, ratio))
+    slope = Estimate.of(1000 * least_squares_slope(cycle, ratio))
     mean = Estimate.of_positive(10 ** ratio.mean(axis=1))
     return [
         Verdict("S3", f"slope of log10(on/off) over {cycle[-1]:.0f} cycles (a thousand cycles)",
@@ -333,13 +346,6 @@ def scanned(file: Datasets, ending: str) -> NDArray[Any]:
 
 def _of_kind(file: Datasets, point: int, kind: str = "train") -> Sequence[Leg]:
     return [leg for leg in legs(file, point) if leg.kind == kind]
-
-
-def _slope(x: Array | NDArray[np.int64], y: Array) -> Array:
-    """Slope of least squares along the last axis of `y`."""
-    centred = x - x.mean()
-    found: Array = (y * centred).sum(axis=-1) / (centred**2).sum()
-    return found
 
 
 def _form(row: str, name: str, series: Sequence[Array], rival: str) -> list[Verdict]:
