@@ -89,6 +89,8 @@ with `zip: true` for the first values together, then the second ones, and so on:
       - train: {voltage: $voltage, duration: $duration, count: 50}
 ```
 
+Every name must be used by a step. With `count` all rounds are repeated that often, one pass after
+the other.
 `--set` counts the steps as they are written, `scan` and the output as written out."""
 
 _REMARK_ON_BARRIERS = """

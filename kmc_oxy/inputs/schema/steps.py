@@ -384,7 +384,11 @@ class VectorMatrix(StepBody):
 class Repeat(StepBody):
     """Steps that are repeated, `count` times or for lists of values."""
 
-    count: Whole = Field(ge=1, le=MAX_COUNT, description="number of times; 1 with a `for`")
+    count: Whole = Field(
+        ge=1,
+        le=MAX_COUNT,
+        description="number of times; beside a `for`, of all of its rounds, 1 if left out",
+    )
     steps: tuple[Step, ...] = Field(min_length=1, description="the steps, in order")
 
     @model_validator(mode="before")

@@ -59,13 +59,15 @@ def test_an_override_changes_the_step_as_written():
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("$voltage", "$volts", "in.yaml:7:28: protocol.0.repeat.steps.1.train.voltage: must be a"),
-        ("1 ms, 5 ms", "1 ms, 5 W", "repeat.steps.1.train.duration: has an unknown unit"),
-        ("[1 ms, 5 ms]", "1 ms", "must have a list of values for duration in `for`"),
-        ("[1 ms, 5 ms]", "[]", "must have a list of values for duration in `for`"),
+        ("$voltage", "$volts", "in.yaml:4:13: protocol.0.repeat.for.voltage: is used by no step"),
+        ("1 ms, 5 ms", "1 ms, 5 W",
+         "in.yaml:4:51: protocol.0.repeat.for.duration.1: has an unknown unit"),
+        ("[1 ms, 5 ms]", "1 ms", "repeat.for.duration: must have a list of values"),
+        ("[1 ms, 5 ms]", "[]", "repeat.for.duration: must have a list of values"),
+        ("$duration", "0 s", "repeat.for.duration: is used by no step: write $duration where"),
         ("      steps", "      zip: 1\n      steps", "must have true or false for `zip`"),
         ("[3 V, 4 V]", "[3 V]", ""),
-        ("voltage: [3", "a b: [3", "must have names of letters"),
+        ("voltage: [3", "a b: [3", "for.a b: must be a name of letters"),
         ("      for: {voltage: [3 V, 4 V], duration: [1 ms, 5 ms]}", "      zip: true",
          "must have a `for` if it has a `zip`"),
         ("{voltage: [3 V, 4 V], duration: [1 ms, 5 ms]}", "3", "must have a mapping of names"),
@@ -80,6 +82,48 @@ def test_faults_are_placed_where_they_are_written(old, new, fault):
         loads(text, source="in.yaml")
     assert fault in str(error.value)
     assert len(str(error.value).splitlines()) == 1, "a fault of all rounds is one fault"
+
+
+def fault_of(text):
+    with pytest.raises(InputError) as error:
+        loads(text, source="in.yaml")
+    return str(error.value)
+
+
+def test_a_value_of_an_outer_loop_is_placed_in_that_loop():
+    text = """protocol:
+  - repeat:
+      for: {voltage: [1 V, 2 V], shortest: [1 ms, 3 W]}
+      steps:
+        - repeat:
+            for: {duration: [$shortest, 2 ms]}
+            steps: [{read: {}}, {pulse: {voltage: $voltage, duration: $duration}}]
+"""
+    assert fault_of(text).startswith("in.yaml:3:51: protocol.0.repeat.for.shortest.1: has an unk")
+
+
+def test_a_value_of_a_zipped_loop_is_placed_by_its_round():
+    text = LOOP.replace("5 ms]", "-5 ms]").replace("      steps", "      zip: true\n      steps")
+    found = fault_of(text)
+    assert "protocol.0.repeat.for.duration.1: must be greater than 0 s (got '-5 ms')" in found
+
+
+def test_a_value_that_is_a_list_is_placed_at_its_item():
+    text = """protocol:
+  - repeat:
+      for: {voltages: [[1 V, 2 V], [1 V, 2 W]]}
+      steps: [{sweep: {to: $voltages, dwell: 1 ms}}]
+"""
+    assert "repeat.for.voltages.1.1" in fault_of(text)
+
+
+def test_all_names_without_use_are_named_at_once():
+    found = fault_of(LOOP.replace("$voltage", "3 V").replace("$duration", "1 ms"))
+    assert len(found.splitlines()) == 2
+
+
+def test_a_name_that_stands_for_itself_is_a_fault_and_no_endless_search():
+    assert "for.voltage.0" in fault_of(LOOP.replace("[3 V", "[$voltage"))
 
 
 def test_a_loop_too_long_is_refused_before_it_is_written_out():
