@@ -258,12 +258,13 @@ def coordinates(inputs: Input, schedule: Schedule) -> dict[str, NDArray[Any]]:
     }
 
 
-def resolved_value(inputs: Input, key: str) -> tuple[Any, str]:
+def resolved_value(inputs: BaseModel, key: str) -> tuple[Any, str]:
     """Return the value of a dotted key of a checked input, and its unit.
 
     Parameters
     ----------
     inputs : Input
+        Or another model with its sections.
     key : str
 
     Returns

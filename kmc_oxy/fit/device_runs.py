@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kmc_oxy.fit.fit_file import INPUT_SECTIONS, FitFile
-from kmc_oxy.fit.parameters import set_values
-from kmc_oxy.inputs import LoadedInput, scans_layers
+from kmc_oxy.inputs import LoadedInput, scans_layers, with_values
 from kmc_oxy.inputs.schema import Input, Location
 
 
@@ -66,7 +65,7 @@ class DeviceRun:
             If no device has these values.
         """
         used = {key: value for key, value in values.items() if key not in self.settings}
-        data = set_values(self.data, used)
+        data = with_values(self.data, used)
         data["ensemble"] = {**data["ensemble"], "members": members}
         model = Input.model_validate(data)
         return model if scans_layers(model) else model.with_layers()
@@ -131,6 +130,4 @@ def _run(
             protocol += steps
     data["protocol"] = protocol
     settings = fit.experiments[names[0]].settings
-    for key, value in settings.items():
-        data = set_values(data, {key: value})
-    return DeviceRun(data, tuple(parts), tuple(settings), tuple(origins))
+    return DeviceRun(with_values(data, settings), tuple(parts), tuple(settings), tuple(origins))

@@ -242,11 +242,6 @@ class FitFile(Section):
     @model_validator(mode="after")
     def _consistent(self) -> FitFile:
         found = []
-        for key in self.parameters:
-            if key.split(".")[0] not in INPUT_SECTIONS:
-                sections = ", ".join(INPUT_SECTIONS)
-                message = f"must be a key of one of the sections {sections}"
-                found.append(Inconsistency(("parameters", key), message, ()))
         for name in self.experiments:
             if not name.strip() or "/" in name or name in (".", ".."):
                 message = "must be a name without / and not . or .."

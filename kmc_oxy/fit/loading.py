@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from kmc_oxy.analysis import legs_of_schedule
-from kmc_oxy.execution import resolved_value
+from kmc_oxy.analysis import Leg, legs_of_schedule
 from kmc_oxy.fit.comparison import (
     Comparison,
-    CriterionComparison,
     CurveMismatch,
     DataComparison,
-    Range,
-    TargetComparison,
+    absolute_errors,
     match_curves,
 )
 from kmc_oxy.fit.device_runs import DeviceRun, device_runs
-from kmc_oxy.fit.fit_file import Experiment, FitFile, FreeParameter, Target
-from kmc_oxy.fit.parameters import Parameter, set_values
-from kmc_oxy.fit.quantities import QUANTITIES
+from kmc_oxy.fit.fit_file import INPUT_SECTIONS, Experiment, FitFile
+from kmc_oxy.fit.free_parameters import ParameterReader, own_faults
+from kmc_oxy.fit.idle_parameters import idle_parameters
+from kmc_oxy.fit.parameters import Parameter
+from kmc_oxy.fit.sound_parts import depends_on, sound_parts
+from kmc_oxy.fit.targets import target_comparison
 from kmc_oxy.inputs import (
     DataFault,
     Fault,
@@ -35,14 +35,14 @@ from kmc_oxy.inputs import (
     data_faults,
     load,
     n_points,
+    overlap,
     read_data,
     read_text,
 )
-from kmc_oxy.inputs.schema import Input, Location, Step, dimension_of
-from kmc_oxy.measured import MeasuredCurve, read_curves, steps_of
+from kmc_oxy.inputs.schema import Input, Location, Step
+from kmc_oxy.measured import DataSection, MeasuredCurve, read_curves, steps_of
 from kmc_oxy.paper import EXPERIMENTS, recognise
 from kmc_oxy.protocol import flatten
-from kmc_oxy.units import parse_quantity
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,11 @@ def is_fit_file(path: str | Path) -> bool:
 
 
 class _Loader:
-    """The check of one fit file; collects its faults."""
+    """The check of one fit file; collects its faults.
+
+    What a fault makes unusable is left out of the checks that follow, so that all other faults are
+    found as well.
+    """
 
     def __init__(
         self,
@@ -148,37 +152,46 @@ class _Loader:
         self._folder = path.parent
         self._path, self._text, self._overrides = path, text, overrides
         self._data, self._places, self._faults = data, places, faults
+        #: Experiments with a fault.
+        self._unusable: set[str] = set()
 
     def load(self) -> LoadedFit:
-        try:
-            model = FitFile.model_validate(self._data)
-        except ValidationError as error:
-            self._add(*data_faults(error, FitFile))
-            raise InputError(self._faults) from None
-        inputs = self._inputs(model)
-        curves = self._curves(model)
-        self._stop_at_faults()
+        model, left_out, faults = sound_parts(self._data)
+        self._add(*faults)
+        if model is None:
+            raise InputError(self._faults)
+        written = set(self._written("experiments"))
+        self._unusable = written ^ set(model.experiments)
+        inputs, curves = self._inputs(model), self._curves(model)
         model = self._with_protocols(model, curves)
-        self._check_settings(model)
-        self._stop_at_faults()
-        runs = device_runs(model, inputs)
-        for run in runs:
-            self._check_run(run)
-        self._stop_at_faults()
-        parameters = self._parameters(model, runs)
+        self._check_settings()
+        parameters = self._parameters(model, left_out)
+        usable = {k: v for k, v in model.experiments.items() if k not in self._unusable}
+        runs = device_runs(model.model_copy(update={"experiments": usable}), inputs)
+        runs = tuple(run for run in runs if self._is_sound(run, left_out))
         comparisons = self._comparisons(model, runs, curves)
-        self._stop_at_faults()
+        if not self._unusable:
+            found = idle_parameters(model, runs, comparisons)
+            self._add(*(DataFault(("parameters", key), why, True) for key, why in found.items()))
+        if self._faults:
+            raise InputError(self._faults)
         return LoadedFit(
-            self._text, str(self._path), self._overrides, model, tuple(parameters), runs,
-            comparisons, curves,
+            self._text, str(self._path), self._overrides, model, parameters, runs, comparisons,
+            curves,
         )  # fmt: skip
 
     def _add(self, *faults: DataFault) -> None:
         self._faults += [self._places.locate(fault, self._data) for fault in faults]
 
-    def _stop_at_faults(self) -> None:
-        if self._faults:
-            raise InputError(self._faults)
+    def _refuse(self, name: str, *faults: DataFault) -> None:
+        """Note faults of an experiment, which is left out of the further checks."""
+        self._add(*faults)
+        self._unusable.add(name)
+
+    def _written(self, section: str) -> dict[str, Any]:
+        """A section of the file as written; of one that is no mapping nothing."""
+        found = self._data.get(section)
+        return found if isinstance(found, dict) else {}
 
     def _inputs(self, model: FitFile) -> dict[str, LoadedInput]:
         found = {}
@@ -189,17 +202,25 @@ class _Loader:
                 except InputError as error:
                     first = str(error).splitlines()[0]
                     message = f"names an input with faults: {first}"
-                    self._add(DataFault(("experiments", name, "input"), message))
+                    self._refuse(name, DataFault(("experiments", name, "input"), message))
         return found
 
     def _curves(self, model: FitFile) -> dict[str, tuple[MeasuredCurve, ...]]:
+        """The data of all experiments, of those too that have a fault elsewhere."""
         found = {}
-        for name, experiment in model.experiments.items():
-            if experiment.data is not None:
-                try:
-                    found[name] = read_curves(self._folder / experiment.data.file, experiment.data)
-                except InputError as error:
-                    self._faults += error.faults
+        for name, written in self._written("experiments").items():
+            try:
+                if name in model.experiments:
+                    section = model.experiments[name].data
+                else:
+                    section = DataSection.model_validate(written["data"])
+                if section is not None:
+                    found[name] = read_curves(self._folder / section.file, section)
+            except (ValidationError, LookupError, TypeError):
+                continue  # there is no section, or its faults are known
+            except InputError as error:
+                self._faults += error.faults
+                self._unusable.add(name)
         return found
 
     def _with_protocols(
@@ -209,7 +230,7 @@ class _Loader:
         experiments = dict(model.experiments)
         for name, experiment in model.experiments.items():
             given = experiment.from_data
-            if given is None:
+            if given is None or name in self._unusable:
                 continue
             steps: list[Step] = []
             try:
@@ -225,116 +246,55 @@ class _Loader:
                     steps += [*experiment.before, *(Step.model_validate(step) for step in made)]
             except InputError as error:
                 self._faults += error.faults
+                self._unusable.add(name)
             except ValueError as error:
                 where: Location = ("experiments", name, "from_data")
-                self._add(DataFault(where, f"cannot be made: {error}"))
+                self._refuse(name, DataFault(where, f"cannot be made: {error}"))
             experiments[name] = experiment.model_copy(update={"protocol": tuple(steps)})
-        self._stop_at_faults()
         return model.model_copy(update={"experiments": experiments})
 
-    def _check_settings(self, model: FitFile) -> None:
-        """Settings of experiments and keys of parameters that no input has."""
+    def _check_settings(self) -> None:
+        """Settings of experiments that no device has, of those too that have a fault elsewhere."""
         base = Input.model_validate({"protocol": [{"read": {}}]}).model_dump(mode="json")
-        for name, experiment in model.experiments.items():
-            for key in experiment.settings:
+        for name, written in self._written("experiments").items():
+            settings = written.get("settings") if isinstance(written, dict) else None
+            for key, value in settings.items() if isinstance(settings, dict) else ():
                 where = ("experiments", name, "settings", key)
-                if key.split(".")[0] not in ("device", "conductance", "spin", "crossbar"):
-                    self._add(DataFault(where, "must be a key of the device or the array", True))
+                if key.split(".")[0] not in INPUT_SECTIONS:
+                    message = "must be a key of the device or the array"
+                    self._refuse(name, DataFault(where, message, of_key=True))
                     continue
-                self._check_key(base, key, where)
-        data = model.model_dump(mode="json")
-        for key in model.parameters:
-            self._check_key(data, key, ("parameters", key))
+                for fault in own_faults(base, key, value):
+                    self._refuse(name, fault._replace(location=where))
 
-    def _check_key(self, base: dict[str, Any], key: str, where: Location) -> None:
-        """Whether the data have a key; a fault if not."""
-        path = key.split(".")
-        container: Any = base
-        for part in path[:-1]:
-            if isinstance(container, dict):
-                container = container.get(part)
-            elif isinstance(container, list) and part.isdigit() and int(part) < len(container):
-                container = container[int(part)]
+    def _parameters(self, model: FitFile, left_out: list[Location]) -> tuple[Parameter, ...]:
+        reader = ParameterReader(model, left_out)
+        found = []
+        for key in self._written("parameters"):
+            where: Location = ("parameters", key)
+            message = reader.fault_of_key(key)
+            if message and not any(overlap(tuple(key.split(".")), place) for place in left_out):
+                self._add(DataFault(where, message, of_key=True))
+            if message or key not in model.parameters:
+                continue
+            read = reader.read(key, model.parameters[key])
+            if isinstance(read, Parameter):
+                found.append(read)
             else:
-                container = None
-        last: Any = path[-1]
-        if isinstance(container, list):
-            known = last.isdigit() and int(last) < len(container)
-        else:
-            known = isinstance(container, dict) and last in container
-        if not known:
-            self._add(DataFault(where, "is no key of an input (docs/input.md lists them)", True))
+                self._add(*read)
+        return tuple(found)
 
-    def _check_run(self, run: DeviceRun) -> None:
-        """Faults of the input of a run at the start, where they are written in the fit file."""
+    def _is_sound(self, run: DeviceRun, left_out: list[Location]) -> bool:
+        """Whether a run can be made at the start; notes its faults where they are written."""
         try:
             run.at({}, 1)
         except ValidationError as error:
             for fault in data_faults(error):
-                self._add(fault._replace(location=_in_fit_file(fault.location, run)))
-
-    def _parameters(self, model: FitFile, runs: tuple[DeviceRun, ...]) -> list[Parameter]:
-        found = []
-        data = {**runs[0].data, "protocol": [{"read": {}}], "scan": {}}
-        start = Input.model_validate(data)
-        for key, given in model.parameters.items():
-            parameter = self._parameter(key, given, data, start)
-            if parameter is not None:
-                found.append(parameter)
-        return found
-
-    def _parameter(
-        self, key: str, given: FreeParameter, data: Mapping[str, Any], start: Input
-    ) -> Parameter | None:
-        where: Location = ("parameters", key)
-        value, unit = resolved_value(start, key)
-        if isinstance(value, (bool, int, str)) or not isinstance(value, float):
-            self._add(DataFault(where, "must be a key with a real number", of_key=True))
-            return None
-        ends = []
-        for name in ("low", "high"):
-            try:
-                Input.model_validate(set_values(data, {key: getattr(given, name)}))
-            except ValidationError as error:
-                own = [f for f in data_faults(error) if ".".join(map(str, f.location)) == key]
-                if own:
-                    self._add(DataFault((*where, name), own[0].message, shows_value=True))
-                    continue
-            ends.append(_parsed(getattr(given, name), key, start))
-        if len(ends) < 2:
-            return None
-        low, high = ends
-        if not low < high:
-            self._add(DataFault((*where, "high"), "must be larger than low", shows_value=True))
-            return None
-        if given.scale == "log" and not low > 0:
-            self._add(DataFault((*where, "low"), "must be positive with scale: log"))
-            return None
-        if not low <= value <= high:
-            message = (
-                f"does not contain the start, {value:g} {'' if unit == '1' else unit}".rstrip()
-            )
-            self._add(DataFault(where, f"{message} (the sections of this file or the defaults)"))
-            return None
-        parameter = Parameter(key, unit, low, high, value, given.scale == "log")
-        if given.prior is None:
-            return parameter
-        try:
-            mean = _parsed(given.prior.mean, key, start)
-            if parameter.is_log:
-                if isinstance(given.prior.deviation, str):
-                    raise ValueError("must have a factor as deviation, such as 1.5, if logarithmic")
-                deviation = float(given.prior.deviation)
-                width = parameter.to_cube(low * deviation)
-            else:
-                width = parameter.to_cube(low + _parsed(given.prior.deviation, key, start))
-            if not (width > 0 and (mean > 0 or not parameter.is_log)):
-                raise ValueError("must have a positive deviation (a factor above 1 if logarithmic)")
-            prior = parameter.to_cube(mean), width
-        except (ValueError, TypeError) as error:
-            self._add(DataFault((*where, "prior"), str(error)))
-            return None
-        return Parameter(key, unit, low, high, value, parameter.is_log, prior)
+                if not depends_on(fault, left_out):
+                    self._add(fault._replace(location=_in_fit_file(fault.location, run)))
+            self._unusable |= {part.experiment for part in run.parts}
+            return False
+        return True
 
     def _comparisons(
         self,
@@ -351,31 +311,24 @@ class _Loader:
                 for leg in legs_of_schedule(flatten(at_point(base, point).protocol), point)
             ]
             for part in run.parts:
-                experiment = model.experiments[part.experiment]
-                own = tuple(leg for leg in legs if part.first <= leg.step < part.stop)
+                name, experiment = part.experiment, model.experiments[part.experiment]
+                own = [leg for leg in legs if part.first <= leg.step < part.stop]
                 items: list[Comparison] = []
                 if experiment.data is not None:
                     try:
-                        items.append(
-                            DataComparison(
-                                match_curves(curves[part.experiment], own),
-                                experiment.data.scale == "free",
-                                base.crossbar.read_voltage,
-                                base.conductance.nonlinearity or float("inf"),
-                            )
-                        )
+                        items.append(_data_comparison(experiment, curves[name], own, base))
                     except CurveMismatch as error:
-                        where = ("experiments", part.experiment, "data")
-                        self._add(DataFault(where, str(error)))
+                        self._refuse(name, DataFault(("experiments", name, "data"), str(error)))
                 if experiment.criterion is not None:
-                    self._check_criterion(part.experiment, experiment.criterion, base)
+                    self._check_criterion(name, experiment.criterion, base)
                 for number, target in enumerate(experiment.targets):
-                    where_of: Location = ("experiments", part.experiment, "targets", number)
+                    where: Location = ("experiments", name, "targets", number)
+                    has_spin = base.spin.model != "none"
                     try:
-                        items.append(_target(target, experiment, own))
+                        items.append(target_comparison(target, experiment.criterion, own, has_spin))
                     except ValueError as error:
-                        self._add(DataFault(where_of, str(error)))
-                found[part.experiment] = tuple(items)
+                        self._refuse(name, DataFault(where, str(error)))
+                found[name] = tuple(items)
         return {name: found[name] for name in model.experiments if name in found}
 
     def _check_criterion(self, name: str, criterion: str, base: Input) -> None:
@@ -383,72 +336,35 @@ class _Loader:
         known = {row.id: row for row in EXPERIMENTS}
         found = recognise(base.model_dump(mode="json"))
         if criterion in known and (found is None or found[0].id != criterion):
-            self._add(
-                DataFault(
-                    ("experiments", name, "criterion"),
-                    f"{criterion} judges the protocol and the scan of "
-                    f"{known[criterion].name}.yaml, whole or in quick form; the input has others",
-                )
+            message = (
+                f"{criterion} judges the protocol and the scan of {known[criterion].name}.yaml, "
+                "whole or in quick form; the input has others"
             )
+            self._refuse(name, DataFault(("experiments", name, "criterion"), message))
 
 
-def _target(target: Target, experiment: Experiment, legs: tuple[Any, ...]) -> Comparison:
-    """A target as a comparison; a ValueError for the user if it cannot be one."""
-    if experiment.criterion is not None:
-        rows = {row.id: row.judge for row in EXPERIMENTS}
-        if experiment.criterion not in rows:
-            raise ValueError(f"belongs to a criterion that must be one of {', '.join(rows)}")
-        bounds = _range(target, "number")
-        return CriterionComparison(rows[experiment.criterion], target.quantity, bounds)
-    quantity = QUANTITIES.get(target.quantity)
-    if quantity is None:
-        names = ", ".join(QUANTITIES)
-        raise ValueError(f"has an unknown quantity {target.quantity!r}: one of {names}")
-    numbers = range(len(legs)) if target.of is None else target.of
-    if not len(legs) > max(numbers, default=-1) or not legs:
-        raise ValueError(f"names leg {max(numbers, default=0)}, and the experiment has {len(legs)}")
-    chosen = tuple(legs[number] for number in numbers)
-    return TargetComparison(target.quantity, quantity, chosen, _range(target, quantity.dimension))
-
-
-def _range(target: Target, dimension: str) -> Range:
-    def number(value: Any, missing: float) -> float:
-        if value is None:
-            return missing
-        if isinstance(value, str) and dimension == "number":
-            return parse_quantity(value, "fraction" if "%" in value else "number")
-        return parse_quantity(value, dimension)
-
-    low = number(target.at_least, -float("inf"))
-    high = number(target.at_most, float("inf"))
-    if low > high:
-        raise ValueError("has an at_least above its at_most")
-    finite = [abs(end) for end in (low, high) if abs(end) != float("inf")]
-    if target.logarithmic:
-        if any(end <= 0 for end in (low, high) if abs(end) != float("inf")):
-            raise ValueError("is logarithmic and must have positive ends")
-        return Range(low, high, number(target.unit, 0.1), True)
-    width = high - low if len(finite) == 2 else max(finite)
-    unit = number(target.unit, 0.1 * width)
-    if not unit > 0:
-        raise ValueError("needs a positive unit: the distance that counts as one standard error")
-    return Range(low, high, unit)
-
-
-def _parsed(value: Any, key: str, start: Input) -> float:
-    """A value written for a key, as a number in the unit of the code; a ValueError if it is none.
-
-    Whether it fits the other keys is not checked: another parameter may change them.
-    """
-    node: Any = start
-    *parents, last = key.split(".")
-    for part in parents:
-        node = node[int(part)] if isinstance(node, (list, tuple)) else getattr(node, part)
-    if isinstance(node, BaseModel):
-        dimension = dimension_of(type(node).model_fields[last])
-        if dimension is not None:
-            return parse_quantity(value, dimension)
-    return float(value)
+def _data_comparison(
+    experiment: Experiment, curves: Sequence[MeasuredCurve], legs: Sequence[Leg], base: Input
+) -> DataComparison:
+    """The data of an experiment over its legs; a CurveMismatch for the user if they do not fit."""
+    assert experiment.data is not None
+    matched = match_curves(curves, legs)
+    if experiment.data.x.quantity == "field" and base.spin.model == "none":
+        raise CurveMismatch(
+            "are a field sweep, in which nothing changes with spin.model: none: choose another "
+            "model"
+        )
+    if not all(absolute_errors(curve).all() for curve in curves):
+        raise CurveMismatch(
+            "have a curve of which all currents are 0 A, and no errors: name a column of errors "
+            "(error: {column: NAME}), or leave the curve out"
+        )
+    return DataComparison(
+        matched,
+        experiment.data.scale == "free",
+        base.crossbar.read_voltage,
+        base.conductance.nonlinearity or float("inf"),
+    )
 
 
 def _in_fit_file(location: Location, run: DeviceRun) -> Location:
@@ -458,6 +374,10 @@ def _in_fit_file(location: Location, run: DeviceRun) -> Location:
         if origin[-1] == "input":
             return origin
         return origin[:-1] if "from_data" in origin else (*origin, *location[2:])
+    first = run.parts[0].experiment
     if location[:1] in (("scan",), ("protocol",)):
-        return ("experiments", run.parts[0].experiment)
+        return ("experiments", first)
+    for key in run.settings:
+        if overlap(tuple(key.split(".")), tuple(map(str, location))):
+            return ("experiments", first, "settings", key)
     return location

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,28 +94,3 @@ def values_at(parameters: Sequence[Parameter], point: Array) -> dict[str, float]
 def start_point(parameters: Sequence[Parameter]) -> Array:
     """The start in the cube, shape (d,)."""
     return np.array([each.to_cube(each.start) for each in parameters])
-
-
-def set_values(data: Mapping[str, Any], values: Mapping[str, float]) -> dict[str, Any]:
-    """A copy of the data of an input with other values of some dotted keys.
-
-    Only the sections on the way to a key are copied.
-
-    Parameters
-    ----------
-    data : mapping
-        JSON data that hold every key.
-    values : mapping of str
-        Dotted key -> value.
-    """
-    changed: dict[str, Any] = dict(data)
-    for key, value in values.items():
-        *path, last = key.split(".")
-        container: Any = changed
-        for part in path:
-            index: Any = int(part) if isinstance(container, list) else part
-            inner = container[index]
-            container[index] = list(inner) if isinstance(inner, list) else dict(inner)
-            container = container[index]
-        container[int(last) if isinstance(container, list) else last] = value
-    return changed

@@ -44,11 +44,14 @@ class Quantity:
         ensemble.
     dimension : str
         Key of `units.HELD_IN`.
+    needs_spin : bool
+        Whether it is of the magnetoresistance.
     """
 
     meaning: str
     measure: Callable[[Sequence[LegValues]], Array]
     dimension: str = "number"
+    needs_spin: bool = False
 
 
 def _all(legs: Sequence[LegValues]) -> Array:
@@ -232,13 +235,15 @@ QUANTITIES: dict[str, Quantity] = {
         "the spread over drift of all members in parallel", _joint_spread_over_drift
     ),
     "magnetoresistance ratio": Quantity(
-        "magnetoresistance of the last leg over that of the first", _magnetoresistance_ratio
+        "magnetoresistance of the last leg over that of the first",
+        _magnetoresistance_ratio,
+        needs_spin=True,
     ),
     "spread over drift": Quantity(
         "standard deviation of the last readings from leg to leg over the mean change in a leg",
         _spread_over_drift,
     ),
-    "magnetoresistance": Quantity("mean of (G_P - G_AP)/G_AP", _magnetoresistance),
+    "magnetoresistance": Quantity("mean of (G_P - G_AP)/G_AP", _magnetoresistance, needs_spin=True),
     "log over exponential": Quantity(
         "Akaike's criterion of an exponential minus that of log N, least of the trains "
         "(16 members or more)",

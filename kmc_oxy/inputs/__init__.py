@@ -5,24 +5,37 @@ May import `physics` (limits of its parameters) and `units`.
 
 from kmc_oxy.inputs import summary
 from kmc_oxy.inputs.loading import LoadedInput, SourceMap, load, loads, read_data, read_text
-from kmc_oxy.inputs.messages import DataFault, Fault, InputError, data_faults
-from kmc_oxy.inputs.scan import at_point, n_points, point_values, scans_layers, written_value
+from kmc_oxy.inputs.messages import DataFault, Fault, InputError, data_faults, similar_key
+from kmc_oxy.inputs.scan import (
+    NoSuchKey,
+    at_point,
+    n_points,
+    point_values,
+    scans_layers,
+    with_values,
+    written_value,
+)
+from kmc_oxy.inputs.validation import overlap
 
 __all__ = [
     "DataFault",
     "Fault",
     "InputError",
     "LoadedInput",
+    "NoSuchKey",
     "SourceMap",
     "at_point",
     "data_faults",
     "load",
     "loads",
     "n_points",
+    "overlap",
     "point_values",
     "read_data",
     "read_text",
     "scans_layers",
+    "similar_key",
     "summary",
+    "with_values",
     "written_value",
 ]

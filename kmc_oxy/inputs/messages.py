@@ -109,7 +109,7 @@ def data_faults(error: ValidationError, schema: type[Section] = Input) -> list[D
                 for p in context["inconsistencies"]
             ]
         elif item["type"] == "extra_forbidden":
-            known = _similar_key(item["loc"], schema)
+            known = similar_key(item["loc"], schema)
             question = f"; did you mean {known}?" if known else ""
             found.append(DataFault(location, f"unknown key{question}", of_key=True))
             misspelt.add((*location[:-1], known))
@@ -205,8 +205,16 @@ def _in_data(location: Location, schema: type[Section]) -> tuple[Location, Field
     return tuple(w[0] for w in walked if w[1]), walked[-1][2] if walked else None
 
 
-def _similar_key(location: Location, schema: type[Section]) -> str:
-    """The most similar key beside `location`, or the same key elsewhere; empty if none."""
+def similar_key(location: Location, schema: type[Section] = Input) -> str:
+    """The most similar key beside a location, or the same key elsewhere; empty if none.
+
+    Parameters
+    ----------
+    location : Location
+        Of the unknown key.
+    schema : type of Section
+        The model of the whole file.
+    """
     *_, last = location
     walked = list(_walk(location[:-1], schema))
     models = walked[-1][3] if walked else [schema]

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -72,10 +72,8 @@ def check_scan(model: Input | None, data: dict[str, Any]) -> Iterator[DataFault]
         base = _opened(model, [tuple(key.split(".")) for key in grid])
         del base["scan"]
     for point in _points_to_check(grid, all_points=model is not None):
-        changed = {name: _copy(base[name]) if name in sections else base[name] for name in base}
-        for key, index in point.items():
-            set_value(changed, tuple(key.split(".")), grid[key][index])
-        for fault in _faults(changed):
+        values = {key: grid[key][index] for key, index in point.items()}
+        for fault in _faults(with_values(base, values)):
             if (fault.location, fault.message) in seen:
                 continue
             seen.add((fault.location, fault.message))
@@ -255,6 +253,27 @@ def set_value(data: dict[str, Any], path: Sequence[str], value: Any) -> Location
         else:
             raise NoSuchKey(location, "holds one value, not a mapping")
     return location
+
+
+def with_values(data: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of an input with other values of some keys; only their sections are copied.
+
+    Parameters
+    ----------
+    data : mapping
+    values : mapping of str
+        Dotted key -> value.
+
+    Raises
+    ------
+    NoSuchKey
+        As in `set_value`.
+    """
+    sections = {key.split(".")[0] for key in values}
+    changed = {name: _copy(part) if name in sections else part for name, part in data.items()}
+    for key, value in values.items():
+        set_value(changed, key.split("."), value)
+    return changed
 
 
 def scans_layers(model: Input) -> bool:

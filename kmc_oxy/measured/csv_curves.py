@@ -299,14 +299,19 @@ def _check_curve(curve: MeasuredCurve, columns: _Columns, faults: FaultCollector
         message = "must be a whole number, the number of the pulse from 0"
         note(~whole, curve.x, columns.x, message)
     if curve.y_quantity != "current":
-        note(curve.y <= 0, curve.y, columns.y, f"must be a {curve.y_quantity} above 0")
+        message = f"must be a {curve.y_quantity} above 0; an empty cell leaves the row out"
+        note(curve.y <= 0, curve.y, columns.y, message)
     if curve.error is not None:
         column = columns.error or columns.y
         wrong = ~((curve.error > 0) & np.isfinite(curve.error))
         if columns.error is not None:
             note(wrong, curve.error, column, "must be an error above 0")
         elif curve.y_quantity == "current":
-            note(wrong, curve.y, column, "must not be 0 if its error is relative")
+            message = (
+                "must not be 0 with a relative error, which would be 0: name a column of errors "
+                "(error: {column: NAME}), or leave the cell empty"
+            )
+            note(wrong, curve.y, column, message)
     if curve.x_quantity in ("pulse", "time"):
         _check_rise(curve, curve.x, columns.x, bool(columns.key), faults)
     if curve.time_s is not None and columns.time is not None:

@@ -88,7 +88,8 @@ def test_validate_reports_every_fault(tmp_path, capsys):
     path = fit_examples.write_fit(tmp_path, text.replace("nx: 4", "nx: four"))
     assert cli.main(["validate", str(path), "--set", "search.sead=1"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert any("findings.targets.0" in line and "furlong" in line for line in lines)
     assert any("search.members" in line for line in lines)
     assert any("device.lattice.nx" in line for line in lines)
     assert any("did you mean seed" in line for line in lines)

@@ -119,7 +119,10 @@ def test_a_sweep_may_turn_and_have_times(tmp_path):
         ),
         ("N;conductance\n1;1.234,5\n", "must be a number (got '1.234,5')"),
         ("N,conductance\n1\n", "d.csv:2: has 1 of 2 cells"),
-        ("N,conductance\n1,0\n", "d.csv:2: column 'conductance': must be a conductance above 0 (g"),
+        (
+            "N,conductance\n1,0\n",
+            "d.csv:2: column 'conductance': must be a conductance above 0; an empty",
+        ),
         ("N,conductance\n1.5,1\n", "d.csv:2: column 'N': must be a whole number, the number of"),
         ("N,conductance\n-1,1\n", "d.csv:2: column 'N': must be a whole number"),
         (
@@ -169,7 +172,7 @@ def test_faults_of_other_columns(tmp_path):
         (
             "voltage,current\n1,0\n",
             SWEEP | {"error": {"relative": 0.1}},
-            "d.csv:2: column 'current': must not be 0 if its error is relative",
+            "d.csv:2: column 'current': must not be 0 with a relative error, which would be",
         ),
         ("N,conductance,c\n1,1,\n", PULSES | {"curves": "c"}, "d.csv:2: column 'c': is empty"),
         (
