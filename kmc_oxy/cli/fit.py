@@ -25,7 +25,7 @@ from kmc_oxy.process import (
 
 if TYPE_CHECKING:
     from kmc_oxy.execution import Plan, Progress
-    from kmc_oxy.fit import FitSession
+    from kmc_oxy.fit import FitFolder, FitSession
     from kmc_oxy.storage import WorkFolder
 
 log = logging.getLogger(__name__)
@@ -67,18 +67,21 @@ def execute(arguments: argparse.Namespace) -> int:
     _use_cores(arguments)
     folder = arguments.output or Path(Path(arguments.input).with_suffix("").name)
     with StopRequest().active() as stop:
+        from kmc_oxy.fit import FitFolder
+
         world = communicator()
-        if world is not None:
-            code = _fit_in_parallel(world, arguments, folder, stop)
-            if code == EXIT_DONE and world.rank == 0:
-                _show_result(arguments, folder)
-            return code
-        try:
-            _fit(arguments, folder, stop)
-        except Interrupted:
-            stop.raise_if_received()
-            raise
-        _show_result(arguments, folder)
+        with FitFolder(folder) as found:
+            if world is not None:
+                code = _fit_in_parallel(world, arguments, found, stop)
+                if code == EXIT_DONE and world.rank == 0:
+                    _show_result(arguments, folder)
+                return code
+            try:
+                _fit(arguments, found, stop)
+            except Interrupted:
+                stop.raise_if_received()
+                raise
+            _show_result(arguments, folder)
     return EXIT_DONE
 
 
@@ -94,16 +97,16 @@ def _use_cores(arguments: argparse.Namespace) -> None:
     replace_by_ranks(launcher, ranks, sys.argv[1:])
 
 
-def _begin(arguments: argparse.Namespace, folder: Path) -> FitSession:
+def _begin(arguments: argparse.Namespace, folder: FitFolder) -> FitSession:
     """Read the fit file and bring the fit to its present state."""
-    from kmc_oxy.fit import FitFolder, FitSession, load_fit
+    from kmc_oxy.fit import FitSession, load_fit
 
     fit = load_fit(arguments.input, tuple(arguments.set))
-    found = FitFolder(folder)
-    found.begin_or_resume(fit, fresh=arguments.fresh)
-    session = FitSession(fit, found)
-    if session.generations:
-        log.info("%d generations finished before; results in %s", len(session.generations), folder)
+    folder.begin_or_resume(fit, fresh=arguments.fresh)
+    session = FitSession(fit, folder)
+    finished = len(session.generations)
+    if finished:
+        log.info("%d generations finished before; results in %s", finished, folder.path)
     return session
 
 
@@ -117,7 +120,7 @@ def _next(session: FitSession) -> tuple[Plan, WorkFolder] | None:
     return found
 
 
-def _fit(arguments: argparse.Namespace, folder: Path, stop: StopRequest) -> None:
+def _fit(arguments: argparse.Namespace, folder: FitFolder, stop: StopRequest) -> None:
     """Compute what is left of a fit in this process."""
     from kmc_oxy.execution import run_serial
 
@@ -142,7 +145,7 @@ def _display(arguments: argparse.Namespace) -> Any:
 
 
 def _fit_in_parallel(
-    world: Any, arguments: argparse.Namespace, folder: Path, stop: StopRequest
+    world: Any, arguments: argparse.Namespace, folder: FitFolder, stop: StopRequest
 ) -> int:
     """Compute what is left of a fit as one of several ranks; the same exit code on all."""
     from kmc_oxy.execution.mpi import JobTerminated, run_parallel

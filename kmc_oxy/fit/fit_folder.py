@@ -7,8 +7,10 @@ state by feeding it the recorded generations.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from kmc_oxy.storage import (
     StoreError,
     atomic_write,
     check_same,
+    lock_folder,
     new_manifest,
     read_tree,
     wrap_os_errors,
@@ -86,7 +89,7 @@ FIELDS = tuple(field.name for field in fields(FinishedGeneration))
 
 
 class FitFolder:
-    """The folder of one fit.
+    """The folder of one fit; as a context manager it releases its lock at the end of the block.
 
     Parameters
     ----------
@@ -95,13 +98,24 @@ class FitFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock: int | None = None
+
+    def __enter__(self) -> FitFolder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                (self.path / "lock").unlink()
+            os.close(self._lock)
+            self._lock = None
 
     @property
     def _manifest_path(self) -> Path:
         return self.path / "manifest.json"
 
     def begin_or_resume(self, fit: LoadedFit, *, fresh: bool) -> None:
-        """Create the folder, or check that it belongs to the same fit.
+        """Create the folder, or check that it belongs to the same fit; lock it.
 
         Parameters
         ----------
@@ -112,17 +126,22 @@ class FitFolder:
         Raises
         ------
         StoreError
-            If it belongs to another fit, or cannot be written.
+            If another process has locked it, if it belongs to another fit, or if it cannot be
+            written.
         """
         identity = identity_of(fit)
         with wrap_os_errors(f"write in {self.path}"):
             if self.path.exists() and not self.path.is_dir():
                 raise StoreError(f"{self.path} is a file: choose another folder with -o")
-            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = lock_folder(self.path)
+            if self._lock is None:
+                raise StoreError(
+                    f"another fit is writing in {self.path}: wait for it, or choose another folder"
+                )
             if fresh and self._manifest_path.exists():
                 self._clear()
             if not self._manifest_path.exists():
-                if any(self.path.iterdir()):
+                if any(path.name != "lock" for path in self.path.iterdir()):
                     raise StoreError(
                         f"{self.path} has files, but no manifest.json of a fit: choose another "
                         "folder, or remove them"

@@ -11,6 +11,7 @@ from kmc_oxy.storage.atomic_files import (
     wrap_os_errors,
 )
 from kmc_oxy.storage.deferred_error_file import DeferredErrorFile
+from kmc_oxy.storage.file_locks import lock_folder
 from kmc_oxy.storage.manifest import Manifest, RunIdentity
 from kmc_oxy.storage.nested_arrays import read_tree, write_tree
 from kmc_oxy.storage.output_file import (
@@ -42,6 +43,7 @@ __all__ = [
     "check_no_run",
     "check_same",
     "create_output",
+    "lock_folder",
     "max_single_files",
     "new_manifest",
     "open_output",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import logging
@@ -46,6 +47,35 @@ def try_lock(path: Path, *, shared: bool = False, create: bool = True) -> int | 
             raise
         log.warning("No file locks for %s: do not run twice on one output", path)
     return descriptor
+
+
+def lock_folder(path: Path) -> int | None:
+    """Create a folder if it does not exist, and lock the file ``lock`` in it; does not wait.
+
+    Parameters
+    ----------
+    path : Path
+        The folder. Whoever holds the lock may remove the file or the folder.
+
+    Returns
+    -------
+    int or None
+        As `try_lock`.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    file = path / "lock"
+    while True:
+        path.mkdir(parents=True, exist_ok=True)
+        # The process that holds the lock may remove the file or the folder at this moment.
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = try_lock(file)
+            if descriptor is None or is_open_as(descriptor, file):
+                return descriptor
+            os.close(descriptor)
 
 
 def is_open_as(descriptor: int, path: Path) -> bool:

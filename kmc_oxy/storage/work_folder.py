@@ -20,7 +20,7 @@ from typing import Any
 
 from kmc_oxy.storage.atomic_files import StoreError, atomic_write, wrap_os_errors
 from kmc_oxy.storage.checkpoints import Checkpoints, stamped, unstamped
-from kmc_oxy.storage.file_locks import is_open_as, try_lock
+from kmc_oxy.storage.file_locks import lock_folder, try_lock
 from kmc_oxy.storage.manifest import Manifest
 from kmc_oxy.storage.nested_arrays import read_tree, write_tree
 from kmc_oxy.storage.task_archives import (
@@ -102,18 +102,11 @@ class WorkFolder:
         """
         message = f"another run is writing {self.output}: wait for it, or choose another output"
         with wrap_os_errors(f"write in {self.path}"):
-            while not self._locks:
-                self.path.mkdir(parents=True, exist_ok=True)
-                path = self._lock_path
-                # The run that holds the lock may complete and remove the folder at this moment.
-                with contextlib.suppress(FileNotFoundError):
-                    descriptor = try_lock(path)
-                    if descriptor is None:
-                        raise StoreError(message)
-                    if is_open_as(descriptor, path):
-                        self._locks.append(descriptor)
-                    else:
-                        os.close(descriptor)
+            if not self._locks:
+                descriptor = lock_folder(self.path)
+                if descriptor is None:
+                    raise StoreError(message)
+                self._locks.append(descriptor)
             deadline = time.monotonic() + ORPHANED_RANKS_TIMEOUT_S
             while (descriptor := try_lock(self._ranks_path)) is None:
                 if time.monotonic() > deadline:

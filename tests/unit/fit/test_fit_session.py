@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kmc_oxy import cli
+from kmc_oxy.fit import FitFolder, load_fit
 from kmc_oxy.storage import read_tree
 
 
@@ -70,3 +71,16 @@ def test_another_fit_file_is_refused(begun, capsys):
     fit_examples.write_fit(begun, fit_examples.FIT.replace("1 ms, first", "2 ms, first"))
     assert fit(begun) == 1
     assert "was computed from another input" in capsys.readouterr().err
+
+
+def test_a_second_fit_in_the_folder_is_refused_until_the_first_ends(begun, capsys):
+    with FitFolder(begun / "out") as held:
+        held.begin_or_resume(load_fit(begun / "tiny.yaml"), fresh=False)
+        for options in ((), ("--fresh",)):
+            assert fit(begun, *options) == 1
+            (line,) = capsys.readouterr().err.splitlines()
+            assert "another fit is writing in" in line and "wait for it" in line
+    assert not (begun / "out" / "lock").exists()
+    assert len(stages(begun)) == 5, "nothing was removed"
+    (begun / "out" / "lock").write_text("")  # of a process that was killed
+    assert fit(begun) == 0
