@@ -57,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # All other commands need one process only.
             return EXIT_DONE
         code: int = parsed.execute(parsed)
+        if of_process:
+            # The exit code is known: other ranks may still draw or print for a while.
+            ignore_signals()
         # A closed pipe is noticed here and not when the interpreter exits.
         sys.stdout.flush()
         finalize_mpi()

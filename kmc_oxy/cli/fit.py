@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,10 +124,12 @@ def _next(session: FitSession) -> tuple[Plan, WorkFolder] | None:
 def _fit(arguments: argparse.Namespace, folder: FitFolder, stop: StopRequest) -> None:
     """Compute what is left of a fit in this process."""
     from kmc_oxy.execution import run_serial
+    from kmc_oxy.fit import SessionProgress
 
     session = _begin(arguments, folder)
+    line = SessionProgress(session)
     while (begun := _next(session)) is not None:
-        display = _display(arguments)
+        display = _display(arguments, line)
         try:
             run_serial(*begun, stop=stop, report_progress=display)
             display.close()
@@ -138,10 +141,10 @@ def _fit(arguments: argparse.Namespace, folder: FitFolder, stop: StopRequest) ->
             raise Interrupted
 
 
-def _display(arguments: argparse.Namespace) -> Any:
+def _display(arguments: argparse.Namespace, line: Callable[[Progress], str]) -> Any:
     from kmc_oxy.execution import ProgressDisplay
 
-    return ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet)
+    return ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet, line=line)
 
 
 def _fit_in_parallel(
@@ -149,14 +152,17 @@ def _fit_in_parallel(
 ) -> int:
     """Compute what is left of a fit as one of several ranks; the same exit code on all."""
     from kmc_oxy.execution.mpi import JobTerminated, run_parallel
+    from kmc_oxy.fit import SessionProgress
 
     if world.rank == 0:
         log.info("%d ranks", world.size)
     sessions: list[FitSession] = []
+    lines: list[SessionProgress] = []
 
     def begin() -> tuple[Plan, WorkFolder] | None:
         if not sessions:
             sessions.append(_begin(arguments, folder))
+            lines.append(SessionProgress(sessions[0]))
         return _next(sessions[0])
 
     def finish(plan: Plan, work: WorkFolder) -> None:
@@ -169,7 +175,7 @@ def _fit_in_parallel(
     try:
         is_unfinished = True
         while is_unfinished:
-            display = _display(arguments)
+            display = _display(arguments, lambda progress: lines[0](progress))
             is_unfinished = run_parallel(
                 world,
                 begin,

@@ -149,11 +149,21 @@ class ProgressDisplay:
         Show lines, and more often.
     quiet : bool
         Show nothing.
+    line : callable
+        Formats progress as one line.
     """
 
-    def __init__(self, stream: TextIO, *, verbose: bool = False, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        verbose: bool = False,
+        quiet: bool = False,
+        line: Callable[[Progress], str] = progress_line,
+    ) -> None:
         self._stream = stream
         self._quiet = quiet
+        self._line = line
         self._bar = stream.isatty() and not verbose
         self._interval_s = (
             BAR_INTERVAL_S if self._bar else VERBOSE_INTERVAL_S if verbose else LINE_INTERVAL_S
@@ -169,7 +179,7 @@ class ProgressDisplay:
         if self._quiet or (now_s < self._next_s and not finished):
             return
         self._next_s = now_s + self._interval_s
-        text = progress_line(progress)
+        text = self._line(progress)
         if self._bar:
             filled = round(BAR_WIDTH * progress.fraction)
             text = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {text}"

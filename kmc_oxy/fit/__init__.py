@@ -16,6 +16,7 @@ from kmc_oxy.fit.fit_result import (
 from kmc_oxy.fit.fit_session import FitSession
 from kmc_oxy.fit.loading import LoadedFit, is_fit_file, load_fit
 from kmc_oxy.fit.results import result_table, write_results
+from kmc_oxy.fit.session_progress import SessionProgress
 
 __all__ = [
     "FitCost",
@@ -27,6 +28,7 @@ __all__ = [
     "FittedParameter",
     "FittedTarget",
     "LoadedFit",
+    "SessionProgress",
     "fit_cost",
     "is_fit_file",
     "load_fit",

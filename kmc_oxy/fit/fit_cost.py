@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kmc_oxy.execution import core_time_s, estimate
-from kmc_oxy.fit.fit_session import SLOPE_ROUNDS
+from kmc_oxy.fit.fit_session import sets_after_search
 from kmc_oxy.fit.generation import GenerationPlan
 from kmc_oxy.fit.loading import LoadedFit
 from kmc_oxy.fit.parameters import start_point
@@ -61,11 +61,9 @@ def fit_cost(fit: LoadedFit) -> FitCost:
     factor = points / sum(cost.tasks for cost in costs)
     hops = factor * sum(cost.hops for cost in costs)
     seconds = factor * sum(core_time_s(cost) for cost in costs)
-    last = 2.0
-    if settings.intervals:
-        last += SLOPE_ROUNDS * (2 * len(fit.parameters) + 1)
+    last = sets_after_search(fit)
     members = [
-        round(settings.evaluations * of_search + last * settings.most_members)
+        settings.evaluations * of_search + last * settings.most_members
         for of_search in (settings.members, settings.most_members)
     ]
     few, many = members

@@ -74,6 +74,8 @@ class FitSession:
         )
         self._library = _library_text(settings.method)
         self._stage = "search"
+        #: The generation in progress.
+        self.plan: GenerationPlan | None = None
         try:
             searched = self.of_stage("search")
             replay(self._search, [Generation(g.points, g.costs, g.errors) for g in searched])
@@ -102,7 +104,7 @@ class FitSession:
         while (requested := self._requested()) is not None:
             stage, points, members, seed = requested
             plan = GenerationPlan(self.fit, points, members, seed)
-            self._stage = stage
+            self._stage, self.plan = stage, plan
             if plan.feasible:
                 output = self.folder.output_of(len(self.generations))
                 work = begin_or_resume(output, plan.identity)
@@ -149,16 +151,55 @@ class FitSession:
             self._search.tell(generation.points, generation.costs, generation.errors)
         self._report(self._line(generation))
 
+    def progress_text(self) -> str:
+        """Stage, generation and, in the search, sets: how far the fit is."""
+        text = f"{self._stage}, generation {len(self.generations) + 1}"
+        if self._stage == "search":
+            text += (
+                f": {_sets(self.of_stage('search'))} of {self.fit.model.search.evaluations} sets"
+            )
+        return text
+
+    def sets_left(self) -> tuple[int, int]:
+        """Sets after the generation in progress: those of the search, and later ones, at most."""
+        searched, later = _sets(self.of_stage("search")), sets_after_search(self.fit)
+        later -= sum(_sets(self.of_stage(stage)) for stage in ("slopes", "check"))
+        current = 0 if self.plan is None else len(self.plan.sets)
+        if self._stage == "search":
+            return max(0, self.fit.model.search.evaluations - searched - current), later
+        return 0, max(0, later - current)
+
     def _line(self, generation: FinishedGeneration) -> str:
-        sets = sum(len(each.points) for each in self.of_stage("search"))
+        text = f"{generation.stage}, generation {len(self.generations)}: "
+        if generation.stage == "search":
+            sets = _sets(self.of_stage("search"))
+            text += f"{sets} of {self.fit.model.search.evaluations} sets"
+        else:
+            text += f"{len(generation.points)} sets"
         finite = generation.costs[np.isfinite(generation.costs)]
-        best = f"best {finite.min():.4g}" if finite.size else "no feasible set"
-        _, lowest = self._search.best
-        return (
-            f"{generation.stage}, generation {len(self.generations)}: {sets} of "
-            f"{self.fit.model.search.evaluations} sets, {generation.members} devices each; cost "
-            f"{best}, so far {lowest:.4g}"
-        )
+        text += f", {generation.members} devices each; cost "
+        text += f"best {finite.min():.4g}" if finite.size else "no feasible set"
+        # Costs on the devices of the check are comparable with no others.
+        if generation.stage != "check":
+            alike = self.of_stage("slopes") if generation.stage == "slopes" else ()
+            costs = [float(each.costs.min()) for each in alike] or [self._search.best[1]]
+            text += f", so far {min(costs):.4g}"
+        return text
+
+
+def _sets(generations: Sequence[FinishedGeneration]) -> int:
+    return sum(len(each.points) for each in generations)
+
+
+def sets_after_search(fit: LoadedFit) -> int:
+    """Number of sets of the stages after the search, at most.
+
+    Parameters
+    ----------
+    fit : LoadedFit
+    """
+    rounds = SLOPE_ROUNDS if fit.model.search.intervals else 0
+    return rounds * (2 * len(fit.parameters) + 1) + 2
 
 
 def counting(generations: Sequence[FinishedGeneration]) -> list[FinishedGeneration]:

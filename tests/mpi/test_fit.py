@@ -1,6 +1,8 @@
 """A fit on several ranks: the same results as in one process, also after a signal."""
 
+import os
 import signal
+import time
 from pathlib import Path
 
 import jobs
@@ -74,3 +76,16 @@ def test_all_cores_are_used_by_replacing_the_process(tmp_path, monkeypatch):
     code, _, err = jobs.run(0, "fit", "fit.yaml", "-o", "out", "-j", "2")
     assert code == 0, err
     assert "2 ranks" in err
+
+
+def test_a_signal_after_the_result_does_not_change_the_exit_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("fit.yaml").write_text(TEXT)
+    job = jobs.Job(2, "fit", "fit.yaml", "-o", "out")
+    jobs.wait_for(Path("out/evaluations.h5").exists)
+    time.sleep(0.3)  # now the first rank draws the page, and the other one has nothing left to do
+    for rank in job.ranks():
+        os.kill(rank, signal.SIGINT)
+    code, out, err = job.end()
+    assert code == 0, err
+    assert "sets searched" in out and Path("out/report.html").exists()

@@ -1,11 +1,24 @@
 """How far a fit is, and what it would cost."""
 
+import re
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from fit_examples import copied, write_fit
 
-from kmc_oxy.fit import fit_cost, load_fit, progress_of_fit
+from kmc_oxy import cli
+from kmc_oxy.execution import Progress, run_serial
+from kmc_oxy.fit import (
+    FitFolder,
+    FitSession,
+    SessionProgress,
+    fit_cost,
+    load_fit,
+    progress_of_fit,
+)
 from kmc_oxy.storage import StoreError
+from kmc_oxy.units import duration_text
 
 
 def test_progress_of_a_complete_fit(tiny_fit):
@@ -51,3 +64,43 @@ def test_cost_grows_with_sets_and_members(tmp_path):
     assert more.tasks == (80 * 3 + 2 * 6, 80 * 6 + 2 * 6)
     fresh = fit_cost(load_fit(path, ("experiments.findings.device=fresh",)))
     assert fresh.tasks_of_set == 2
+
+
+def test_the_line_of_a_session_is_of_the_whole_fit(tmp_path, monkeypatch):
+    fit = load_fit(write_fit(tmp_path))
+    clock = SimpleNamespace(now_s=0.0)
+    monkeypatch.setattr(
+        "kmc_oxy.fit.session_progress.time", SimpleNamespace(monotonic=lambda: clock.now_s)
+    )
+    with FitFolder(tmp_path / "out") as folder:
+        folder.begin_or_resume(fit, fresh=False)
+        session = FitSession(fit, folder)
+        line = SessionProgress(session)
+        plan, work = session.next_generation()
+        clock.now_s = 3.0
+        # A quarter of 4 sets of 3 devices; ahead are as many, and 12 sets of 6.
+        text = line(Progress(12, 3, 0.25, 1000, 1.0, 0.0, 1.0))
+        assert text.startswith("search, generation 1: 0 of 8 sets, 3/12 tasks, ")
+        assert text.endswith(f"about {duration_text(9 + 12 + 72)} left")
+        run_serial(plan, work)
+        session.finish(plan, work)
+        plan, work = session.next_generation()
+        clock.now_s = 18.0
+        text = line(Progress(12, 6, 0.5, 1000, 1.0, 0.0, 1.0))
+        assert text.startswith("search, generation 2: 4 of 8 sets, 6/12 tasks, ")
+        assert text.endswith(f"about {duration_text(6 + 72)} left")
+        work.release()
+
+
+def test_lines_of_generations_keep_the_lowest_cost_of_their_stage(tmp_path, capsys):
+    path = write_fit(tmp_path)
+    assert cli.main(["fit", str(path), "-o", str(tmp_path / "out"), "-j", "1"]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "cost best" in line]
+    found = [re.search(r"(\w+), generation \d: (.*), . devices each; cost best ([^,]*)", line)
+             for line in lines]  # fmt: skip
+    assert [each[1] for each in found] == 2 * ["search"] + 2 * ["slopes"] + ["check"]
+    assert [each[2] for each in found[:3]] == ["4 of 8 sets", "8 of 8 sets", "5 sets"]
+    so_far = [line.rpartition("so far ")[2] for line in lines[:4]]
+    assert so_far[2] == found[2][3]
+    assert float(so_far[3]) == min(float(found[2][3]), float(found[3][3]))
+    assert "so far" not in lines[4]
