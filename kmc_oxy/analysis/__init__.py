@@ -7,6 +7,7 @@ from kmc_oxy.analysis.conductance_averages import ConductanceAverages, conductan
 from kmc_oxy.analysis.half_select_disturb import PUBLISHED, crosstalk
 from kmc_oxy.analysis.law_comparison import compare_with_log
 from kmc_oxy.analysis.laws import fit, fit_laws, verdict
+from kmc_oxy.analysis.path_branches import branches
 from kmc_oxy.analysis.result_notes import (
     crosstalk_notes,
     general_notes,
@@ -55,6 +56,7 @@ __all__ = [
     "Trains",
     "UpdateCurve",
     "both_polarities",
+    "branches",
     "common_range_S",
     "compare_laws",
     "compare_with_log",

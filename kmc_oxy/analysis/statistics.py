@@ -156,7 +156,7 @@ def is_wide(values: ArrayLike) -> bool:
     return bool(np.any(plain.spread_high > (1 + WIDE) * plain.mean) or np.any(plain.low <= 0))
 
 
-def mean_over_members(values: ArrayLike, is_count: bool = False) -> EnsembleMean:
+def mean_over_members(values: ArrayLike, arithmetic: bool = False) -> EnsembleMean:
     """Mean over members: geometric if the quantity is positive and `is_wide`.
 
     Of a quantity that is nowhere negative, limits below zero are set to zero.
@@ -165,10 +165,10 @@ def mean_over_members(values: ArrayLike, is_count: bool = False) -> EnsembleMean
     ----------
     values : array_like
         Members first.
-    is_count : bool
-        A count or a fraction of one: always the arithmetic mean.
+    arithmetic : bool
+        Always the arithmetic mean: of a count, or of a fit, which compares that one.
     """
-    if not is_count and is_wide(values):
+    if not arithmetic and is_wide(values):
         return ensemble_mean(values, geometric=True)
     plain = ensemble_mean(values)
     if np.any(np.asarray(values) < 0):

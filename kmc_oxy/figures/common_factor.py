@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kmc_oxy.analysis import branches
 from kmc_oxy.figures.panel import PanelCurve
 
 Floats = NDArray[np.float64]
@@ -59,18 +60,12 @@ def _at(drawn: PanelCurve, x: Floats, log_x: bool) -> Floats:
 
 def _branches(x: Floats, y: Floats) -> Iterator[tuple[slice, bool]]:
     """Parts of a curve in one direction, with finite values; whether x rises in each."""
-    rising = _directions(x)
-    finite = np.isfinite(x) & np.isfinite(y)
-    start = 0
-    for stop in range(1, x.size + 1):
-        ends = stop == x.size or not finite[stop]
-        if ends or (stop - start > 1 and rising[stop] != rising[stop - 1]):
-            if finite[start] and stop > start:
-                yield slice(start, stop), bool(rising[stop - 1])
-            # The turning point belongs to both branches.
-            start = stop if ends else stop - 1
-        elif not finite[start]:
-            start = stop
+    finite = np.concatenate([[False], np.isfinite(x) & np.isfinite(y), [False]])
+    ends = np.flatnonzero(np.diff(finite.astype(int)))
+    for start, stop in zip(ends[::2], ends[1::2], strict=True):
+        for part in branches(x[start:stop], share_turns=True):
+            own = slice(int(start) + part.start, int(start) + part.stop)
+            yield own, bool(x[own.stop - 1] >= x[own.start])
 
 
 def _directions(x: Floats) -> NDArray[np.bool_]:

@@ -149,7 +149,7 @@ def draw_profiles(
     figure = Figure(figsize=(5.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
     for number, (name, values) in enumerate(profiles.items()):
-        found = mean_over_members(values, is_count=True)
+        found = mean_over_members(values, arithmetic=True)
         half = None if found.members < 2 else [found.mean - found.low, found.high - found.mean]
         axes.errorbar(
             1e9 * height_m,

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import EnsembleMean, mean_name
+from kmc_oxy.analysis import EnsembleMean, branches, mean_name
 
 Item = TypeVar("Item")
 Values = NDArray[np.float64] | NDArray[np.int64]
@@ -71,9 +71,7 @@ def draw_curve(
     if not has_band or found.members < 2:
         return
     # A band over both branches of a loop would cancel itself: one band a branch.
-    turns = np.flatnonzero(np.diff(np.sign(np.diff(x)))) + 1
-    for start, stop in zip([0, *turns], [*turns, len(x) - 1], strict=True):
-        branch = slice(int(start), int(stop) + 1)
+    for branch in branches(np.asarray(x), share_turns=True):
         axes.fill_between(
             x[branch],
             found.spread_low[branch],

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import Datasets, Leg, mean_over_members
+from kmc_oxy.analysis import Datasets, Leg, branches, mean_over_members
 from kmc_oxy.fit.quantities import LegValues, Quantity
 from kmc_oxy.measured import MeasuredCurve
 from kmc_oxy.paper import Verdict
@@ -187,7 +187,7 @@ def _matched_path(curve: MeasuredCurve, leg: Leg, label: str) -> SimulatedCurve:
     """A curve along a path of voltages or fields: branch by branch."""
     path = leg.voltage_V if leg.field_T is None else leg.field_T
     unit = "V" if leg.field_T is None else "T"
-    measured, simulated = _branches(curve.x), _branches(path)
+    measured, simulated = (branches(each, share_turns=False) for each in (curve.x, path))
     if len(measured) != len(simulated):
         raise CurveMismatch(
             f"curve{label}: its {curve.x_quantity} changes direction {len(measured) - 1} time(s), "
@@ -223,17 +223,6 @@ def _matched_path(curve: MeasuredCurve, leg: Leg, label: str) -> SimulatedCurve:
     return SimulatedCurve(
         leg, curve, np.concatenate(below), np.concatenate(above), np.concatenate(fraction), factor
     )
-
-
-def _branches(path: Array) -> list[slice]:
-    """Parts of a path in which it only rises or only falls."""
-    steps = np.sign(np.diff(path))
-    found, start = [], 0
-    for index in range(1, len(steps)):
-        if steps[index] != steps[index - 1] and steps[index] and steps[index - 1]:
-            found.append(slice(start, index + 1))
-            start = index + 1
-    return [*found, slice(start, len(path))]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
-from kmc_oxy.analysis import EnsembleMean, ensemble_mean
+from kmc_oxy.analysis import EnsembleMean, branches, mean_over_members
 from kmc_oxy.figures import LOG_ABOVE_RATIO, Panel, evenly_spaced, short_quantity
 from kmc_oxy.fit import FitResult, FittedCurve, FittedTarget
 
@@ -53,7 +52,7 @@ def _curve_panel(curve: FittedCurve, has_legend: bool) -> Panel:
     by = ""
     if curve.has_free_scale:
         title += f"; measured / {curve.scale:.3g}"
-        by = f", divided by {curve.scale:.3g}, the free scale"
+        by = f", divided by {curve.scale:.3g}, the factor of scale: free"
     unit = UNITS[curve.y_quantity]
     first, last = (
         f"{short_quantity(float(curve.measured[k] / curve.scale), unit)} measured and "
@@ -61,36 +60,42 @@ def _curve_panel(curve: FittedCurve, has_legend: bool) -> Panel:
         for k in (0, -1)
     )
     members = len(curve.simulated)
+    note = " Currents below their errors may lie under the axis." if _is_i_v(curve) else ""
     quantity = f"{curve.y_quantity} ({unit}) against the {X_LABELS[curve.x_quantity]}"
     return Panel(
         1,
         partial(_draw_curve, curve, title, has_legend),
         title,
         f"{quantity[0].upper()}{quantity[1:]}. Marks: measured{by}, with one standard error. "
-        f"Line: mean over {members} devices that the search has not seen; light band: one standard "
-        "deviation over devices; dark band: 95 % interval of the mean.",
+        f"Line: arithmetic mean over {members} devices that the search has not seen; light band: "
+        "one standard deviation over devices; dark band: 95 % interval of the mean." + note,
         f"Chart of {title}. First: {first}; last: {last}.",
     )
 
 
 def _draw_curve(curve: FittedCurve, title: str, has_legend: bool, axes: list[Axes]) -> None:
     panel = axes[0]
-    is_magnitude = curve.x_quantity == "voltage" and curve.y_quantity == "current"
+    is_magnitude = _is_i_v(curve)
     measured, error = curve.measured / curve.scale, curve.error / abs(curve.scale)
     simulated = curve.simulated
     if is_magnitude:
         measured, simulated = np.abs(measured), np.abs(simulated)
-    mean = ensemble_mean(simulated)
-    is_drawn = (measured > 0) & (mean.mean > 0) if is_magnitude else np.isfinite(measured)
-    for branch in _branches(curve.x):
-        part = np.arange(branch.start, branch.stop)[is_drawn[branch]]
-        _draw_simulated(panel, curve.x[part], mean, part, is_first=branch.start == 0)
+        # A current of 0 has no logarithm: the line has a gap there.
+        simulated = np.where(simulated > 0, simulated, np.nan)
+    mean = mean_over_members(simulated, arithmetic=True)
+    for branch in branches(curve.x, share_turns=True):
+        _draw_simulated(panel, curve.x[branch], mean.at(branch), is_first=branch.start == 0)
     panel.errorbar(
-        curve.x[is_drawn], measured[is_drawn], error[is_drawn], label="measured", color=MEASURED,
-        marker="o", markersize=4.5, markerfacecolor="white", linestyle="none", elinewidth=1,
-        capsize=2, zorder=5,
+        curve.x, measured, error, label="measured", color=MEASURED, marker="o", markersize=4.5,
+        markerfacecolor="white", linestyle="none", elinewidth=1, capsize=2, zorder=5,
     )  # fmt: skip
-    _set_scales(panel, curve, np.concatenate([measured[is_drawn], mean.mean[is_drawn]]))
+    _set_scales(panel, curve, np.concatenate([measured, mean.mean]))
+    if is_magnitude:
+        # Below its error a current is noise of either sign: it must not stretch the axis.
+        is_clear = (measured > error) & np.isfinite(mean.mean)
+        if is_clear.any():
+            least = np.minimum(measured, mean.mean)[is_clear].min()
+            panel.set_ylim(bottom=0.5 * float(least))
     panel.set_xlabel(X_LABELS[curve.x_quantity])
     unit = UNITS[curve.y_quantity]
     name = f"|{curve.y_quantity}|" if is_magnitude else curve.y_quantity
@@ -101,25 +106,19 @@ def _draw_curve(curve: FittedCurve, title: str, has_legend: bool, axes: list[Axe
         panel.legend(fontsize="small")
 
 
-def _draw_simulated(
-    axes: Axes, x: Floats, mean: EnsembleMean, part: NDArray[np.intp], is_first: bool
-) -> None:
+def _is_i_v(curve: FittedCurve) -> bool:
+    """Whether a curve is drawn as magnitudes of currents on a logarithmic axis."""
+    return curve.x_quantity == "voltage" and curve.y_quantity == "current"
+
+
+def _draw_simulated(axes: Axes, x: Floats, mean: EnsembleMean, is_first: bool) -> None:
     """The mean over members with its bands, of one branch of a path."""
     bands = ((mean.spread_low, mean.spread_high, 0.18), (mean.low, mean.high, 0.3))
     names = ("devices", "95 % of the mean") if is_first else (None, None)
     for (low, high, alpha), name in zip(bands, names, strict=True):
-        axes.fill_between(
-            x, low[part], high[part], color=SIMULATED, alpha=alpha, linewidth=0, label=name
-        )
+        axes.fill_between(x, low, high, color=SIMULATED, alpha=alpha, linewidth=0, label=name)
     label = "simulated" if is_first else None
-    axes.plot(x, mean.mean[part], color=MEAN, linewidth=1.6, label=label)
-
-
-def _branches(x: Floats) -> list[slice]:
-    """Parts of a path in which it only rises or only falls; neighbours share their end."""
-    turns = np.flatnonzero(np.diff(np.sign(np.diff(x)))) + 1
-    ends = [0, *map(int, turns), len(x) - 1]
-    return [slice(start, stop + 1) for start, stop in pairwise(ends)]
+    axes.plot(x, mean.mean, color=MEAN, linewidth=1.6, label=label)
 
 
 def _set_scales(axes: Axes, curve: FittedCurve, values: Floats) -> None:
@@ -138,11 +137,12 @@ def _set_scales(axes: Axes, curve: FittedCurve, values: Floats) -> None:
         axes.xaxis.set_minor_formatter("")
     elif curve.x_quantity == "time":
         axes.set_xscale("log" if curve.x.min() > 0 else "linear")
-    positive = values[values > 0]
-    if curve.x_quantity != "field" and positive.size == values.size:
-        is_wide = values.max() > LOG_ABOVE_RATIO * values.min()
-        if is_wide or (curve.x_quantity == "voltage" and curve.y_quantity == "current"):
-            axes.set_yscale("log")
+    if _is_i_v(curve):
+        axes.set_yscale("log")
+        return
+    is_positive = curve.x_quantity != "field" and (values > 0).all()
+    if is_positive and values.max() > LOG_ABOVE_RATIO * values.min():
+        axes.set_yscale("log")
 
 
 class _Place(NamedTuple):

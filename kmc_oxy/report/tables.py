@@ -88,7 +88,7 @@ def _leg_cells(file: OutputFile, leg: Leg, averages: ConductanceAverages) -> lis
         _mean(averages.mean(conductance_S[:, -1]), short_quantity),
         _span(spans) if leg.pulse.size > 1 else Cell(""),
         _mean(ensemble_mean(ratio), _number),
-        _mean(mean_over_members(oxygens, is_count=True), _number),
+        _mean(mean_over_members(oxygens, arithmetic=True), _number),
     ]
 
 
