@@ -70,8 +70,28 @@ def run_task(
         If `session.stop` returned True; a checkpoint is saved before.
     StoreError
         If a file cannot be written.
+    RuntimeError
+        If the simulation fails. A plan that keeps failures has it as the result of the task; it is
+        raised all the same if several ranks share the task, since the others wait for this one.
     """
     distribution = distribute(session.plan.cells(task.point))
+    try:
+        _run(session, task, on_progress, distribution)
+    except RuntimeError as error:
+        if not session.plan.keeps_failures:
+            raise
+        session.work.save_task(task.index, {"failure": str(error)})
+        if distribution.is_shared:
+            raise
+
+
+def _run(
+    session: RunSession,
+    task: Task,
+    on_progress: Callable[[Simulation], None],
+    distribution: CellDistribution,
+) -> None:
+    """Run a task and save its record."""
     simulation, earlier_s = _start(session, task, distribution)
     began_s = time.monotonic()
 

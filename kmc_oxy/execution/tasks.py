@@ -42,13 +42,16 @@ class Plan:
     """All tasks of an input.
 
     A subclass with other points (`fit.generation`) replaces `base`, `n_points`, `point`,
-    `schedule` and `identity`.
+    `schedule` and `identity`. With `keeps_failures` the record of a task that raises a
+    RuntimeError is its message, and the other tasks go on.
 
     Parameters
     ----------
     loaded : inputs.LoadedInput
         The checked input, including its scan.
     """
+
+    keeps_failures = False
 
     def __init__(self, loaded: LoadedInput) -> None:
         self.loaded = loaded

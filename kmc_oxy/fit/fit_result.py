@@ -137,7 +137,10 @@ class FitResult:
     curves : tuple of FittedCurve
     targets : tuple of FittedTarget
     chi_square : dict of str to float
-        Experiment -> mean square distance in standard errors, on the devices of the check.
+        Experiment -> mean square distance on the devices of the check, in standard errors of
+        measurement and simulation together.
+    chi_square_measurement : dict of str to float
+        The same in standard errors of the measurement alone.
     stage : tuple of str
         Of each parameter set, one of `STAGES`.
     members : ndarray of int, shape (sets,)
@@ -162,6 +165,7 @@ class FitResult:
     curves: tuple[FittedCurve, ...]
     targets: tuple[FittedTarget, ...]
     chi_square: dict[str, float]
+    chi_square_measurement: dict[str, float]
     stage: tuple[str, ...]
     members: NDArray[np.int64]
     cost: Array
@@ -232,6 +236,9 @@ def _read(file: h5py.File, best_input: str) -> FitResult:
         curves=tuple(curves),
         targets=tuple(targets),
         chi_square=dict(zip(experiments, file["chi_square"][()].tolist(), strict=True)),
+        chi_square_measurement=dict(
+            zip(experiments, file["chi_square_measurement"][()].tolist(), strict=True)
+        ),
         stage=tuple(_texts(file["stage"])),
         members=file["members"][()],
         cost=file["cost"][()],

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from kmc_oxy.fit.fit_folder import FinishedGeneration, FitFolder
 from kmc_oxy.fit.generation import GenerationPlan, stacked
 from kmc_oxy.fit.intervals import check_points, slope_points
 from kmc_oxy.fit.loading import LoadedFit
-from kmc_oxy.fit.parameters import start_point
+from kmc_oxy.fit.parameters import start_point, values_at
 from kmc_oxy.fit.search import SEARCHES, Generation, ReplayError, SearchSettings, replay
 from kmc_oxy.storage import StoreError, WorkFolder, begin_or_resume
 
@@ -237,25 +238,31 @@ def evaluated(
     FinishedGeneration
     """
     found: dict[int, tuple[Array, Array]] = {}
+    simulated: list[dict[str, list[dict[str, Any]]]] = [{} for _ in plan.sets]
     for index in plan.feasible if work is not None else ():
         assert work is not None
-        residuals = plan.residuals(work, index)
+        outputs = plan.outputs(work, index)
+        if isinstance(outputs, str):
+            values = values_at(fit.parameters, plan.sets[index])
+            named = ", ".join(f"{key} = {value:.5g}" for key, value in values.items())
+            log.warning("no result of the set %s: %s", named, outputs)
+            continue
+        residuals = plan.residuals(outputs)
         if residuals is not None:
             found[index] = stacked(fit, residuals)
+        if stage == "check":
+            simulated[index] = plan.simulated(outputs)
     sets = len(plan.sets)
     size = next(iter(found.values()))[1].size if found else 0
     members = np.full((sets, plan.members, size), np.nan)
     data_errors = np.zeros(size)
-    for index, (values, of_data) in found.items():
-        members[index], data_errors = values, of_data
-    simulated = []
-    if stage == "check" and work is not None:
-        simulated = [plan.simulated(work, index) for index in range(sets)]
+    for index, (of_members, of_data) in found.items():
+        members[index], data_errors = of_members, of_data
     priors = _prior_costs(fit, plan.sets)
     costs, errors = costs_and_errors(members)
     return FinishedGeneration(
         stage, plan.sets, plan.members, plan.seed, costs + priors, errors, members, data_errors,
-        library, simulated,
+        library, simulated if stage == "check" else [],
     )  # fmt: skip
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kmc_oxy.execution import MemoryOutput, Plan
-from kmc_oxy.fit.comparison import Residuals
+from kmc_oxy.fit.comparison import Comparison, Residuals
 from kmc_oxy.fit.loading import LoadedFit
 from kmc_oxy.fit.parameters import values_at
 from kmc_oxy.inputs import at_point, n_points
@@ -26,6 +26,7 @@ from kmc_oxy.protocol import Schedule, flatten
 from kmc_oxy.storage import RunIdentity, WorkFolder
 
 Array = NDArray[np.float64]
+Found = TypeVar("Found")
 
 
 class GenerationPlan(Plan):
@@ -46,6 +47,9 @@ class GenerationPlan(Plan):
     feasible : list of int
         Indices of the sets for which there is a device.
     """
+
+    #: A set of which a device fails has no result, and the fit goes on.
+    keeps_failures = True
 
     def __init__(self, fit: LoadedFit, points: Array, members: int, seed: int) -> None:
         self.fit, self.sets, self._members, self.seed = fit, points, members, seed
@@ -110,59 +114,59 @@ class GenerationPlan(Plan):
             overrides=self.fit.overrides,
         )
 
-    def output(self, work: WorkFolder, index: int, run: int) -> MemoryOutput:
-        """The results of one run of one set.
+    def outputs(self, work: WorkFolder, index: int) -> list[MemoryOutput] | str:
+        """The results of a set, or why there are none.
 
         Parameters
         ----------
         work : WorkFolder
             Of this plan, with all tasks finished.
-        index, run : int
-            Of the set and of the run.
-        """
-        own = [p for p, (s, r, _) in enumerate(self._points) if (s, r) == (index, run)]
-        records: list[list[Mapping[str, Any]]] = [
-            [work.load_task(self.task(point, member).index) for member in range(self.members)]
-            for point in own
-        ]
-        points = [(self.point(point), self.schedule(point)) for point in own]
-        return MemoryOutput(self._inputs[index, run], points, records)
+        index : int
+            Of a feasible set.
 
-    def residuals(self, work: WorkFolder, index: int) -> dict[str, list[Residuals]] | None:
+        Returns
+        -------
+        list of MemoryOutput, or str
+            For each run of the fit; the message of the first task that failed.
+        """
+        found = []
+        for run in range(len(self.fit.runs)):
+            own = [p for p, (s, r, _) in enumerate(self._points) if (s, r) == (index, run)]
+            records: list[list[Mapping[str, Any]]] = [
+                [work.load_task(self.task(point, member).index) for member in range(self.members)]
+                for point in own
+            ]
+            for record in (record for of_point in records for record in of_point):
+                if "failure" in record:
+                    return str(record["failure"])
+            points = [(self.point(point), self.schedule(point)) for point in own]
+            found.append(MemoryOutput(self._inputs[index, run], points, records))
+        return found
+
+    def residuals(self, outputs: Sequence[MemoryOutput]) -> dict[str, list[Residuals]] | None:
         """Residuals of a set, by experiment.
 
         Parameters
         ----------
-        work : WorkFolder
-        index : int
-            Of the set.
+        outputs : sequence of MemoryOutput
+            For each run of the fit.
 
         Returns
         -------
         dict of str to list of Residuals or None
             One entry for each comparison of an experiment; None if one is no number.
         """
-        found: dict[str, list[Residuals]] = {}
-        for number, run in enumerate(self.fit.runs):
-            output = self.output(work, index, number)
-            for part in run.parts:
-                of_part = [
-                    comparison.residuals(output)
-                    for comparison in self.fit.comparisons[part.experiment]
-                ]
-                if not all(np.isfinite(each.members).all() for each in of_part):
-                    return None
-                found[part.experiment] = of_part
-        return {name: found[name] for name in self.fit.model.experiments}
+        found = self._compared(outputs, lambda comparison, output: comparison.residuals(output))
+        each = [residuals for of_experiment in found.values() for residuals in of_experiment]
+        return found if all(np.isfinite(one.members).all() for one in each) else None
 
-    def simulated(self, work: WorkFolder, index: int) -> dict[str, list[dict[str, Any]]]:
+    def simulated(self, outputs: Sequence[MemoryOutput]) -> dict[str, list[dict[str, Any]]]:
         """What a set gives in every experiment.
 
         Parameters
         ----------
-        work : WorkFolder
-        index : int
-            Of the set.
+        outputs : sequence of MemoryOutput
+            For each run of the fit.
 
         Returns
         -------
@@ -170,17 +174,22 @@ class GenerationPlan(Plan):
             For each comparison of an experiment: of data, ``curves``, a list of arrays of shape
             (members, n) in SI units, and ``scale``; of a target, ``values``, one a member.
         """
-        found: dict[str, list[dict[str, Any]]] = {}
-        for number, run in enumerate(self.fit.runs):
-            if index not in self.feasible:
-                return {}
-            output = self.output(work, index, number)
-            for part in run.parts:
-                found[part.experiment] = [
-                    comparison.simulation(output)
-                    for comparison in self.fit.comparisons[part.experiment]
-                ]
-        return found
+        return self._compared(outputs, lambda comparison, output: comparison.simulation(output))
+
+    def _compared(
+        self,
+        outputs: Sequence[MemoryOutput],
+        compare: Callable[[Comparison, MemoryOutput], Found],
+    ) -> dict[str, list[Found]]:
+        """What every comparison of every experiment finds, in the order of the fit file."""
+        found = {
+            part.experiment: [
+                compare(comparison, output) for comparison in self.fit.comparisons[part.experiment]
+            ]
+            for run, output in zip(self.fit.runs, outputs, strict=True)
+            for part in run.parts
+        }
+        return {name: found[name] for name in self.fit.model.experiments}
 
 
 def stacked(fit: LoadedFit, residuals: Mapping[str, Sequence[Residuals]]) -> tuple[Array, Array]:

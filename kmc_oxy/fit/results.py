@@ -44,6 +44,11 @@ def write_results(session: FitSession) -> None:
             f"none of the {sum(len(each.points) for each in session.generations)} parameter sets "
             "gives a device: change the ranges or the start of the fit"
         )
+    if not np.isfinite(checks[-1].costs).any():
+        raise StoreError(
+            "the best set has no result on the devices of the check: choose another search.seed, "
+            "or narrower ranges"
+        )
     best = checks[-1].points[int(np.argmin(checks[-1].costs))]
     fit = session.fit
     intervals = None
@@ -145,10 +150,11 @@ def _write_table(
         dataset("direction_is_fixed", intervals.direction_is_fixed, "1",
                 "whether the data fix the combination")  # fmt: skip
     _write_simulated(output, session)
-    curves = _comparisons(counting(session.generations), fit)
-    dataset("experiment", list(curves), "1", "names", text)
-    dataset("chi_square", list(curves.values()), "1",
-            "mean square distance from the data in standard errors, on other devices")  # fmt: skip
+    joint, alone = _distances(counting(session.generations), fit)
+    dataset("experiment", list(joint), "1", "names", text)
+    meaning = "mean square distance from the data on other devices, in standard errors of "
+    dataset("chi_square", list(joint.values()), "1", f"{meaning}measurement and simulation")
+    dataset("chi_square_measurement", list(alone.values()), "1", f"{meaning}the measurement alone")
 
 
 def _write_simulated(output: h5py.File, session: FitSession) -> None:
@@ -188,16 +194,19 @@ def _values(parameters: tuple[Parameter, ...], point: Array) -> list[float]:
     return list(values_at(parameters, point).values())
 
 
-def _comparisons(generations: list[FinishedGeneration], fit: LoadedFit) -> dict[str, float]:
+def _distances(
+    generations: list[FinishedGeneration], fit: LoadedFit
+) -> tuple[dict[str, float], dict[str, float]]:
     """Mean square distance of each experiment from its data or targets, from the check.
 
-    In standard errors of data and simulation together.
+    In standard errors of data and simulation together, and of the data alone; the unit of a target
+    counts as the error of its measurement.
     """
     check = [each for each in generations if each.stage == "check"][-1]
     members = check.member_residuals[int(np.argmin(check.costs))]
-    found, start = {}, 0
+    joint, alone, start = {}, {}, 0
     for name, sizes in sizes_of(fit).items():
-        squares = []
+        squares, squares_alone = [], []
         for size in sizes:
             own = slice(start, start + size)
             start += size
@@ -206,8 +215,10 @@ def _comparisons(generations: list[FinishedGeneration], fit: LoadedFit) -> dict[
             variance = members[:, own].var(axis=0, ddof=1) / len(members)
             variance = variance + np.maximum(check.data_errors[own] ** 2, factor)
             squares.append(mean**2 / variance)
-        found[name] = float(np.concatenate(squares).mean())
-    return found
+            squares_alone.append(mean**2 / factor)
+        joint[name] = float(np.concatenate(squares).mean())
+        alone[name] = float(np.concatenate(squares_alone).mean())
+    return joint, alone
 
 
 def result_table(folder: Path) -> str:
@@ -237,10 +248,14 @@ def result_table(folder: Path) -> str:
         if each.interval is not None and not each.interval[0] <= each.best <= each.interval[1]:
             text += "  outside its interval"
         lines.append(text)
-    lines.append(f"{result.is_search.sum()} sets searched; mean square distance of each experiment")
-    lines.append(
-        "from the data, in standard errors of both, on devices that the search has not seen:"
-    )
-    lines += [f"  {name}: {value:.3g}" for name, value in result.chi_square.items()]
+    lines += [
+        f"{result.is_search.sum()} sets searched; mean square distance of each experiment from the",
+        "data, on devices that the search has not seen, in standard errors of measurement and",
+        "simulation together (of the measurement alone):",
+    ]
+    lines += [
+        f"  {name}: {value:.3g} ({result.chi_square_measurement[name]:.3g})"
+        for name, value in result.chi_square.items()
+    ]
     lines.append(f"best device: {folder / BEST}; all evaluations: {folder / EVALUATIONS}")
     return "\n".join(lines)

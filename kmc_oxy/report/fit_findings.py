@@ -103,12 +103,15 @@ def experiment_table(result: FitResult) -> Table:
         curves = [curve for curve in result.curves if curve.experiment == name]
         targets = sum(target.experiment == name for target in result.targets)
         points = sum(curve.x.size for curve in curves)
-        texts = [name, str(len(curves)), str(points), str(targets), f"{distance:.3g}"]
+        alone = result.chi_square_measurement[name]
+        texts = [name, *map(str, (len(curves), points, targets))]
+        texts += [f"{distance:.3g}", f"{alone:.3g}"]
         rows.append([Cell(text) for text in texts])
-    head = ["experiment", "curves", "points", "targets", "mean square distance"]
+    head = ["experiment", "curves", "points", "targets", "in errors of both",
+            "in errors of the measurement alone"]  # fmt: skip
     caption = (
-        "Distance from data and targets in standard errors of measurement and simulation together, "
-        "on devices that the search has not seen"
+        "Mean square distance from data and targets on devices that the search has not seen: in "
+        "standard errors of measurement and simulation together, and of the measurement alone"
     )
     return Table(caption, head, rows)
 

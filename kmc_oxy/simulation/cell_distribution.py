@@ -80,9 +80,12 @@ class CellDistribution:
     cells : int
     is_root : bool
         Whether this process reads and writes the files.
+    is_shared : bool
+        Whether other processes run cells too.
     """
 
     is_root = True
+    is_shared = False
 
     def __init__(self, cells: int) -> None:
         self.cells = cells

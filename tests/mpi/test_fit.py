@@ -55,6 +55,19 @@ def test_ranks_do_not_change_a_fit(tmp_path, monkeypatch):
     assert_same(results("on0"), results("on2"))
 
 
+def test_sets_whose_devices_fail_are_the_same_on_ranks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hot = TEXT.replace("ny: 6}", "ny: 6}, feedback: {thermal_resistance: 1e5 K/W}")
+    free = "  device.feedback.thermal_resistance: {low: 1 K/W, high: 1e18 K/W, scale: log}\n"
+    Path("fit.yaml").write_text(hot.replace("experiments:", f"{free}experiments:"))
+    for ranks in (0, 2):
+        code, _, err = jobs.run(ranks, "fit", "fit.yaml", "-o", f"on{ranks}", "-j", "1")
+        assert code == 0, err
+        assert "no result of the set" in err and "device.feedback.thermal_resistance = " in err
+    assert_same(results("on0"), results("on2"))
+    assert any(np.isinf(each["costs"]).any() for each in results("on0")[0])
+
+
 def test_a_fit_goes_on_after_a_signal_with_another_number_of_ranks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("fit.yaml").write_text(TEXT)

@@ -51,6 +51,8 @@ class DistributedCells(CellDistribution):
         Number of cells of the array; not less than the number of ranks.
     """
 
+    is_shared = True
+
     def __init__(self, group: RankGroup, cells: int) -> None:
         super().__init__(cells)
         self._group = group

@@ -98,11 +98,15 @@ class SharedProgressCounter:
         self._add_to_sums(finished=int(is_root))
 
     def _add_to_sums(self, finished: int) -> None:
-        if self._simulation is None or self._task is None:
+        if self._task is None:
             return
-        hops = self._simulation.hops - self._hops_before
-        cost = self._simulation.fraction * task_cost(self._costs, self._task)
-        values = np.array([finished, hops, cost, self._simulation.time_s], dtype=np.float64)
+        values = np.array([finished, 0, 0, 0], dtype=np.float64)
+        # There is none of a task that failed when its device was made.
+        if self._simulation is not None:
+            fraction = 1.0 if finished else self._simulation.fraction
+            values[1] = self._simulation.hops - self._hops_before
+            values[2] = fraction * task_cost(self._costs, self._task)
+            values[3] = self._simulation.time_s
         self._counters.add_to_sums(values - self._added)
         self._added = values
 

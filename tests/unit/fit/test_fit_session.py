@@ -6,7 +6,7 @@ import pytest
 
 from kmc_oxy import cli
 from kmc_oxy.fit import FitFolder, load_fit
-from kmc_oxy.storage import read_tree
+from kmc_oxy.storage import WorkFolder, read_tree
 
 
 def fit(folder, *options):
@@ -65,6 +65,43 @@ def test_a_damaged_generation_is_named_with_a_remedy(begun, capsys):
     path.write_bytes(path.read_bytes()[:-30])
     assert fit(begun) == 1
     assert "remove that file and those after it" in capsys.readouterr().err
+
+
+HOT = (
+    ("nx: 4, ny: 4}", "nx: 4, ny: 4}, feedback: {thermal_resistance: 1e5 K/W}"),
+    ("  conductance.conductance_scale: {low: 10 uS",
+     "  device.feedback.thermal_resistance: {low: 1 K/W, high: 1e18 K/W, scale: log}\n"
+     "  conductance.conductance_scale: {low: 10 uS"),
+)  # fmt: skip
+
+
+def test_a_set_whose_device_fails_has_no_result_and_the_fit_goes_on(tmp_path, capsys):
+    text = fit_examples.FIT
+    for old, new in HOT:
+        text = text.replace(old, new)
+    fit_examples.write_fit(tmp_path, text.replace("population: 4", "population: 8"))
+    line = ["fit", str(tmp_path / "tiny.yaml"), "-o", str(tmp_path / "out"), "-j", "1"]
+    assert cli.main(line) == 0
+    warned = [line for line in capsys.readouterr().err.splitlines() if "no result of the" in line]
+    paths = sorted((tmp_path / "out").glob("generation-*.npz"))
+    costs = np.concatenate([read_tree(path)["costs"] for path in paths])
+    assert 0 < len(warned) == np.isinf(costs).sum() < len(costs)
+    assert "device.feedback.thermal_resistance = " in warned[0]
+    assert "conductance.conductance_scale = " in warned[0] and "set of" not in warned[0]
+
+
+def test_records_of_the_check_are_read_once(tmp_path, monkeypatch):
+    read = []
+    load = WorkFolder.load_task
+
+    def counted(work, index):
+        read.append((work.path.name, index))
+        return load(work, index)
+
+    monkeypatch.setattr(WorkFolder, "load_task", counted)
+    fit_examples.write_fit(tmp_path)
+    assert fit(tmp_path) == 0
+    assert len(read) == len(set(read)) > 0
 
 
 def test_another_fit_file_is_refused(begun, capsys):

@@ -108,6 +108,36 @@ def test_axes_are_those_of_a_run(result):
     assert (drawn.get_xscale(), drawn.get_yscale()) == ("linear", "linear")
 
 
+def test_bands_of_conductances_stay_above_zero(result):
+    wide = np.array([[1e-12, 1], [2e-12, 2], [9, 9]])
+    drawn = axes_of(result, curve("pulse", "conductance", [1, 2], [1, 2], wide))
+    bands = [collection.get_paths()[0].vertices[:, 1] for collection in drawn.collections[:2]]
+    assert all(band.min() == 0 for band in bands)
+    (line,) = (line for line in drawn.lines if line.get_label() == "simulated")
+    np.testing.assert_allclose(line.get_ydata(), wide.mean(axis=0))
+
+
+def test_an_i_v_has_a_gap_at_0_and_no_decades_of_noise(result):
+    x = [-1, -0.5, 0, 0.5, 1]
+    measured = np.array([-1e-6, -1e-7, 3e-15, 1e-7, 1e-6])
+    simulated = np.array([[-1e-6, -1e-7, 0, 1e-7, 1e-6]] * 3) * [[1], [1.1], [0.9]]
+    item = curve("voltage", "current", x, measured, simulated)
+    item = dataclasses.replace(item, error=0.05 * np.abs(measured) + 1e-8)
+    drawn = axes_of(result, item)
+    (line,) = (line for line in drawn.lines if line.get_label() == "simulated")
+    assert np.isnan(line.get_ydata()[2]) and np.isfinite(line.get_ydata()[[1, 3]]).all()
+    assert 1e-8 < drawn.get_ylim()[0] < 1e-7
+
+
+def test_both_distances_are_named(result, page_text):
+    text = " ".join("".join(Tags(page_text).text).split())
+    assert "in errors of both" in text and "in errors of the measurement alone" in text
+    for name, joint in result.chi_square.items():
+        alone = result.chi_square_measurement[name]
+        assert alone > joint
+        assert f"{joint:.3g}" in text and f"{alone:.3g}" in text
+
+
 def test_measured_values_are_divided_by_the_free_scale(result):
     drawn = axes_of(result, curve("pulse", "conductance", [1, 2], [6, 8], np.ones((3, 2)), 2.0))
     assert any(np.array_equal(line.get_ydata(), [3, 4]) for line in drawn.lines)
