@@ -8,6 +8,8 @@ from pathlib import Path
 
 from kmc_oxy.cli.exit_codes import EXIT_DONE
 from kmc_oxy.export import FORMATS, Selection, export
+from kmc_oxy.fit import BEST, EVALUATIONS, FitFolder
+from kmc_oxy.storage import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    folder = arguments.input if arguments.input.is_dir() else arguments.input.parent
+    if arguments.input in (folder, folder / EVALUATIONS) and FitFolder(folder).exists():
+        raise StoreError(
+            f"{arguments.input} is a fit: run its best device (kmc-oxy run {folder / BEST} -o "
+            "OUT.h5), and export that output"
+        )
     cell = None if arguments.cell is None else (arguments.cell[0], arguments.cell[1])
     selection = Selection(arguments.point, arguments.member, cell)
     written = export(arguments.input, arguments.to, arguments.output, selection)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmc_oxy.cli.exit_codes import EXIT_DONE, report_error
-from kmc_oxy.cli.input_arguments import typed_text
+from kmc_oxy.cli.input_arguments import load_fit_file, typed_text
 from kmc_oxy.process import (
     Interrupted,
     StopRequest,
@@ -100,9 +100,9 @@ def _use_cores(arguments: argparse.Namespace) -> None:
 
 def _begin(arguments: argparse.Namespace, folder: FitFolder) -> FitSession:
     """Read the fit file and bring the fit to its present state."""
-    from kmc_oxy.fit import FitSession, load_fit
+    from kmc_oxy.fit import FitSession
 
-    fit = load_fit(arguments.input, tuple(arguments.set))
+    fit = load_fit_file(arguments)
     folder.begin_or_resume(fit, fresh=arguments.fresh)
     session = FitSession(fit, folder)
     finished = len(session.generations)

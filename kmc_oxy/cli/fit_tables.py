@@ -6,7 +6,7 @@ import json
 import math
 from pathlib import Path
 
-from kmc_oxy.cli.tables import aligned, format_table
+from kmc_oxy.cli.tables import aligned, format_table, memory_text
 from kmc_oxy.fit import (
     FitCost,
     LoadedFit,
@@ -39,6 +39,7 @@ def fit_cost_table(fit: LoadedFit, cost: FitCost) -> str:
         "device at the start)",
         "time": f"roughly {duration_text(few)} to {duration_text(many)} on the {cores} core(s) "
         "available here",
+        "memory": memory_text(cost.memory_bytes),
     }
     parameters = [
         [

@@ -8,7 +8,8 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kmc_oxy.inputs import LoadedInput
+    from kmc_oxy.fit import LoadedFit
+    from kmc_oxy.inputs import InputError, LoadedInput
 
 log = logging.getLogger(__name__)
 
@@ -47,17 +48,54 @@ def typed_text(argument: str) -> str:
     return argument
 
 
+def load_fit_file(arguments: argparse.Namespace) -> LoadedFit:
+    """Read the fit file that the arguments name.
+
+    Raises
+    ------
+    InputError
+        With every fault of the fit file, or that it is an input.
+    """
+    from kmc_oxy.fit import is_fit_file, load_fit
+    from kmc_oxy.inputs import InputError, load
+
+    try:
+        return load_fit(arguments.input, tuple(arguments.set))
+    except InputError as error:
+        if is_fit_file(arguments.input):
+            raise
+        try:
+            load(arguments.input)
+        except InputError:
+            raise error from None
+        raise _of_other_command(arguments.input, "an input", "run") from None
+
+
+def _of_other_command(path: str, what: str, command: str) -> InputError:
+    from kmc_oxy.inputs import Fault, InputError
+
+    message = f"is {what}: kmc-oxy {command} {path}"
+    return InputError([Fault(0, 0, 0, path, "", message)])
+
+
 def load_input(arguments: argparse.Namespace) -> LoadedInput:
     """Read the input that the arguments name, and warn of values unlikely to be meant.
 
     Raises
     ------
     InputError
-        With every fault of the input.
+        With every fault of the input, or that it is a fit file.
     """
-    from kmc_oxy.inputs import load
+    from kmc_oxy.inputs import InputError, load
 
-    loaded = load(arguments.input, arguments.set)
+    try:
+        loaded = load(arguments.input, arguments.set)
+    except InputError:
+        from kmc_oxy.fit import is_fit_file
+
+        if is_fit_file(arguments.input):
+            raise _of_other_command(arguments.input, "a fit file", "fit") from None
+        raise
     for doubt in loaded.doubts:
         log.warning("warning: %s", doubt)
     return loaded

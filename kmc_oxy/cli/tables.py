@@ -144,18 +144,24 @@ def cost_table(plan: Plan, cost: Cost) -> str:
         "engine": engine,
         "expected hops": f"about {count_text(cost.hops)} (within a factor of "
         f"{30 if settings.algorithm == 'exact' else 4})",
-        "memory": f"about {count_text(cost.memory_bytes)}B per process{_too_much(cost)}",
+        "memory": memory_text(cost.memory_bytes),
         "output": f"at most about {count_text(cost.output_bytes)}B",
         "seed": seed,
     }
     return aligned(lines)
 
 
-def _too_much(cost: Cost) -> str:
-    available = available_memory_bytes()
-    if cost.memory_bytes <= available:
-        return ""
-    return f", more than the {count_text(available)}B that are available here"
+def memory_text(needed_bytes: float) -> str:
+    """Memory of a process, and whether it is more than is available.
+
+    Parameters
+    ----------
+    needed_bytes : float
+    """
+    text, available = f"about {count_text(needed_bytes)}B per process", available_memory_bytes()
+    if needed_bytes <= available:
+        return text
+    return f"{text}, more than the {count_text(available)}B that are available here"
 
 
 def _range_text(values: tuple[float, float], shown: Callable[[float], str] = str) -> str:

@@ -6,10 +6,10 @@ import argparse
 
 from kmc_oxy.cli.exit_codes import EXIT_DONE
 from kmc_oxy.cli.fit_tables import fit_cost_table
-from kmc_oxy.cli.input_arguments import add_input_arguments, load_input
+from kmc_oxy.cli.input_arguments import add_input_arguments, load_fit_file, load_input
 from kmc_oxy.cli.tables import cost_table
 from kmc_oxy.execution import Plan, estimate
-from kmc_oxy.fit import fit_cost, is_fit_file, load_fit
+from kmc_oxy.fit import fit_cost, is_fit_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     if is_fit_file(arguments.input):
-        fit = load_fit(arguments.input, tuple(arguments.set))
+        fit = load_fit_file(arguments)
         if not arguments.quiet:
             print(fit_cost_table(fit, fit_cost(fit)))
         return EXIT_DONE

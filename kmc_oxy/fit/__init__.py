@@ -7,6 +7,8 @@ from kmc_oxy.fit.fit_cost import FitCost, fit_cost
 from kmc_oxy.fit.fit_folder import FitFolder
 from kmc_oxy.fit.fit_progress import FitProgress, progress_of_fit
 from kmc_oxy.fit.fit_result import (
+    BEST,
+    EVALUATIONS,
     FitResult,
     FittedCurve,
     FittedParameter,
@@ -19,6 +21,8 @@ from kmc_oxy.fit.results import result_table, write_results
 from kmc_oxy.fit.session_progress import SessionProgress
 
 __all__ = [
+    "BEST",
+    "EVALUATIONS",
     "FitCost",
     "FitFolder",
     "FitProgress",

@@ -28,12 +28,15 @@ class FitCost:
     tasks, hops, core_time_s : (float, float)
         Of the whole fit, if the search keeps its first number of members, and if it has the largest
         number from the beginning. Intervals and check have the largest number in both.
+    memory_bytes : float
+        Memory of one process, roughly.
     """
 
     tasks_of_set: int
     tasks: tuple[int, int]
     hops: tuple[float, float]
     core_time_s: tuple[float, float]
+    memory_bytes: float
 
 
 def fit_cost(fit: LoadedFit) -> FitCost:
@@ -72,4 +75,5 @@ def fit_cost(fit: LoadedFit) -> FitCost:
         tasks=(few * points, many * points),
         hops=(few * hops, many * hops),
         core_time_s=(few * seconds, many * seconds),
+        memory_bytes=max(cost.memory_bytes for cost in costs),
     )

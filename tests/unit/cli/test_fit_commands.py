@@ -1,5 +1,7 @@
 """`plot`, `report`, `info` and `validate` of a fit, from the command line."""
 
+import re
+
 import fit_examples
 import pytest
 from matplotlib.image import imread
@@ -57,6 +59,26 @@ def test_faults_are_one_line(fit, tmp_path, capsys):
     assert "is damaged" in last_line(capsys, ["report", fit], 1)
 
 
+def test_commands_of_runs_say_what_a_fit_is(fit, tmp_path, capsys):
+    export = ["export", "--to", "csv", "-o", tmp_path / "x.csv"]
+    for path in (fit, fit / "evaluations.h5"):
+        line = last_line(capsys, [*export, path], 1)
+        assert f"{path} is a fit: run its best device (kmc-oxy run {fit / 'best.yaml'} " in line
+    (tmp_path / "empty").mkdir()
+    assert "is a folder" in last_line(capsys, [*export, tmp_path / "empty"], 1)
+    path = fit_examples.write_fit(tmp_path)
+    assert last_line(capsys, ["run", path, "-o", tmp_path / "o.h5"], 2) == (
+        f"{path}: is a fit file: kmc-oxy fit {path}"
+    )
+    best = fit / "best.yaml"
+    assert last_line(capsys, ["fit", best, "-o", tmp_path / "o", "-j", "1"], 2) == (
+        f"{best}: is an input: kmc-oxy run {best}"
+    )
+    (tmp_path / "no.yaml").write_text("colour: red\n")
+    assert cli.main(["run", str(tmp_path / "no.yaml")]) == 2
+    assert "colour: unknown key" in capsys.readouterr().err
+
+
 def test_info(fit, capsys):
     assert cli.main(["info", str(fit)]) == 0
     text = capsys.readouterr().out
@@ -76,6 +98,7 @@ def test_validate(tmp_path, capsys):
     assert "1000 sets at most" in text and "3 at first, 6 at most" in text
     assert "3,072 to 6,072: 1 a set and member" in text
     assert "hops" in text and "core(s)" in text
+    assert re.search(r"^memory  +about .*B per process$", text, re.MULTILINE)
     rows = [line.split() for line in text.splitlines()]
     assert ["trains", "2", "6", "0", "0", "1"] in rows
     assert ["findings", "0", "0", "3", "0", "1"] in rows
