@@ -83,16 +83,14 @@ class SimulatedCurve:
     fraction: Array
     factor: Array | None = None
 
-    def values(self, output: Datasets, read_voltage_V: float, nonlinearity_V: float) -> Array:
+    def values(self, output: Datasets) -> Array:
         """Simulated values of the measured quantity, shape (members, n), SI.
+
+        Currents of trains and relaxations are those at the voltage of a reading.
 
         Parameters
         ----------
         output : Datasets
-        read_voltage_V : float
-            At which currents of trains and relaxations are read.
-        nonlinearity_V : float
-            V0 of the current; infinite for an ohmic junction.
         """
         is_current = self.curve.y_quantity == "current"
         name = "conductance"
@@ -106,7 +104,10 @@ class SimulatedCurve:
         if is_current and self.factor is not None:
             found = found * self.factor
         if is_current and name == "conductance":
-            found = current(found, abs(read_voltage_V), nonlinearity_V)
+            # Of this set: the nonlinearity may be a free parameter.
+            inputs = output.resolved
+            nonlinearity_V = inputs["conductance"]["nonlinearity"] or np.inf
+            found = current(found, abs(inputs["crossbar"]["read_voltage"]), nonlinearity_V)
         if self.curve.y_quantity == "resistance":
             found = 1 / found
         return found
@@ -235,14 +236,10 @@ class DataComparison:
         All of one quantity.
     free_scale : bool
         Whether the measured values are known up to a common factor.
-    read_voltage_V, nonlinearity_V : float
-        As in `SimulatedCurve.values`.
     """
 
     curves: tuple[SimulatedCurve, ...]
     free_scale: bool
-    read_voltage_V: float
-    nonlinearity_V: float
 
     @property
     def size(self) -> int:
@@ -251,9 +248,7 @@ class DataComparison:
 
     def simulated(self, output: Datasets) -> list[Array]:
         """Simulated values of each curve, shape (members, n), SI."""
-        return [
-            each.values(output, self.read_voltage_V, self.nonlinearity_V) for each in self.curves
-        ]
+        return [each.values(output) for each in self.curves]
 
     def simulation(self, output: Datasets) -> dict[str, Any]:
         """What is simulated, for pictures: the curves, and the factor to the measured values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from kmc_oxy.fit.comparison import Comparison, DataComparison, TargetComparison
+from kmc_oxy.fit.comparison import Comparison, CriterionComparison, DataComparison, TargetComparison
 from kmc_oxy.fit.device_runs import DeviceRun
 from kmc_oxy.fit.fit_file import FitFile
 from kmc_oxy.inputs.schema import Input
@@ -50,6 +50,12 @@ def _why_idle(key: str, inputs: Sequence[Input], compared: Sequence[Comparison])
                 "changes nothing that is compared: all data have scale: free and no target is of "
                 "the level. Remove it, or give one data set scale: absolute"
             )
+    elif key == "conductance.nonlinearity":
+        of_data = [each for each in compared if isinstance(each, DataComparison)]
+        has_current = any(each.curves[0].curve.y_quantity == "current" for each in of_data)
+        has_criterion = any(isinstance(each, CriterionComparison) for each in compared)
+        if not has_current and not has_criterion and not any(map(_has_circuit, inputs)):
+            return "changes currents only, and no data are currents: remove it"
     elif key.startswith("spin."):
         if all(each.spin.model == "none" for each in inputs):
             return "changes nothing with spin.model: none: remove it, or choose another model"
@@ -70,6 +76,11 @@ def _is_relative(comparison: Comparison) -> bool:
 def _feels_conductance(model: Input) -> bool:
     """Whether voltages or oxygens depend on the magnitude of the conductance."""
     return model.device.feedback.is_on or model.crossbar.line_resistance > 0
+
+
+def _has_circuit(model: Input) -> bool:
+    """Whether currents act on voltages or oxygens."""
+    return model.device.feedback.is_on or model.crossbar.rows * model.crossbar.columns > 1
 
 
 def _x_quantities(compared: Sequence[Comparison]) -> Iterator[str]:

@@ -359,12 +359,7 @@ def _data_comparison(
             "have a curve of which all currents are 0 A, and no errors: name a column of errors "
             "(error: {column: NAME}), or leave the curve out"
         )
-    return DataComparison(
-        matched,
-        experiment.data.scale == "free",
-        base.crossbar.read_voltage,
-        base.conductance.nonlinearity or float("inf"),
-    )
+    return DataComparison(matched, experiment.data.scale == "free")
 
 
 def _in_fit_file(location: Location, run: DeviceRun) -> Location:

@@ -41,7 +41,9 @@ class Output:
                 None, :, None, None, :
             ],
         }
-        self.resolved = {}
+        self.resolved = {
+            "conductance": {"nonlinearity": 0.5}, "crossbar": {"read_voltage": -0.1},
+        }  # fmt: skip
 
     def __getitem__(self, name):
         return self.values[name]
@@ -70,7 +72,7 @@ def simulated():
 
 def comparison(schedule, *curves, free=False):
     legs = list(legs_of_schedule(schedule))
-    return DataComparison(match_curves(curves, legs), free, -0.1, 0.5)
+    return DataComparison(match_curves(curves, legs), free)
 
 
 def test_the_mean_of_the_members_is_compared(simulated):
@@ -101,6 +103,20 @@ def test_resistances_are_inverse_conductances(simulated):
     inverse = comparison(schedule, by_resistance).residuals(output)
     # The mean resistance is not the inverse of the mean conductance: members scatter by 10 %.
     np.testing.assert_allclose(inverse.members.mean(axis=0), -found.members.mean(axis=0), atol=2.5)
+
+
+@pytest.mark.parametrize("nonlinearity_V", [0.5, 0.05, None])
+def test_currents_of_a_train_follow_the_nonlinearity_of_the_set(simulated, nonlinearity_V):
+    schedule, output = simulated
+    output.resolved["conductance"]["nonlinearity"] = nonlinearity_V
+    by_conductance, by_current = (
+        comparison(schedule, curve([1, 5], [1e-6, 2e-6], y_quantity=quantity))
+        for quantity in ("conductance", "current")
+    )
+    read_V = 0.1 if nonlinearity_V is None else nonlinearity_V * np.sinh(0.1 / nonlinearity_V)
+    np.testing.assert_allclose(
+        by_current.simulated(output)[0], read_V * by_conductance.simulated(output)[0], rtol=1e-12
+    )
 
 
 def test_times_between_readings_are_interpolated_in_the_logarithm(simulated):

@@ -246,6 +246,14 @@ def test_a_scale_of_values_that_are_known_up_to_a_factor_is_refused(tmp_path, ch
     assert len(load_fit(write(tmp_path, text)).parameters) == 3
 
 
+def test_a_nonlinearity_needs_currents(tmp_path):
+    text = with_free("conductance.nonlinearity", "0.2 V", "1 V")(HEAD + ONE)
+    assert "nonlinearity: changes currents only" in faults_of(tmp_path, text)
+    currents = DATA.replace("conductance (uS)", "current (nA)")
+    text = text.replace("{quantity: conductance}", "{quantity: current}")
+    assert len(load_fit(write(tmp_path, text, currents)).parameters) == 3
+
+
 def test_a_parameter_of_the_spin_needs_a_model_and_a_field(tmp_path):
     none = "spin: {model: none}\n"
     relaxation = with_free("spin.relaxation", 1e-6, 1e-3)(HEAD + ONE)
