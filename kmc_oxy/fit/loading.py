@@ -196,13 +196,13 @@ class _Loader:
     def _inputs(self, model: FitFile) -> dict[str, LoadedInput]:
         found = {}
         for name, experiment in model.experiments.items():
+            where: Location = ("experiments", name, "input")
             if experiment.input is not None:
                 try:
                     found[name] = load(self._folder / experiment.input)
                 except InputError as error:
-                    first = str(error).splitlines()[0]
-                    message = f"names an input with faults: {first}"
-                    self._refuse(name, DataFault(("experiments", name, "input"), message))
+                    self._faults += error.faults
+                    self._refuse(name, DataFault(where, "names an input with faults"))
         return found
 
     def _curves(self, model: FitFile) -> dict[str, tuple[MeasuredCurve, ...]]:

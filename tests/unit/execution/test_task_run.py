@@ -1,9 +1,10 @@
 import pytest
-from run_examples import compute, datasets, plan_of
+from run_examples import TEXT, compute, datasets, plan_of
 
 from kmc_oxy.execution import assemble
 from kmc_oxy.execution.task_run import RunSession, run_task
 from kmc_oxy.process import Interrupted
+from kmc_oxy.simulation import CellDistribution, FeedbackError
 from kmc_oxy.storage import WorkFolder, begin_or_resume, open_output
 
 
@@ -41,3 +42,26 @@ def test_a_damaged_checkpoint_costs_only_time(finished, tmp_path):
     path.write_bytes(b"not a checkpoint")
     compute(plan, output)
     assert datasets(output) == datasets(finished)
+
+
+class Shared(CellDistribution):
+    """As if other ranks ran cells too."""
+
+    is_shared = True
+
+
+def test_a_failure_is_raised_or_kept_as_the_result(tmp_path):
+    plan = plan_of(TEXT, "device.feedback.thermal_resistance=1e18")
+    work = begin_or_resume(tmp_path / "out.h5", plan.identity)
+    session = RunSession(plan, work, seed=11, stop=lambda: False)
+    with pytest.raises(FeedbackError):
+        run_task(session, plan.task(0, 0))
+    assert not work.finished()
+    plan.keeps_failures = True
+    run_task(session, plan.task(0, 0))
+    assert "K" in work.load_task(0)["failure"]
+    # The ranks that share a task wait for each other: the job has to end, and goes on afterwards.
+    with pytest.raises(FeedbackError):
+        run_task(session, plan.task(0, 1), distribute=Shared)
+    assert set(work.finished()) == {0, 1}
+    work.release()

@@ -92,6 +92,15 @@ def test_parameters_move_between_the_ends_of_their_ranges(tmp_path):
     assert found.conductance.density_floor == pytest.approx(0.001)
 
 
+def test_all_faults_of_an_input_are_named(tmp_path):
+    (tmp_path / "in.yaml").write_text("devce: {}\nprotocol: [{reed: {}}]\n")
+    target = "    targets: [{quantity: level, at_least: 1 nS}]\n"
+    found = faults_of(tmp_path, HEAD + f"  one:\n    input: in.yaml\n{target}")
+    assert "in.yaml:1:1: devce: unknown key; did you mean device?" in found
+    assert "in.yaml:2:13: protocol.0.reed: unknown key" in found
+    assert "experiments.one.input: names an input with faults" in found
+
+
 def test_values_are_set_in_a_copy():
     data = {"a": {"b": [1, {"c": 2}]}}
     changed = with_values(data, {"a.b.1.c": 3})
