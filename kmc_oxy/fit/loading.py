@@ -13,15 +13,14 @@ from pydantic import ValidationError
 from kmc_oxy.analysis import Leg, legs_of_schedule
 from kmc_oxy.fit.comparison import (
     Comparison,
-    CurveMismatch,
     DataComparison,
     absolute_errors,
-    match_curves,
 )
 from kmc_oxy.fit.device_runs import DeviceRun, device_runs
 from kmc_oxy.fit.fit_file import INPUT_SECTIONS, Experiment, FitFile
 from kmc_oxy.fit.free_parameters import ParameterReader, own_faults
 from kmc_oxy.fit.idle_parameters import idle_parameters
+from kmc_oxy.fit.matched_curves import CurveMismatch, match_curves
 from kmc_oxy.fit.parameters import Parameter
 from kmc_oxy.fit.sound_parts import depends_on, sound_parts
 from kmc_oxy.fit.targets import target_comparison

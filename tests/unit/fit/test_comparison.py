@@ -5,12 +5,11 @@ import pytest
 
 from kmc_oxy.analysis import legs_of_schedule
 from kmc_oxy.fit.comparison import (
-    CurveMismatch,
     DataComparison,
     Range,
     TargetComparison,
-    match_curves,
 )
+from kmc_oxy.fit.matched_curves import CurveMismatch, match_curves
 from kmc_oxy.fit.quantities import QUANTITIES
 from kmc_oxy.inputs import loads
 from kmc_oxy.measured import MeasuredCurve
