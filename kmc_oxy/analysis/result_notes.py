@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from kmc_oxy.analysis.conductance_averages import ConductanceAverages
 from kmc_oxy.analysis.half_select_disturb import PUBLISHED, crosstalk
+from kmc_oxy.analysis.law_comparison import FEWEST_MEMBERS, compare_with_log
 from kmc_oxy.analysis.laws import verdict
 from kmc_oxy.analysis.series import Leg
 from kmc_oxy.analysis.statistics import EnsembleMean, interval_text
 from kmc_oxy.analysis.tolerance_check import tolerance_check
-from kmc_oxy.analysis.train_laws import train_laws
+from kmc_oxy.analysis.train_laws import TrainLaws, train_laws
 from kmc_oxy.inputs import point_values, written_value
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.storage import OutputFile
@@ -119,7 +122,7 @@ def _percent(mean: EnsembleMean) -> str:
 
 
 def _law_notes(file: OutputFile, leg: Leg, averages: ConductanceAverages) -> list[str]:
-    """Preference of the logarithm over the exponential, for the mean and for each member."""
+    """The logarithm of a train, whether it is preferred to an exponential, and the best law."""
     found = train_laws(file, leg, averages)
     if found is None:
         return []
@@ -127,15 +130,38 @@ def _law_notes(file: OutputFile, leg: Leg, averages: ConductanceAverages) -> lis
     if best is None:
         return [f"leg {leg.number}: no law: {found.why_none}"]
     log = found.fits["log"]
-    members, preferences = len(found.values_S), ""
-    if members > 1:
-        preferences = f" ({found.members_for_log()} of {members} members prefer log)"
-    compared = verdict(log, found.fits["exponential"]) + preferences
+    members = len(found.values_S)
     which = f"{found.mean} " if members > 1 else ""
-    return [
-        f"leg {leg.number}: {which}G = {log.parameters['a']:.4g} S "
-        f"{log.parameters['b']:+.4g} S ln N; {compared}; "
-        f"lowest AICc: {best.law}"
-        + ("" if best.law == "log" else f", {best.text}")
-        + (" (a parameter is at the edge of its range)" if best.at_bound else "")
-    ]
+    text = f"leg {leg.number}: {which}G = {log.parameters['a']:.4g} S "
+    text += f"{log.parameters['b']:+.4g} S ln N; {preference_text(found)}; lowest AICc"
+    # Of an ensemble AICc says which curve is nearest, and not how sure that is.
+    text += " of the mean: " if members > 1 else ": "
+    text += best.law if best.law == "log" else f"{best.law}, {best.text}"
+    return [text + (" (a parameter is at the edge of its range)" if best.at_bound else "")]
+
+
+def preference_text(found: TrainLaws) -> str:
+    """Whether log N or an exponential is preferred, with members as independent observations.
+
+    Parameters
+    ----------
+    found : TrainLaws
+        With laws.
+    """
+    members = len(found.values_S)
+    if members == 1:
+        return verdict(found.fits["log"], found.fits["exponential"])
+    if members < FEWEST_MEMBERS:
+        return (
+            f"{members} members do not decide between log and exponential "
+            f"({FEWEST_MEMBERS} or more may)"
+        )
+    gain = compare_with_log(found.values_S, "exponential").preference
+    if np.isnan(gain.value):
+        return "log and exponential not compared: the members do not scatter"
+    interval = f"AIC differs by {gain.value:.3g} [{gain.low:.2g}, {gain.high:.2g}]"
+    if gain.positive:
+        return f"log over exponential: {interval}"
+    if gain.negative:
+        return f"exponential over log: {interval}"
+    return f"{members} members do not decide between log and exponential: {interval}"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.analysis.conductance_averages import ConductanceAverages
-from kmc_oxy.analysis.laws import Fit, fit, fit_laws
+from kmc_oxy.analysis.laws import Fit, fit_laws
 from kmc_oxy.analysis.series import Leg
 from kmc_oxy.analysis.statistics import ensemble_mean
 from kmc_oxy.storage import OutputFile
@@ -48,13 +48,6 @@ class TrainLaws:
     def best(self) -> Fit | None:
         """The law with the lowest AICc; None without laws."""
         return next(iter(self.fits.values()), None)
-
-    def members_for_log(self) -> int:
-        """For how many members the logarithm has a lower AICc than the exponential."""
-        return sum(
-            fit(self.number, one, "log").aicc < fit(self.number, one, "exponential").aicc
-            for one in self.values_S
-        )
 
 
 def train_laws(file: OutputFile, leg: Leg, averages: ConductanceAverages) -> TrainLaws | None:

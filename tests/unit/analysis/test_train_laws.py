@@ -5,7 +5,9 @@ import pytest
 from whole_runs import compute
 
 from kmc_oxy.analysis import conductance_averages, leg_notes, legs, train_laws
-from kmc_oxy.analysis.train_laws import why_unchanged
+from kmc_oxy.analysis.laws import fit_laws
+from kmc_oxy.analysis.result_notes import preference_text
+from kmc_oxy.analysis.train_laws import TrainLaws, why_unchanged
 from kmc_oxy.figures.run_figure import draw
 from kmc_oxy.storage import open_output
 
@@ -88,3 +90,23 @@ def test_the_law_drawn_is_the_one_named_and_notes_name_their_point(tmp_path):
         np.testing.assert_allclose(values_S[expected > 0], expected[expected > 0])
         assert np.isnan(values_S[expected <= 0]).all()
         assert law.law in axes.get_xlabel()
+
+
+def laws_of(curve, members, scatter, seed=1):
+    """Laws of an ensemble that follows a curve with noise that accumulates from pulse to pulse."""
+    rng = np.random.default_rng(seed)
+    walk = np.cumsum(rng.normal(0, scatter, (members, curve.size)), axis=1)
+    values_S = 1e-9 * (curve + walk)
+    number = np.arange(1, curve.size + 1)
+    fits = fit_laws(number, values_S.mean(axis=0))
+    return TrainLaws("mean", number, values_S, fits, "")
+
+
+def test_members_decide_between_log_and_exponential():
+    number = np.arange(1, 51)
+    log, exponential = 1 + 0.2 * np.log(number), 2 - np.exp(-number / 8)
+    assert preference_text(laws_of(log, 64, 0.01)).startswith("log over exponential: ")
+    assert preference_text(laws_of(exponential, 64, 0.01)).startswith("exponential over log: ")
+    assert preference_text(laws_of(log, 16, 0.3)).startswith("16 members do not decide")
+    few = preference_text(laws_of(exponential, 8, 1e-3))
+    assert few == "8 members do not decide between log and exponential (16 or more may)"

@@ -101,10 +101,11 @@ def test_the_estimate_of_the_hops(protocol, engine, factor):
     assert found.sites == (sites, sites) and set(found.oxygens) == {round(0.075 * sites)}
 
 
-@pytest.mark.parametrize("name", ["quickstart", "calibrated"])
-def test_the_estimate_follows_the_oxygens_to_the_electrodes(name):
-    """There the calibrated set makes a hundredth of the hops of oxygens at random places."""
-    plan = Plan(inputs.load(ROOT / "inputs" / f"{name}.yaml", COARSE))
+@pytest.mark.parametrize("preset", ["shumilin2024", "held_by_binding", "by_hand"])
+def test_the_estimate_follows_the_oxygens_to_the_electrodes(preset):
+    """There a fitted set makes a hundredth of the hops of oxygens at random places."""
+    settings = (*COARSE, f"device.preset={preset}")
+    plan = Plan(inputs.load(ROOT / "inputs" / "quickstart.yaml", settings))
     hops = 0
     for member in (0, 1):
         simulation = Simulation(

@@ -31,7 +31,7 @@ def test_keys_beside_the_set_come_first():
 
 
 def test_a_flat_barrier_is_completed_and_another_distribution_is_not():
-    text = "device: {{preset: shumilin2024, barriers: {{interface: {}}}}}\n"
+    text = "device: {{preset: held_by_binding, barriers: {{interface: {}}}}}\n"
     flat = model(text.format("{high: 0.5 eV}")).device.barriers
     assert (flat.interface.low, flat.interface.high, flat.oxide.high) == (0.0, 0.5, 0.6)
     gaussian = model(text.format("{distribution: gaussian, mean: 0.3, sigma: 0.1}")).device
@@ -63,6 +63,6 @@ def test_the_command_lists_and_prints_the_sets(capsys):
     listed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in listed] == list(preset_names())
     assert main(["presets", "shumilin2024"]) == 0
-    assert model(capsys.readouterr().out).device.oxygen.filling == 0.14
+    assert model(capsys.readouterr().out).device.oxygen.filling == 0.137
     assert main(["presets", "shumilin"]) == 2
     assert "did you mean shumilin2024?" in capsys.readouterr().err
