@@ -1,4 +1,4 @@
-"""``kmc-oxy run``: compute a run, or what is left of it, in one process or under MPI.
+"""``kmc-oxy run``: compute a run, or what is left of it, in one process, several, or under MPI.
 
 Heavy rooms are imported inside functions: a rank installs its signal handlers before.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kmc_oxy.cli.exit_codes import EXIT_DONE, report_error
 from kmc_oxy.cli.input_arguments import add_input_arguments, load_input
+from kmc_oxy.cli.local_processes import add_jobs_argument, local_processes
 from kmc_oxy.process import Interrupted, StopRequest, communicator, size
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT.h5", type=Path, help="default: the input's name with .h5"
     )
+    add_jobs_argument(parser)
     parser.add_argument(
         "--fresh", action="store_true", help="begin again, whatever was computed before"
     )
@@ -43,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     output = arguments.output or Path(Path(arguments.input).with_suffix(".h5").name)
+    processes = local_processes(arguments, lambda: _useful_processes(arguments, output))
     with StopRequest().active() as stop:
         world = communicator()
         if world is not None:
@@ -56,13 +59,25 @@ def execute(arguments: argparse.Namespace) -> int:
     with StopRequest().active() as stop:
         if begun is not None:
             try:
-                _compute(*begun, arguments, stop)
+                _compute(*begun, arguments, processes, stop)
             except Interrupted:
                 stop.raise_if_received()
                 raise
         # Still inside: a signal after the end of the run must not change the exit code.
         _print_table(arguments, output)
     return EXIT_DONE
+
+
+def _useful_processes(arguments: argparse.Namespace, output: Path) -> int:
+    """Number of processes that the run can use; 1 if its input has faults, to be reported once."""
+    from kmc_oxy.execution import Plan, useful_processes
+    from kmc_oxy.inputs import InputError, load
+
+    try:
+        plan = Plan(load(arguments.input, arguments.set))
+    except InputError:
+        return 1
+    return useful_processes(plan, output, fresh=arguments.fresh)
 
 
 def _print_table(arguments: argparse.Namespace, output: Path) -> None:
@@ -74,40 +89,34 @@ def _print_table(arguments: argparse.Namespace, output: Path) -> None:
 
 def _begin(arguments: argparse.Namespace, output: Path) -> tuple[Plan, WorkFolder] | None:
     """Read the input and lock the work folder; None if the run is complete."""
-    from kmc_oxy.execution import Plan, check_memory
-    from kmc_oxy.storage import begin_or_resume
+    from kmc_oxy.execution import Plan, begin
 
     plan = Plan(load_input(arguments))
-    if not arguments.no_memory_check:
-        check_memory(plan, size() or 1)
-    work = begin_or_resume(output, plan.identity, fresh=arguments.fresh)
-    if work is None:
-        log.info("%s is complete already (--fresh computes it again)", output)
-        return None
-    log.info(
-        "%d tasks, %d of them finished before; seed %d; results in %s",
-        plan.n_tasks,
-        len(work.finished()),
-        work.manifest().seed,
+    work = begin(
+        plan,
         output,
+        ranks=size() or 1,
+        fresh=arguments.fresh,
+        memory_check=not arguments.no_memory_check,
     )
-    return plan, work
+    return None if work is None else (plan, work)
 
 
 def _compute(
-    plan: Plan, work: WorkFolder, arguments: argparse.Namespace, stop: StopRequest
+    plan: Plan,
+    work: WorkFolder,
+    arguments: argparse.Namespace,
+    processes: int,
+    stop: StopRequest,
 ) -> None:
-    """Compute what is left of a run in this process."""
-    from kmc_oxy.execution import ProgressDisplay, assemble, run_serial
+    """Compute what is left of a run in this process or its workers."""
+    from kmc_oxy.execution import ProgressDisplay, complete
 
     display = ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet)
     try:
-        run_serial(plan, work, stop=stop, report_progress=display)
-        display.close()
-        assemble(plan, work, stop=stop)
+        complete(plan, work, processes=processes, stop=stop, report_progress=display)
     finally:
         display.close()
-        work.release()
 
 
 def _compute_in_parallel(
@@ -119,16 +128,22 @@ def _compute_in_parallel(
 
     if world.rank == 0:
         log.info("%d ranks", world.size)
+    display = ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet)
+
+    def fail(error: Exception) -> int:
+        display.close()
+        return report_error(error, arguments.debug)
+
     try:
         run_parallel(
             world,
             lambda: _begin(arguments, output),
             stop=stop,
-            report_progress=ProgressDisplay(
-                sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet
-            ),
-            report_error=lambda error: report_error(error, arguments.debug),
+            report_progress=display,
+            report_error=fail,
         )
     except JobTerminated as ended:
         return ended.exit_code
+    finally:
+        display.close()
     return EXIT_DONE

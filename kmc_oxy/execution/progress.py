@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from kmc_oxy.execution.tasks import Plan
+from kmc_oxy.process import is_terminal
 from kmc_oxy.simulation import Simulation
 from kmc_oxy.units import count_text, duration_text
 
@@ -164,7 +165,7 @@ class ProgressDisplay:
         self._stream = stream
         self._quiet = quiet
         self._line = line
-        self._bar = stream.isatty() and not verbose
+        self._bar = is_terminal(stream) and not verbose
         self._interval_s = (
             BAR_INTERVAL_S if self._bar else VERBOSE_INTERVAL_S if verbose else LINE_INTERVAL_S
         )

@@ -45,7 +45,7 @@ class Job:
     Parameters
     ----------
     ranks : int
-        0 runs without mpiexec.
+        0 runs in one process, without mpiexec.
     arguments : str
         Of the command line.
     script : path, optional
@@ -63,6 +63,7 @@ class Job:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env=os.environ if ranks else {**os.environ, "KMC_OXY_SERIAL": "1"},
         )
 
     def wait_until_computing(self):
