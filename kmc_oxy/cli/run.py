@@ -17,7 +17,7 @@ from kmc_oxy.cli.local_processes import add_jobs_argument, local_processes
 from kmc_oxy.process import Interrupted, StopRequest, communicator, size
 
 if TYPE_CHECKING:
-    from kmc_oxy.execution import Plan
+    from kmc_oxy.execution import Plan, ProgressDisplay
     from kmc_oxy.storage import WorkFolder
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_jobs_argument(parser)
     parser.add_argument(
         "--fresh", action="store_true", help="begin again, whatever was computed before"
+    )
+    parser.add_argument(
+        "--progress",
+        choices=("text", "json"),
+        default="text",
+        help="json: a line of JSON every second on the standard output, for other programs",
     )
     parser.add_argument(
         "--no-memory-check",
@@ -110,25 +116,32 @@ def _compute(
     stop: StopRequest,
 ) -> None:
     """Compute what is left of a run in this process or its workers."""
-    from kmc_oxy.execution import ProgressDisplay, complete
+    from kmc_oxy.execution import complete
 
-    display = ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet)
+    display = _display(arguments)
     try:
         complete(plan, work, processes=processes, stop=stop, report_progress=display)
     finally:
         display.close()
 
 
+def _display(arguments: argparse.Namespace) -> ProgressDisplay:
+    from kmc_oxy.execution import ProgressDisplay, progress_json
+
+    if arguments.progress == "json":
+        return ProgressDisplay(sys.stdout, verbose=True, line=progress_json)
+    return ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet)
+
+
 def _compute_in_parallel(
     world: Any, arguments: argparse.Namespace, output: Path, stop: StopRequest
 ) -> int:
     """Compute what is left of a run as one of several ranks; the same exit code on all."""
-    from kmc_oxy.execution import ProgressDisplay
     from kmc_oxy.execution.mpi import JobTerminated, run_parallel
 
     if world.rank == 0:
         log.info("%d ranks", world.size)
-    display = ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet)
+    display = _display(arguments)
 
     def fail(error: Exception) -> int:
         display.close()

@@ -7,7 +7,7 @@ from kmc_oxy.execution.cost import Cost, MemoryNeedError, check_memory, core_tim
 from kmc_oxy.execution.memory_output import MemoryOutput
 from kmc_oxy.execution.output_assembly import assemble, resolved_value
 from kmc_oxy.execution.pool_run import WorkerError, run_in_pool
-from kmc_oxy.execution.progress import Progress, ProgressDisplay
+from kmc_oxy.execution.progress import Progress, ProgressDisplay, progress_json, progress_line
 from kmc_oxy.execution.serial_run import run_serial
 from kmc_oxy.execution.tasks import Plan
 from kmc_oxy.execution.whole_run import begin, complete, useful_processes
@@ -26,6 +26,8 @@ __all__ = [
     "complete",
     "core_time_s",
     "estimate",
+    "progress_json",
+    "progress_line",
     "resolved_value",
     "run_in_pool",
     "run_serial",

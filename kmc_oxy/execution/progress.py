@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -137,6 +139,21 @@ def progress_line(progress: Progress) -> str:
     if progress.remaining_s is not None and progress.fraction < 1:
         parts.append(f"{duration_text(progress.remaining_s)} left")
     return ", ".join(parts)
+
+
+def progress_json(progress: Progress) -> str:
+    """Format progress as one line of JSON, for other programs.
+
+    Parameters
+    ----------
+    progress : Progress
+
+    Returns
+    -------
+    str
+        An object with the fields of `Progress`.
+    """
+    return json.dumps(dataclasses.asdict(progress))
 
 
 class ProgressDisplay:

@@ -84,20 +84,7 @@ def ended(process):
 
 def workers(process):
     """Process numbers of the ranks or workers."""
-    parents, names = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            names[int(folder.name)] = (folder / "cmdline").read_text()
-            status = (folder / "stat").read_text()
-            parents[int(folder.name)] = int(status.rpartition(")")[2].split()[1])
-    found, level = set(), {process.pid}
-    while level:
-        level = {number for number, parent in parents.items() if parent in level}
-        found |= level
-    wanted = re.compile("-m\0kmc_oxy|spawn_main")
-    return sorted(
-        n for n in found if names[n].startswith(sys.executable) and wanted.search(names[n])
-    )
+    return jobs.descendants(process.pid, jobs.WORKERS)
 
 
 def computing(way):
