@@ -17,7 +17,7 @@ from kmc_oxy.cli.local_processes import add_jobs_argument, local_processes
 from kmc_oxy.process import Interrupted, StopRequest, communicator, size
 
 if TYPE_CHECKING:
-    from kmc_oxy.execution import Plan, ProgressDisplay
+    from kmc_oxy.execution import LivePage, Plan, Progress
     from kmc_oxy.storage import WorkFolder
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("text", "json"),
         default="text",
         help="json: a line of JSON every second on the standard output, for other programs",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="write OUT.live.html beside the output, a page with the progress and the conductances "
+        "so far; a browser shows it anew every few seconds",
     )
     parser.add_argument(
         "--no-memory-check",
@@ -118,19 +124,47 @@ def _compute(
     """Compute what is left of a run in this process or its workers."""
     from kmc_oxy.execution import complete
 
-    display = _display(arguments)
+    progress = _Progress(arguments)
+    progress.begin((plan, work))
     try:
-        complete(plan, work, processes=processes, stop=stop, report_progress=display)
+        complete(plan, work, processes=processes, stop=stop, report_progress=progress)
     finally:
-        display.close()
+        progress.close()
 
 
-def _display(arguments: argparse.Namespace) -> ProgressDisplay:
-    from kmc_oxy.execution import ProgressDisplay, progress_json
+class _Progress:
+    """What shows the progress of a run: lines or a bar, and the live page with ``--watch``."""
 
-    if arguments.progress == "json":
-        return ProgressDisplay(sys.stdout, verbose=True, line=progress_json)
-    return ProgressDisplay(sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet)
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        from kmc_oxy.execution import ProgressDisplay, progress_json
+
+        self._watch = arguments.watch
+        self._page: LivePage | None = None
+        if arguments.progress == "json":
+            self._display = ProgressDisplay(sys.stdout, verbose=True, line=progress_json)
+        else:
+            self._display = ProgressDisplay(
+                sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet
+            )
+
+    def begin(self, begun: tuple[Plan, WorkFolder] | None) -> tuple[Plan, WorkFolder] | None:
+        """Begin the live page of a run, and return the run."""
+        from kmc_oxy.execution import LivePage
+
+        if self._watch and begun is not None:
+            self._page = LivePage(*begun)
+            log.info("live page: %s", self._page.path)
+        return begun
+
+    def __call__(self, progress: Progress) -> None:
+        self._display(progress)
+        if self._page is not None:
+            self._page(progress)
+
+    def close(self) -> None:
+        self._display.close()
+        if self._page is not None:
+            self._page.close()
 
 
 def _compute_in_parallel(
@@ -141,22 +175,22 @@ def _compute_in_parallel(
 
     if world.rank == 0:
         log.info("%d ranks", world.size)
-    display = _display(arguments)
+    progress = _Progress(arguments)
 
     def fail(error: Exception) -> int:
-        display.close()
+        progress.close()
         return report_error(error, arguments.debug)
 
     try:
         run_parallel(
             world,
-            lambda: _begin(arguments, output),
+            lambda: progress.begin(_begin(arguments, output)),
             stop=stop,
-            report_progress=display,
+            report_progress=progress,
             report_error=fail,
         )
     except JobTerminated as ended:
         return ended.exit_code
     finally:
-        display.close()
+        progress.close()
     return EXIT_DONE

@@ -4,6 +4,7 @@ May import `simulation`, `storage`, `protocol`, `inputs` and `process`.
 """
 
 from kmc_oxy.execution.cost import Cost, MemoryNeedError, check_memory, core_time_s, estimate
+from kmc_oxy.execution.live_page import LivePage
 from kmc_oxy.execution.memory_output import MemoryOutput
 from kmc_oxy.execution.output_assembly import assemble, resolved_value
 from kmc_oxy.execution.pool_run import WorkerError, run_in_pool
@@ -14,6 +15,7 @@ from kmc_oxy.execution.whole_run import begin, complete, useful_processes
 
 __all__ = [
     "Cost",
+    "LivePage",
     "MemoryNeedError",
     "MemoryOutput",
     "Plan",

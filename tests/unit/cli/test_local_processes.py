@@ -100,12 +100,14 @@ def computing(way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_two_processes_give_the_bytes_of_one(here, whole, way):
-    code, out, err = ended(started(way, *LINE))
+    code, out, err = ended(started(way, *LINE, "--watch"))
     assert code == 0, err
     assert datasets("out.h5") == whole
+    page = Path("out.live.html").read_text(encoding="utf-8")
+    assert "4 of 4 finished" in page and page.count("<polyline") == 4
     assert ("2 ranks" if way == "mpi" else "2 processes") in err
     assert "mean over 2 members" in out and err.count("4/4 tasks, 100 %") == 1
-    assert sorted(os.listdir()) == ["in.yaml", "no_mpi.py", "out.h5"]
+    assert sorted(os.listdir()) == ["in.yaml", "no_mpi.py", "out.h5", "out.live.html"]
 
 
 @pytest.mark.parametrize("way", WAYS)
