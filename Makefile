@@ -28,6 +28,7 @@ lint: $(READY) .venv/lint
 .PHONY: docs
 docs: $(READY) .venv/docs
 	$(BIN)/python -c "from kmc_oxy.inputs.input_reference import reference_markdown; print(reference_markdown(), end='')" > docs/input.md
+	$(BIN)/python -c "from kmc_oxy.api.api_reference import api_markdown; print(api_markdown(), end='')" > docs/api.md
 	$(BIN)/python -c "from pathlib import Path; from kmc_oxy.fit.fit_reference import updated; page = Path('docs/fitting.md'); page.write_text(updated(page.read_text(encoding='utf-8')), encoding='utf-8')"
 	$(BIN)/mkdocs build --strict
 

@@ -8,12 +8,31 @@ from typing import TYPE_CHECKING, Any
 from kmc_oxy._version import __version__
 
 if TYPE_CHECKING:
+    from kmc_oxy.api import InputError, Result, RunError, open, presets, run, validate
     from kmc_oxy.physics import Engine, FilamentNetwork, Landscape, solve_crossbar
 
-__all__ = ["Engine", "FilamentNetwork", "Landscape", "__version__", "solve_crossbar"]
+__all__ = [
+    "Engine",
+    "FilamentNetwork",
+    "InputError",
+    "Landscape",
+    "Result",
+    "RunError",
+    "__version__",
+    "open",
+    "presets",
+    "run",
+    "solve_crossbar",
+    "validate",
+]
 
 #: Public names and the rooms that they live in.
-_ROOM_OF = dict.fromkeys(("Engine", "FilamentNetwork", "Landscape", "solve_crossbar"), "physics")
+_ROOM_OF = {
+    **dict.fromkeys(("Engine", "FilamentNetwork", "Landscape", "solve_crossbar"), "physics"),
+    **dict.fromkeys(
+        ("InputError", "Result", "RunError", "open", "presets", "run", "validate"), "api"
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:

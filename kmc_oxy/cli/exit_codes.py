@@ -31,7 +31,7 @@ def report_error(error: Exception, debug: bool = False) -> int:
         Exit code of the process.
     """
     # Imported here: an error may come before these rooms are needed.
-    from kmc_oxy.execution import MemoryNeedError
+    from kmc_oxy.execution import MemoryNeedError, WorkerError
     from kmc_oxy.inputs import InputError
     from kmc_oxy.process import Interrupted
     from kmc_oxy.simulation import FeedbackError
@@ -47,7 +47,7 @@ def report_error(error: Exception, debug: bool = False) -> int:
         return print_error(f"{error}: run the same line again to go on", EXIT_INTERRUPTED)
     if isinstance(error, LaunchError):
         return print_error(str(error), EXIT_FAILED) if rank() == 0 else EXIT_FAILED
-    if isinstance(error, (StoreError, FeedbackError, MemoryNeedError)):
+    if isinstance(error, (StoreError, FeedbackError, MemoryNeedError, WorkerError)):
         return print_error(str(error), EXIT_FAILED)
     if isinstance(error, MemoryError):
         return print_error("out of memory: see `kmc-oxy validate` for what is needed", EXIT_FAILED)

@@ -14,15 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from kmc_oxy.cli.exit_codes import EXIT_DONE, report_error
 from kmc_oxy.cli.input_arguments import load_fit_file, typed_text
-from kmc_oxy.process import (
-    Interrupted,
-    StopRequest,
-    communicator,
-    is_in_job,
-    local_launcher,
-    replace_by_ranks,
-    usable_cores,
-)
+from kmc_oxy.cli.local_processes import add_jobs_argument, local_processes
+from kmc_oxy.process import Interrupted, StopRequest, communicator, usable_cores
 
 if TYPE_CHECKING:
     from kmc_oxy.execution import Plan, Progress
@@ -41,10 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FOLDER", type=Path, help="default: the fit file's name"
     )
-    parser.add_argument(
-        "-j", "--jobs", metavar="N", type=_jobs,
-        help="number of processes on this machine; default: one for each core that may be used",
-    )  # fmt: skip
+    add_jobs_argument(parser)
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -58,14 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on (got {text!r})")
-    return int(text)
-
-
 def execute(arguments: argparse.Namespace) -> int:
-    _use_cores(arguments)
+    if local_processes(arguments, usable_cores) > 1:
+        log.warning("one process: several need mpi4py and mpiexec (pip install 'kmc_oxy[mpich]')")
     folder = arguments.output or Path(Path(arguments.input).with_suffix("").name)
     with StopRequest().active() as stop:
         from kmc_oxy.fit import FitFolder
@@ -84,18 +69,6 @@ def execute(arguments: argparse.Namespace) -> int:
                 raise
             _show_result(arguments, folder)
     return EXIT_DONE
-
-
-def _use_cores(arguments: argparse.Namespace) -> None:
-    """Replace the process by ranks if it may use several cores and nobody else decides that."""
-    ranks = arguments.jobs or usable_cores()
-    if is_in_job() or ranks == 1:
-        return
-    launcher = local_launcher()
-    if launcher is None:
-        log.warning("one process: several need mpi4py and mpiexec (pip install 'kmc_oxy[mpich]')")
-        return
-    replace_by_ranks(launcher, ranks, sys.argv[1:])
 
 
 def _begin(arguments: argparse.Namespace, folder: FitFolder) -> FitSession:

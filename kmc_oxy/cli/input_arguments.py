@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kmc_oxy.fit import LoadedFit
-    from kmc_oxy.inputs import InputError, LoadedInput
-
-log = logging.getLogger(__name__)
+    from kmc_oxy.inputs import LoadedInput
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +53,7 @@ def load_fit_file(arguments: argparse.Namespace) -> LoadedFit:
     InputError
         With every fault of the fit file, or that it is an input.
     """
+    from kmc_oxy.api import of_other_command
     from kmc_oxy.fit import is_fit_file, load_fit
     from kmc_oxy.inputs import InputError, load
 
@@ -68,14 +66,7 @@ def load_fit_file(arguments: argparse.Namespace) -> LoadedFit:
             load(arguments.input)
         except InputError:
             raise error from None
-        raise _of_other_command(arguments.input, "an input", "run") from None
-
-
-def _of_other_command(path: str, what: str, command: str) -> InputError:
-    from kmc_oxy.inputs import Fault, InputError
-
-    message = f"is {what}: kmc-oxy {command} {path}"
-    return InputError([Fault(0, 0, 0, path, "", message)])
+        raise of_other_command(arguments.input, "an input", "run") from None
 
 
 def load_input(arguments: argparse.Namespace) -> LoadedInput:
@@ -86,16 +77,6 @@ def load_input(arguments: argparse.Namespace) -> LoadedInput:
     InputError
         With every fault of the input, or that it is a fit file.
     """
-    from kmc_oxy.inputs import InputError, load
+    from kmc_oxy.api import load_file
 
-    try:
-        loaded = load(arguments.input, arguments.set)
-    except InputError:
-        from kmc_oxy.fit import is_fit_file
-
-        if is_fit_file(arguments.input):
-            raise _of_other_command(arguments.input, "a fit file", "fit") from None
-        raise
-    for doubt in loaded.doubts:
-        log.warning("warning: %s", doubt)
-    return loaded
+    return load_file(arguments.input, arguments.set)

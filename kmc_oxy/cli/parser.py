@@ -41,7 +41,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     Returns
     -------
     argparse.Namespace
-        With `name`, the command, `execute`, its function, and `debug`, `quiet`, `verbose`.
+        With `name`, the command, `execute`, its function, `debug`, `quiet`, `verbose`, and `alone`:
+        whether the process is there for this line alone.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
             _add_common_arguments(subparser)
             module = importlib.import_module(f"kmc_oxy.cli.{name}")
             module.add_arguments(subparser)
-            subparser.set_defaults(name=name, execute=module.execute)
+            subparser.set_defaults(name=name, execute=module.execute, alone=arguments is None)
     return parser.parse_args(line)
 
 

@@ -141,7 +141,10 @@ def assemble(
             output.write("wall_time", (task.point, task.member), np.asarray(record["wall_time"]))
         if plan.checked_members:
             _write_tolerance_errors(output, plan, work, wanted)
-        output.write_attributes(work.manifest(), {"mpi_size": mpi_size, "name": plan.base.name})
+        attributes = {"mpi_size": mpi_size, "name": plan.base.name}
+        # The convention of CF, by which xarray.open_dataset tells them from the observables.
+        attributes["coordinates"] = " ".join(_coordinate_names(plan, shape))
+        output.write_attributes(work.manifest(), attributes)
     work.remove()
 
 
@@ -180,7 +183,7 @@ def _shape(plan: Plan, work: WorkFolder) -> dict[str, int]:
 
 def _write_coordinates(output: OutputWriter, plan: Plan, shape: Mapping[str, int]) -> None:
     """Write the datasets that depend on the schedules alone."""
-    specs = [spec for spec in COORDINATES if set(spec.dimensions) <= set(shape)]
+    specs = _coordinate_specs(shape)
     for spec in specs:
         output.create_dataset(spec)
     for point in range(plan.n_points):
@@ -189,13 +192,27 @@ def _write_coordinates(output: OutputWriter, plan: Plan, shape: Mapping[str, int
             output.write(spec.name, (point,), values[spec.name])
 
 
+def _coordinate_specs(shape: Mapping[str, int]) -> list[DatasetSpec]:
+    return [spec for spec in COORDINATES if set(spec.dimensions) <= set(shape)]
+
+
+def _coordinate_names(plan: Plan, shape: Mapping[str, int]) -> list[str]:
+    """The coordinates of the datasets: those of the schedules, and the scanned keys."""
+    return [*(spec.name for spec in _coordinate_specs(shape)), *map(scan_name, plan.base.scan)]
+
+
+def scan_name(key: str) -> str:
+    """Name of the dataset of a scanned key."""
+    return f"scan:{key}"
+
+
 def _write_scanned_values(output: OutputWriter, plan: Plan) -> None:
     """Write the value of every scanned key at each point."""
     points = [plan.point(point) for point in range(plan.n_points)]
     for key in plan.base.scan:
         unit, values = scanned_values(plan.base, points, key)
         spec = DatasetSpec(
-            name=f"scan:{key}",
+            name=scan_name(key),
             dimensions=("point",),
             unit=unit,
             long_name=f"scanned key {key}",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
 from kmc_oxy.execution.tasks import Plan
+from kmc_oxy.process import is_terminal
 from kmc_oxy.simulation import Simulation
 from kmc_oxy.units import count_text, duration_text
 
@@ -138,6 +141,21 @@ def progress_line(progress: Progress) -> str:
     return ", ".join(parts)
 
 
+def progress_json(progress: Progress) -> str:
+    """Format progress as one line of JSON, for other programs.
+
+    Parameters
+    ----------
+    progress : Progress
+
+    Returns
+    -------
+    str
+        An object with the fields of `Progress`.
+    """
+    return json.dumps(dataclasses.asdict(progress))
+
+
 class ProgressDisplay:
     """Shows `Progress` at intervals; called with each new one.
 
@@ -164,7 +182,7 @@ class ProgressDisplay:
         self._stream = stream
         self._quiet = quiet
         self._line = line
-        self._bar = stream.isatty() and not verbose
+        self._bar = is_terminal(stream) and not verbose
         self._interval_s = (
             BAR_INTERVAL_S if self._bar else VERBOSE_INTERVAL_S if verbose else LINE_INTERVAL_S
         )

@@ -12,7 +12,7 @@ from kmc_oxy.figures.lattice import (
     shown_of,
 )
 from kmc_oxy.figures.panel import Panel
-from kmc_oxy.figures.run_figure import panels, plot
+from kmc_oxy.figures.run_figure import draw, panels, plot
 from kmc_oxy.figures.scan_labels import scanned_texts, short_names, short_quantity
 from kmc_oxy.figures.style import LOG_ABOVE_RATIO, evenly_spaced
 
@@ -20,6 +20,7 @@ __all__ = [
     "LOG_ABOVE_RATIO",
     "Panel",
     "column_counts",
+    "draw",
     "draw_box",
     "draw_from_above",
     "draw_profiles",

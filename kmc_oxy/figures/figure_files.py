@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from kmc_oxy.storage import StoreError, atomic_write, check_no_run, wrap_os_erro
 MAX_COLUMNS = 3
 #: Endings of the name of a figure, where matplotlib can write them.
 FILE_TYPES = ("png", "pdf", "svg", "eps", "jpg", "jpeg", "tif", "tiff", "webp")
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows, though pyplot does not know it."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.savefig(content, format="png", dpi=100)
+        return content.getvalue()
 
 
 def file_type(out: Path) -> str:
@@ -52,7 +62,7 @@ def side_by_side(drawn: Sequence[Panel], title: str, most: int = MAX_COLUMNS) ->
     count = sum(panel.width for panel in drawn)
     columns = min(count, most)
     rows = -(-count // columns)
-    figure = Figure(figsize=(6.4 * columns, 4.8 * rows), layout="constrained")
+    figure = ShownFigure(figsize=(6.4 * columns, 4.8 * rows), layout="constrained")
     place = 1
     for panel in drawn:
         axes = [figure.add_subplot(rows, columns, place + shift) for shift in range(panel.width)]

@@ -6,8 +6,12 @@ its signal handlers before it imports the rest.
 
 from kmc_oxy.process.launcher import LaunchError, communicator, finalize_mpi, rank, size
 from kmc_oxy.process.local_ranks import (
+    THREAD_VARIABLES,
     is_in_job,
+    is_in_shell_of_slurm,
+    is_terminal,
     local_launcher,
+    one_thread_a_process,
     replace_by_ranks,
     usable_cores,
 )
@@ -15,6 +19,7 @@ from kmc_oxy.process.memory import available_memory_bytes
 from kmc_oxy.process.signals import Interrupted, StopRequest
 
 __all__ = [
+    "THREAD_VARIABLES",
     "Interrupted",
     "LaunchError",
     "StopRequest",
@@ -22,7 +27,10 @@ __all__ = [
     "communicator",
     "finalize_mpi",
     "is_in_job",
+    "is_in_shell_of_slurm",
+    "is_terminal",
     "local_launcher",
+    "one_thread_a_process",
     "rank",
     "replace_by_ranks",
     "size",

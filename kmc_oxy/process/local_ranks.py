@@ -1,4 +1,4 @@
-"""Use several cores of this machine: replace the process by ranks of the installed MPI."""
+"""Processes on this machine: how many there may be, and this one replaced by MPI ranks."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from kmc_oxy.process.launcher import SERIAL_VARIABLE, size
 
-#: Variables that hold the threads of numerical libraries at one for each rank.
+#: Variables that hold the threads of numerical libraries at one for each process.
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+#: Set to 1 for ranks whose messages mpiexec passes on to a terminal; their own end is a pipe.
+TERMINAL_VARIABLE = "KMC_OXY_TERMINAL"
 
 
 def usable_cores() -> int:
@@ -56,6 +59,42 @@ def is_in_job() -> bool:
     )
 
 
+def is_in_shell_of_slurm() -> bool:
+    """Whether this is a step of Slurm with one task, such as the shell of ``srun --pty``.
+
+    Returns
+    -------
+    bool
+    """
+    return (
+        "SLURM_STEP_ID" in os.environ and SERIAL_VARIABLE not in os.environ and (size() or 1) == 1
+    )
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether what is written is seen on a terminal, by way of mpiexec too.
+
+    Parameters
+    ----------
+    stream : text file
+    """
+    return stream.isatty() or (
+        stream is sys.stderr and os.environ.get(TERMINAL_VARIABLE, "0") == "1"
+    )
+
+
+def one_thread_a_process(environment: MutableMapping[str, str]) -> None:
+    """Hold numerical libraries at one thread a process, unless the user has set their number.
+
+    Parameters
+    ----------
+    environment : mutable mapping of str to str
+        Of the processes that will be started; changed in place.
+    """
+    for name in THREAD_VARIABLES:
+        environment.setdefault(name, "1")
+
+
 def replace_by_ranks(launcher: str, ranks: int, arguments: Sequence[str]) -> None:
     """Replace this process by ranks that run ``python -m kmc_oxy`` with the same arguments.
 
@@ -70,8 +109,8 @@ def replace_by_ranks(launcher: str, ranks: int, arguments: Sequence[str]) -> Non
         Of ``kmc-oxy``.
     """
     environment = dict(os.environ)
-    for name in THREAD_VARIABLES:
-        environment.setdefault(name, "1")
+    one_thread_a_process(environment)
+    environment[TERMINAL_VARIABLE] = str(int(sys.stderr.isatty()))
     sys.stdout.flush()
     sys.stderr.flush()
     line = [launcher, "-n", str(ranks), sys.executable, "-m", "kmc_oxy", *arguments]

@@ -41,7 +41,16 @@ from kmc_oxy.units import count_text, duration_text
 #: Largest number of scan points, and of legs of each, whose notes are listed.
 MOST_NOTES = 20
 #: Attributes that are shown elsewhere on the page, and labels of some others.
-SHOWN_APART = ("complete", "format", "input_yaml", "name", "overrides", "resolved", "versions")
+SHOWN_APART = (
+    "complete",
+    "coordinates",
+    "format",
+    "input_yaml",
+    "name",
+    "overrides",
+    "resolved",
+    "versions",
+)
 LABELS = {
     "created": "begun (UTC)",
     "input_hash": "SHA-256 of the input",

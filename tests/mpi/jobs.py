@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -45,7 +46,7 @@ class Job:
     Parameters
     ----------
     ranks : int
-        0 runs without mpiexec.
+        0 runs in one process, without mpiexec.
     arguments : str
         Of the command line.
     script : path, optional
@@ -63,6 +64,7 @@ class Job:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env=os.environ if ranks else {**os.environ, "KMC_OXY_SERIAL": "1"},
         )
 
     def wait_until_computing(self):
@@ -75,19 +77,7 @@ class Job:
 
     def ranks(self):
         """Process numbers of the ranks."""
-        parents, names = {}, {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                status = (folder / "stat").read_text()
-                names[int(folder.name)] = (folder / "cmdline").read_text()
-            except OSError:
-                continue
-            parents[int(folder.name)] = int(status.rpartition(")")[2].split()[1])
-        found, level = [], {self.process.pid}
-        while level:
-            level = {pid for pid, parent in parents.items() if parent in level}
-            found += [pid for pid in level if names[pid].startswith(sys.executable)]
-        return sorted(found)
+        return descendants(self.process.pid)
 
     def end(self, timeout_s=120):
         """Wait for the end: exit code, standard output, standard error."""
@@ -97,6 +87,27 @@ class Job:
             kill([self.process.pid, *self.ranks()])
             raise
         return self.process.returncode, out, self._log + err
+
+
+def descendants(pid, pattern=""):
+    """Process numbers of the Pythons below a process, whose command lines have a pattern."""
+    parents, names = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (folder / "stat").read_text()
+            names[int(folder.name)] = (folder / "cmdline").read_text()
+        except OSError:
+            continue
+        parents[int(folder.name)] = int(status.rpartition(")")[2].split()[1])
+    found, level = [], {pid}
+    while level:
+        level = {number for number, parent in parents.items() if parent in level}
+        found += [number for number in level if names[number].startswith(sys.executable)]
+    return sorted(number for number in found if re.search(pattern, names[number]))
+
+
+#: Command lines of ranks of `kmc-oxy`, and of workers of its pool.
+WORKERS = "-m\0kmc_oxy|spawn_main"
 
 
 def run(ranks, *arguments, script=None):

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+import kmc_oxy
 from kmc_oxy import inputs
+from kmc_oxy.api.api_reference import api_markdown
 from kmc_oxy.cli.parser import parse
 from kmc_oxy.execution.output_assembly import COORDINATES, WALL_TIME
 from kmc_oxy.fit.fit_file import FitFile
@@ -60,6 +62,16 @@ def blocks(language, pages=PAGES):
 def test_input_page_is_what_the_schema_says():
     """`make docs` writes it anew."""
     assert (DOCS / "input.md").read_text(encoding="utf-8") == reference_markdown()
+
+
+def test_python_page_is_what_the_docstrings_say():
+    """`make docs` writes it anew."""
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    assert page == api_markdown()
+    for name in set(kmc_oxy.__all__) - {"__version__"}:
+        assert f"## `kmc_oxy.{name}`\n" in page, name
+    for name in ("dataset", "leg", "plot", "report", "input"):
+        assert f"### `Result.{name}`\n" in page
 
 
 def test_tables_of_the_fitting_page_are_what_the_schema_says():

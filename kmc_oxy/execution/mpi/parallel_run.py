@@ -23,9 +23,9 @@ from kmc_oxy.execution.mpi.distributed_cells import DistributedCells
 from kmc_oxy.execution.mpi.job_control import ErrorReporter, JobControl, JobTerminated
 from kmc_oxy.execution.mpi.rank_group import RankGroup
 from kmc_oxy.execution.mpi.shared_counters import SharedCounters
-from kmc_oxy.execution.mpi.shared_progress import N_SUMS, SharedProgressCounter
 from kmc_oxy.execution.output_assembly import assemble
 from kmc_oxy.execution.progress import Progress
+from kmc_oxy.execution.shared_progress import N_SUMS, SharedProgressCounter
 from kmc_oxy.execution.task_order import TaskOrder
 from kmc_oxy.execution.task_run import RunSession, run_task
 from kmc_oxy.execution.tasks import Plan, Task

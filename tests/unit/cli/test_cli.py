@@ -58,6 +58,8 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.yaml").write_text(TEXT)
     (tmp_path / "slow.yaml").write_text(SLOW)
+    # One process a command: what several do is in test_local_processes.py.
+    monkeypatch.setenv("KMC_OXY_SERIAL", "1")
     return tmp_path
 
 
@@ -524,7 +526,7 @@ def test_a_place_that_is_no_file_is_refused_before_anything_is_computed(
 ):
     assert cli.main(["run", "in.yaml", "-o", "whole.h5", "-q"]) == 0
     capsys.readouterr()
-    for module, name in (("execution", "run_serial"), ("figures.run_figure", "draw")):
+    for module, name in (("execution.whole_run", "run_serial"), ("figures.run_figure", "draw")):
         monkeypatch.setattr(f"kmc_oxy.{module}.{name}", None)
     for number, (line, ending) in enumerate(WRITERS):
         folder = here / str(number)

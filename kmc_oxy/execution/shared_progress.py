@@ -1,44 +1,54 @@
-"""Progress of a run over all ranks of an MPI job, summed in shared counters."""
+"""Progress of a run over all of its processes, summed in shared counters."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.execution.mpi.shared_counters import SharedCounters
 from kmc_oxy.execution.progress import Progress
 from kmc_oxy.execution.task_order import TaskOrder, task_cost
 from kmc_oxy.execution.tasks import Plan, Task
 from kmc_oxy.simulation import Simulation
 
-#: Seconds between two updates of the sums by a rank, and between two reports on rank 0.
+#: Seconds between two updates of the sums by a process, and between two reports of the first.
 UPDATE_INTERVAL_S = 0.5
-#: Number of sums over ranks: finished tasks, hops, cost of the work done, physical time.
+#: Number of sums over processes: finished tasks, hops, cost of the work done, physical time.
 N_SUMS = 4
 
 
+class Sums(Protocol):
+    """Sums over all processes of a run, which each of them may add to at any time."""
+
+    def add_to_sums(self, values: NDArray[np.float64]) -> None:
+        """Add to the sums, shape (N_SUMS,)."""
+
+    def sums(self) -> NDArray[np.float64]:
+        """Return the present sums, shape (N_SUMS,)."""
+
+
 class SharedProgressCounter:
-    """Adds the progress of this rank to the sums of all ranks, and reports these on rank 0.
+    """Adds the progress of this process to the sums of all, and reports these in the first.
 
     Parameters
     ----------
-    counters : SharedCounters
-        Of all ranks, with `N_SUMS` sums.
+    counters : Sums
+        Of all processes.
     plan : Plan
     tasks : TaskOrder
         Tasks of this session.
     costs : sequence of float
         Relative cost of each point.
     report : callable or None
-        Called with the `Progress` on rank 0; None on the other ranks.
+        Called with the `Progress` in the first process; None in the others.
     """
 
     def __init__(
         self,
-        counters: SharedCounters,
+        counters: Sums,
         plan: Plan,
         tasks: TaskOrder,
         costs: Sequence[float],
@@ -57,7 +67,7 @@ class SharedProgressCounter:
         self._task: Task | None = None
         self._simulation: Simulation | None = None
         self._hops_before = 0
-        # What this rank has added to the sums for the task in progress.
+        # What this process has added to the sums for the task in progress.
         self._added: NDArray[np.float64] = np.zeros(N_SUMS)
 
     def begin_task(self, task: Task) -> None:
@@ -93,7 +103,7 @@ class SharedProgressCounter:
         Parameters
         ----------
         is_root : bool
-            Whether this rank is the root of its group: a shared task is counted once.
+            Whether this process is the root of its group: a shared task is counted once.
         """
         self._add_to_sums(finished=int(is_root))
 
@@ -111,7 +121,7 @@ class SharedProgressCounter:
         self._added = values
 
     def report_if_due(self) -> None:
-        """Report the sums of all ranks on rank 0 at intervals, except for the end of the run."""
+        """Report the sums in the first process at intervals, except for the end of the run."""
         now_s = time.monotonic()
         if now_s < self._next_report_s:
             return
@@ -124,7 +134,7 @@ class SharedProgressCounter:
             self._report(progress)
 
     def report_end(self) -> None:
-        """Report the sums of all ranks on rank 0."""
+        """Report the sums in the first process."""
         if self._report is not None:
             self._report(self._progress(time.monotonic()))
 
