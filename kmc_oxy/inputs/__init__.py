@@ -4,7 +4,7 @@ May import `physics` (limits of its parameters) and `units`.
 """
 
 from kmc_oxy.inputs import summary
-from kmc_oxy.inputs.loading import LoadedInput, SourceMap, load, loads, read_data, read_text
+from kmc_oxy.inputs.loading import LoadedInput, load, loads, read_data
 from kmc_oxy.inputs.messages import DataFault, Fault, InputError, data_faults, similar_key
 from kmc_oxy.inputs.scan import (
     NoSuchKey,
@@ -15,6 +15,7 @@ from kmc_oxy.inputs.scan import (
     with_values,
     written_value,
 )
+from kmc_oxy.inputs.source_map import SourceMap, read_text
 from kmc_oxy.inputs.validation import overlap
 
 __all__ = [

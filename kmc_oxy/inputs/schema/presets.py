@@ -60,18 +60,27 @@ def filled_from_preset(data: Any) -> Any:
     if not isinstance(name, str) or name not in preset_names():
         return data
     preset = yaml.safe_load(preset_text(name))
-    return {**data, **{key: _filled(data.get(key), preset[key]) for key in preset}}
+    return filled(data, preset)
 
 
-def _filled(given: Any, default: Any) -> Any:
-    """A value with what it leaves out of a default; a distribution of another name is whole."""
+def filled(given: Any, default: Any) -> Any:
+    """A value with what it leaves out of a default.
+
+    Parameters
+    ----------
+    given, default : object
+        Data of a part of an input. A distribution of barriers of another name is whole. A section
+        with nothing in it is null; of a key with one value, null is a value.
+    """
+    if not isinstance(default, dict):
+        return given
     if given is None:
         return default
-    if not isinstance(given, dict) or not isinstance(default, dict):
+    if not isinstance(given, dict):
         return given
     if given.get("distribution", "flat") != default.get("distribution", "flat"):
         return given
     return {
         **given,
-        **{key: _filled(given.get(key), value) for key, value in default.items()},
+        **{key: filled(given.get(key, value), value) for key, value in default.items()},
     }
