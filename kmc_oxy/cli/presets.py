@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from kmc_oxy.cli.exit_codes import EXIT_BAD_INPUT, EXIT_DONE, print_error
-from kmc_oxy.inputs.schema import preset_names, preset_text
+from kmc_oxy.inputs.schema import description, preset_names, preset_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,15 +26,5 @@ def execute(arguments: argparse.Namespace) -> int:
         return EXIT_DONE
     width = max(map(len, preset_names()))
     for name in preset_names():
-        print(f"{name.ljust(width)}  {_summary(preset_text(name))}")
+        print(f"{name.ljust(width)}  {description(preset_text(name))}")
     return EXIT_DONE
-
-
-def _summary(text: str) -> str:
-    """The description of a set: its comment up to the source."""
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#") or line.startswith("# Source"):
-            break
-        lines.append(line[1:].strip())
-    return " ".join(lines)

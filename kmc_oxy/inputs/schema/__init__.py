@@ -44,6 +44,7 @@ from kmc_oxy.inputs.schema.input import (
 )
 from kmc_oxy.inputs.schema.presets import filled, filled_from_preset, preset_names, preset_text
 from kmc_oxy.inputs.schema.scan_axes import ZIP, Axis, axes, read_scan, scanned_keys
+from kmc_oxy.inputs.schema.shipped_files import description, shipped_names, shipped_text
 from kmc_oxy.inputs.schema.step_base import READ_VOLTAGE_V, Rest, StepBody
 from kmc_oxy.inputs.schema.step_loops import as_written
 from kmc_oxy.inputs.schema.steps import (
@@ -101,6 +102,7 @@ __all__ = [
     "all_steps",
     "as_written",
     "axes",
+    "description",
     "dimension_of",
     "distribution_name",
     "dotted",
@@ -114,6 +116,8 @@ __all__ = [
     "read_scan",
     "scanned_keys",
     "sections_in",
+    "shipped_names",
+    "shipped_text",
     "steps",
     "stop_condition",
 ]
