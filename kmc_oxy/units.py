@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
+from typing import Any
 
 # CODATA 2018.
 BOLTZMANN_EV_PER_K = 8.617333262e-5
@@ -52,6 +53,7 @@ UNITS: dict[str, tuple[str, float]] = {
     "J": ("energy", 1.0 / ELEMENTARY_CHARGE_C),
     "K": ("temperature", 1.0),
     "mK": ("temperature", 1e-3),
+    "degC": ("temperature", 1.0),
     "T": ("magnetic field", 1.0),
     "mT": ("magnetic field", 1e-3),
     "uT": ("magnetic field", 1e-6),
@@ -76,6 +78,9 @@ UNITS: dict[str, tuple[str, float]] = {
     "K/W": ("thermal resistance", 1.0),
     "%": ("fraction", 1e-2),
 }
+
+#: unit name -> its zero in the unit of the code, if that is not the zero of the dimension
+_ZEROS: dict[str, str] = {"degC": "273.15"}
 
 #: dimension -> unit of a bare number and of values in the code; empty for a pure number
 HELD_IN: dict[str, str] = {
@@ -113,6 +118,7 @@ _SPELLINGS = {
     "\N{GREEK CAPITAL LETTER OMEGA}": "ohm",
     "\N{ANGSTROM SIGN}": "angstrom",
     "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}": "angstrom",
+    "\N{DEGREE SIGN}": "deg",
     "\N{MINUS SIGN}": "-",
     "\N{NO-BREAK SPACE}": " ",
     "\N{NARROW NO-BREAK SPACE}": " ",
@@ -150,9 +156,11 @@ def find_unit(text: str) -> tuple[str, float] | None:
     Returns
     -------
     (str, float) or None
-        Its dimension and its size in the unit of the code; None if there is no such unit.
+        Its dimension and its size in the unit of the code; None if there is no such unit, or its
+        zero is not that of the code.
     """
-    return UNITS.get(_unit_name(text.translate(_TRANSLATION).strip().replace("Ohm", "ohm")))
+    name = _unit_name(text.translate(_TRANSLATION).strip().replace("Ohm", "ohm"))
+    return None if name in _ZEROS else UNITS.get(name)
 
 
 def format_quantity(value: float, dimension: str) -> str:
@@ -184,8 +192,8 @@ def parse_quantity(value: object, dimension: str) -> float:
     ----------
     value : float, int or str
         A bare number, taken in ``HELD_IN[dimension]``, or a string of a number and a unit
-        such as ``"50 ms"``. Micro and ohm signs and the typographic minus are accepted, and
-        ``"1/nm"`` for ``"/nm"``.
+        such as ``"50 ms"``. Micro, ohm and degree signs and the typographic minus are accepted,
+        and ``"1/nm"`` for ``"/nm"``.
     dimension : str
         A key of `HELD_IN`.
 
@@ -229,12 +237,73 @@ def _parse_text(text: str, dimension: str) -> float:
             f"is {_article(of)}, not {_article(dimension)}: must be {_expected(dimension)}"
         )
     try:
-        number = float(Decimal(digits) * Decimal(repr(factor)))
+        exact = Decimal(digits) * Decimal(repr(factor))
+        number = float(exact + Decimal(_ZEROS[unit]) if unit in _ZEROS else exact)
     except ArithmeticError:
         number = math.inf
     if not math.isfinite(number):
         raise ValueError("must be a finite number")
     return number
+
+
+def spaced(first: Any, last: Any, count: int, *, logarithmic: bool = False) -> list[Any]:
+    """Values at equal distances, written as a user would write them.
+
+    Parameters
+    ----------
+    first, last : float, int or str
+        Bare numbers, or texts with units of one dimension.
+    count : int
+        Number of values, both ends included; at least 2.
+    logarithmic : bool
+        Whether the ratios are equal, not the differences.
+
+    Returns
+    -------
+    list of float, int or str
+        The ends as given; those between have the unit of the first and twelve digits. Whole
+        numbers between whole ends stay whole.
+
+    Raises
+    ------
+    ValueError
+        If an end is no number, the units do not fit, or a logarithm is asked of a value that is
+        not positive.
+    """
+    (start, unit), (stop, last_unit) = _number_and_unit(first), _number_and_unit(last)
+    if unit != last_unit:
+        dimensions = {UNITS[name][0] if name else "" for name in (unit, last_unit)}
+        if len(dimensions) > 1 or _ZEROS.keys() & {unit, last_unit}:
+            raise ValueError(f"must have ends with units that agree (got {first!r} and {last!r})")
+        stop *= UNITS[last_unit][1] / UNITS[unit][1]
+    if logarithmic and not (start > 0 and stop > 0):
+        raise ValueError("must have ends above 0 on a logarithmic scale")
+    shares = (number / (count - 1) for number in range(1, count - 1))
+    if logarithmic:
+        between = [start * (stop / start) ** share for share in shares]
+    else:
+        between = [start + (stop - start) * share for share in shares]
+    rounded = [float(f"{value:.12g}") for value in between]
+    if unit:
+        return [first, *(f"{value:.12g} {unit}" for value in rounded), last]
+    if isinstance(first, int) and isinstance(last, int) and all(map(float.is_integer, rounded)):
+        return [first, *map(int, rounded), last]
+    return [first, *rounded, last]
+
+
+def _number_and_unit(value: object) -> tuple[float, str]:
+    """A number and the name of its unit, empty for a bare number."""
+    match = None
+    if isinstance(value, str):
+        match = _NUMBER.fullmatch(value.translate(_TRANSLATION).strip())
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        match = _NUMBER.fullmatch(repr(value))
+    if match is None or len(match[1]) > _LONGEST_NUMBER or not math.isfinite(float(match[1])):
+        raise ValueError("must have ends that are numbers or texts with a unit")
+    unit = _unit_name(match[2])
+    if unit and unit not in UNITS:
+        raise ValueError(f"has an unknown unit {unit[:20]!r}")
+    return float(match[1]), unit
 
 
 def _unit_name(text: str) -> str:

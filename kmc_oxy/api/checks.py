@@ -7,7 +7,7 @@ from typing import Any
 
 from kmc_oxy.api.given_input import GivenInput, load_given
 from kmc_oxy.execution import Cost, Plan, estimate
-from kmc_oxy.inputs.schema import preset_names, preset_text
+from kmc_oxy.inputs.schema import description, preset_names, preset_text
 
 
 def validate(
@@ -46,14 +46,4 @@ def presets() -> dict[str, str]:
     dict of str to str
         Name for ``device: {preset: NAME}`` -> one sentence. ``kmc-oxy presets NAME`` prints a set.
     """
-    return {name: _summary(preset_text(name)) for name in preset_names()}
-
-
-def _summary(text: str) -> str:
-    """The description of a set: its comment up to the source."""
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#") or line.startswith("# Source"):
-            break
-        lines.append(line[1:].strip())
-    return " ".join(lines)
+    return {name: description(preset_text(name)) for name in preset_names()}

@@ -19,11 +19,14 @@ COMMANDS: Mapping[str, str] = {
     "run": "run a simulation, or go on with it",
     "fit": "fit a device to measured curves, or go on with it",
     "validate": "check an input or fit file; say what it would cost",
+    "init": "write a commented input to begin with",
     "presets": "list the parameter sets that ship with the package, or print one",
     "info": "say what is in an output or fit, finished or not",
     "plot": "draw the natural figure of a finished run or fit",
     "report": "write a finished run or fit as one page",
     "export": "write a finished run for another program",
+    "schema": "print a JSON Schema of the input, for editors",
+    "completion": "print a script that completes commands and options in a shell",
 }
 
 #: Commands that every rank of an MPI job carries out; of the others only the first rank does.
@@ -67,6 +70,20 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
             module.add_arguments(subparser)
             subparser.set_defaults(name=name, execute=module.execute, alone=arguments is None)
     return parser.parse_args(line)
+
+
+def words_of_commands() -> dict[str, list[str]]:
+    """The options and choices of every command, for completion in a shell."""
+    found: dict[str, list[str]] = {}
+    for name in COMMANDS:
+        parser = argparse.ArgumentParser()
+        _add_common_arguments(parser)
+        importlib.import_module(f"kmc_oxy.cli.{name}").add_arguments(parser)
+        # argparse has no public list of its arguments.
+        actions = parser._actions
+        found[name] = [option for action in actions for option in action.option_strings]
+        found[name] += [str(choice) for action in actions for choice in action.choices or ()]
+    return found
 
 
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kmc_oxy.cli.exit_codes import EXIT_DONE, report_error
 from kmc_oxy.cli.input_arguments import add_input_arguments, load_input
 from kmc_oxy.cli.local_processes import add_jobs_argument, local_processes
-from kmc_oxy.process import Interrupted, StopRequest, communicator, size
+from kmc_oxy.process import Interrupted, StopRequest, communicator, rank, size
 
 if TYPE_CHECKING:
     from kmc_oxy.execution import LivePage, Plan, Progress
@@ -53,9 +53,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="start even if the run needs more memory than is available",
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the input and say what the run would cost"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
+    if arguments.dry_run:
+        from kmc_oxy.cli import validate
+
+        return validate.execute(arguments) if rank() == 0 else EXIT_DONE
     output = arguments.output or Path(Path(arguments.input).with_suffix(".h5").name)
     processes = local_processes(arguments, lambda: _useful_processes(arguments, output))
     with StopRequest().active() as stop:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.execution.output_assembly import COORDINATES, coordinates, scanned_values
-from kmc_oxy.inputs.schema import Input
+from kmc_oxy.inputs.schema import Input, scanned_keys
 from kmc_oxy.protocol import Schedule, all_observables, observables
 
 
@@ -44,7 +44,8 @@ class MemoryOutput:
             present = [item in observables(inputs) for inputs, _ in points]
             self._datasets[item.name] = _joined(arrays, present, item.missing)
         self._scan = {
-            key: scanned_values(base, [inputs for inputs, _ in points], key)[1] for key in base.scan
+            key: scanned_values(base, [inputs for inputs, _ in points], key)[1]
+            for key in scanned_keys(base.scan)
         }
         of_points = [coordinates(inputs, schedule) for inputs, schedule in points]
         for spec in COORDINATES:

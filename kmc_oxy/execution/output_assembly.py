@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from kmc_oxy.execution.tasks import CHECK_FACTOR, Plan
 from kmc_oxy.inputs import point_values, written_value
-from kmc_oxy.inputs.schema import Input, dimension_of
+from kmc_oxy.inputs.schema import Input, dimension_of, scanned_keys
 from kmc_oxy.process import Interrupted
 from kmc_oxy.protocol import (
     Observable,
@@ -209,7 +209,7 @@ def scan_name(key: str) -> str:
 def _write_scanned_values(output: OutputWriter, plan: Plan) -> None:
     """Write the value of every scanned key at each point."""
     points = [plan.point(point) for point in range(plan.n_points)]
-    for key in plan.base.scan:
+    for key in scanned_keys(plan.base.scan):
         unit, values = scanned_values(plan.base, points, key)
         spec = DatasetSpec(
             name=scan_name(key),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from kmc_oxy.inputs import LoadedInput, at_point, n_points
-from kmc_oxy.inputs.schema import Input
+from kmc_oxy.inputs.schema import Input, scanned_keys
 from kmc_oxy.protocol import Schedule, flatten
 from kmc_oxy.storage import RunIdentity
 
@@ -220,6 +220,8 @@ class Plan:
 @lru_cache(maxsize=64)
 def _point_and_schedule(plan: Plan, point: int) -> tuple[Input, Schedule]:
     inputs = at_point(plan.base, point)
-    if point > 0 and not any(key.split(".")[0] == "protocol" for key in plan.base.scan):
+    if point > 0 and not any(
+        key.split(".")[0] == "protocol" for key in scanned_keys(plan.base.scan)
+    ):
         return inputs, plan.schedule(0)
     return inputs, flatten(inputs.protocol)

@@ -4,6 +4,7 @@ May import everything below it, above all `measured`, `execution`, `analysis` an
 """
 
 from kmc_oxy.fit.fit_cost import FitCost, fit_cost
+from kmc_oxy.fit.fit_file import FitFile
 from kmc_oxy.fit.fit_folder import FitFolder
 from kmc_oxy.fit.fit_progress import FitProgress, progress_of_fit
 from kmc_oxy.fit.fit_result import (
@@ -24,6 +25,7 @@ __all__ = [
     "BEST",
     "EVALUATIONS",
     "FitCost",
+    "FitFile",
     "FitFolder",
     "FitProgress",
     "FitResult",

@@ -4,7 +4,8 @@ May import `physics` (limits of its parameters) and `units`.
 """
 
 from kmc_oxy.inputs import summary
-from kmc_oxy.inputs.loading import LoadedInput, SourceMap, load, loads, read_data, read_text
+from kmc_oxy.inputs.json_schema import json_schema
+from kmc_oxy.inputs.loading import LoadedInput, load, loads, read_data
 from kmc_oxy.inputs.messages import DataFault, Fault, InputError, data_faults, similar_key
 from kmc_oxy.inputs.scan import (
     NoSuchKey,
@@ -15,6 +16,7 @@ from kmc_oxy.inputs.scan import (
     with_values,
     written_value,
 )
+from kmc_oxy.inputs.source_map import SourceMap, read_text
 from kmc_oxy.inputs.validation import overlap
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "SourceMap",
     "at_point",
     "data_faults",
+    "json_schema",
     "load",
     "loads",
     "n_points",

@@ -14,6 +14,7 @@ from kmc_oxy.inputs.schema import (
     MAGNITUDES,
     BarrierDistribution,
     Barriers,
+    Dimension,
     Input,
     Rest,
     Section,
@@ -65,13 +66,13 @@ def reference_markdown() -> str:
 
 def _chapters() -> Iterator[tuple[str, type[Section], str]]:
     """Heading, model and closing remark of each table, in the order of the page."""
-    yield "Top level", Input, ""
+    yield "Top level", Input, _REMARK_ON_SCAN
     yield from _sections(Input, ())
     for model in DISTRIBUTIONS:
         yield f"A barrier: `{distribution_name(model)}`", model, ""
     yield "A step of `protocol`", Step, ""
     for name, field in Step.model_fields.items():
-        remark = _REMARK_ON_LOOPS if name == "repeat" else ""
+        remark = {"repeat": _REMARK_ON_LOOPS, "train": _REMARK_ON_UNTIL}.get(name, "")
         yield f"`{name}`", sections_in(field.annotation)[0], remark
     yield "`rest`", Rest, "\n\nA key left out of `rest` has its default."
 
@@ -92,6 +93,34 @@ with `zip: true` for the first values together, then the second ones, and so on:
 Every name must be used by a step. With `count` all rounds are repeated that often, one pass after
 the other.
 `--set` counts the steps as they are written, `scan` and the output as written out."""
+
+_REMARK_ON_SCAN = """
+
+A range in `scan` stands for the list of its values, `steps` in number, both ends included; `scale`
+is `linear` or `log`. Keys below `zip` are one axis of the grid: their first values belong together,
+then the second ones, and so on. This scan has 4 × 3 points:
+
+```text
+scan:
+  device.temperature: {from: 70 K, to: 100 K, steps: 4}
+  zip:
+    protocol.1.train.voltage: [+2 V, +3 V, +4 V]
+    protocol.1.train.duration: {from: 100 ms, to: 1 ms, steps: 3, scale: log}
+```
+
+With `include` a file that several inputs share gives the device. Keys of the input come before
+those of the file, and those of the file before those of its preset. The output contains the text of
+the input and, as `resolved`, every value; faults of the file have its lines."""
+
+_REMARK_ON_UNTIL = """
+
+With `until` the conductance of the cell is compared after each pulse and its rest, and each member
+of the ensemble stops at its own pulse. The readings left out have missing values: NaN, or -1 for
+whole numbers. The next step follows at once; the stored `time` of later readings is that of a
+member that never stops, `leg_time` is right for all. Trains and repeats compare the one cell of a
+cross-point; in an array only `program` may have a condition, on the cell that it programs, and
+either this or a `target`. A `repeat` compares at the end of each repetition. The estimate of
+`validate` counts all pulses."""
 
 _REMARK_ON_BARRIERS = """
 
@@ -135,16 +164,22 @@ def _table(model: type[Section]) -> str:
     rows = [_HEADER]
     for name, field in model.model_fields.items():
         dimension = dimension_of(field)
+        # A list of pairs: its dimensions are those of the pair.
+        pair = [part.name for part in parts(field.annotation) if isinstance(part, Dimension)]
         cells = (
             f"`{name}`",
-            _type(field, dimension),
-            HELD_IN[dimension] if dimension else "",
+            f"list ([{', '.join(pair)}]) or null" if len(pair) > 1 else _type(field, dimension),
+            ", ".join(HELD_IN[each] for each in pair) if pair else _unit(dimension),
             _default(field, dimension),
             _range(field, dimension),
             (field.description or "").replace("|", "\\|"),
         )
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
+
+
+def _unit(dimension: str | None) -> str:
+    return HELD_IN[dimension] if dimension else ""
 
 
 def _type(field: FieldInfo, dimension: str | None) -> str:
@@ -161,7 +196,7 @@ def _type(field: FieldInfo, dimension: str | None) -> str:
     elif dimension:
         kind = dimension
     elif any(typing.get_origin(part) is dict for part in found):
-        return "mapping of keys to lists"
+        return "mapping of keys to lists or ranges"
     else:
         names = {bool: "true or false", int: "whole number", str: "text"}
         kind = next(names[p] for p in found if p in names)
@@ -194,14 +229,14 @@ def _default(field: FieldInfo, dimension: str | None) -> str:
 
 def _range(field: FieldInfo, dimension: str | None) -> str:
     bounds = []
-    unit = HELD_IN[dimension] if dimension else ""
+    unit = _unit(dimension)
     for rule in field.metadata:
         for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
             bound = getattr(rule, name, None)
             if bound is not None:
                 number = f"{bound:g}" if bound < 1e6 else f"{bound:.0e}"
                 bounds.append(f"{sign} {number} {unit}".rstrip())
-        if isinstance(rule, MinLen):
+        if isinstance(rule, MinLen) and str not in parts(field.annotation):
             bounds.append(f"at least {rule.min_length} item")
     return ", ".join(bounds)
 
@@ -220,5 +255,8 @@ def _units() -> str:
         least, most = MAGNITUDES[dimension]
         rows.append(f"| {dimension} | {held} | {names} | {least:g} | {most:g} |")
     rows.append("")
-    rows.append("`µ` may be written for `u`, `Ω` for `ohm`, `1/nm` for `/nm`.")
+    rows.append(
+        "`µ` may be written for `u`, `Ω` for `ohm`, `°C` for `degC`, `1/nm` for `/nm`. 1 Oe is the "
+        "0.1 mT of that field in air."
+    )
     return "\n".join(rows) + "\n"

@@ -30,7 +30,7 @@ _SHOWN_FAULTS = 100
 class Fault(NamedTuple):
     """One fault of an input with its place; faults sort by their place."""
 
-    rank: int  #: 0 in the file, 1 + position of a ``--set``
+    rank: int  #: -1 in an included file, 0 in the file itself, 1 + position of a ``--set``
     line: int
     column: int
     place: str  #: ``file:line:column``, or ``--set a.b``

@@ -12,12 +12,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from kmc_oxy.inputs.messages import DataFault, Fault, InputError, data_faults
-from kmc_oxy.inputs.schema import Input, Location, Section, Step, dotted
+from kmc_oxy.inputs.schema import (
+    ZIP,
+    Axis,
+    Input,
+    Location,
+    Section,
+    Step,
+    axes,
+    dotted,
+    read_scan,
+    scanned_keys,
+)
+from kmc_oxy.inputs.schema.scan_axes import MAX_POINTS
 from kmc_oxy.inputs.validation import check, overlap
 
-#: Largest number of points, and of values of all points together; every point is checked before
-#: the run, which takes some seconds at these limits.
-MAX_POINTS = 10_000
+#: Largest number of values of all points together; every point is checked before the run, which
+#: takes some seconds at this limit and that of points.
 MAX_CHECKED_VALUES = 2_000_000
 #: The check of a step takes as long as that of so many values.
 VALUES_OF_A_STEP = 10
@@ -25,7 +36,7 @@ VALUES_OF_A_STEP = 10
 MAX_POINTS_BESIDE_FAULTS = 200
 # Keys of the whole run, and those that no dataset of all points together can hold.
 _NOT_SCANNED = (
-    "name", "scan", "ensemble", "output", "engine.check_tolerance", "crossbar.rows",
+    "name", "include", "scan", "ensemble", "output", "engine.check_tolerance", "crossbar.rows",
     "crossbar.columns", "device.preset",
 )  # fmt: skip
 
@@ -50,16 +61,22 @@ def check_scan(model: Input | None, data: dict[str, Any]) -> Iterator[DataFault]
         return
     base = data if model is None else model.model_dump(mode="json")
     base = {key: value for key, value in base.items() if key != "scan"}
-    grid: dict[str, list[Any]] = {}
-    for key, values in scan.items():
-        if not isinstance(values, list) or not values:
-            continue
-        message = _fault_of_key(key, values[0], grid, base)
-        if message is None:
-            grid[key] = values
-        else:
-            yield DataFault(("scan", key), message, of_key=True)
-    sections = {key.split(".")[0] for key in grid}
+    linked = scan.get(ZIP)
+    places: dict[str, tuple[str, ...]] = {key: ("scan", key) for key in scan}
+    places |= {key: ("scan", ZIP, key) for key in linked} if isinstance(linked, dict) else {}
+    grid: list[Axis] = []
+    for axis in axes(read_scan(scan)[0]):
+        sound: Axis = {}
+        for key, values in axis.items():
+            others = [*sound, *(other for earlier in grid for other in earlier)]
+            message = _fault_of_key(key, values[0], others, base)
+            if message is None:
+                sound[key] = values
+            else:
+                yield DataFault(places[key], message, of_key=True)
+        grid += [sound] if sound else []
+    all_values = {key: values for axis in grid for key, values in axis.items()}
+    sections = {key.split(".")[0] for key in all_values}
     too_large = _fault_of_size(grid, {name: base.get(name) for name in {*sections, "protocol"}})
     if too_large is not None:
         yield DataFault(("scan",), too_large, of_key=True)
@@ -69,15 +86,30 @@ def check_scan(model: Input | None, data: dict[str, Any]) -> Iterator[DataFault]
     if model is None:
         seen = {(fault.location, fault.message) for fault in check(base)[1]}
     else:
-        base = _opened(model, [tuple(key.split(".")) for key in grid])
+        base = _opened(model, [tuple(key.split(".")) for key in all_values])
         del base["scan"]
     for point in _points_to_check(grid, all_points=model is not None):
-        values = {key: grid[key][index] for key, index in point.items()}
-        for fault in _faults(with_values(base, values)):
+        scanned = {key: all_values[key][index] for key, index in point.items()}
+        for fault in _faults(with_values(base, scanned)):
             if (fault.location, fault.message) in seen:
                 continue
             seen.add((fault.location, fault.message))
-            yield _at_scanned_value(fault, point)
+            key, found = _at_scanned_value(fault, point)
+            place = places[key]
+            if fault.of_key:
+                yield found._replace(location=place)
+            elif _is_range(scan, place):
+                text = f"{found.message} (got {scanned[key]!r} of the range)"
+                yield found._replace(location=place, message=text, shows_value=False)
+            else:
+                yield found._replace(location=(*place, point[key]))
+
+
+def _is_range(scan: dict[str, Any], place: tuple[str, ...]) -> bool:
+    """Whether the values at a place of the scan were written as a range."""
+    _, *inner, key = place
+    values: Any = scan[inner[0]] if inner else scan
+    return isinstance(values[key], dict)
 
 
 def _opened(value: Any, paths: list[tuple[str, ...]]) -> Any:
@@ -99,15 +131,21 @@ def _opened(value: Any, paths: list[tuple[str, ...]]) -> Any:
     return list(opened.values()) if isinstance(value, tuple) else opened
 
 
-def _fault_of_size(grid: dict[str, list[Any]], sections: dict[str, Any]) -> str | None:
+def _length(axis: Axis) -> int:
+    """Number of values of each key of an axis."""
+    return len(next(iter(axis.values())))
+
+
+def _fault_of_size(grid: list[Axis], sections: dict[str, Any]) -> str | None:
     """Why a scan is too large, found without expanding its grid; None if it is not."""
-    points = math.prod(len(values) for values in grid.values())
+    points = math.prod(map(_length, grid))
     if points > MAX_POINTS:
         return (
             f"has {points:,} points; at most {MAX_POINTS:,} (ensemble.members repeats a device; "
             "several inputs can share a large scan)"
         )
-    values = _count(sections) + sum(max(map(_count, axis)) for axis in grid.values())
+    values = _count(sections)
+    values += sum(max(map(_count, given)) for axis in grid for given in axis.values())
     if points * values > MAX_CHECKED_VALUES:
         return (
             f"has {points:,} points with up to {values:,} values in the sections "
@@ -142,6 +180,8 @@ def _fault_of_key(key: str, value: Any, others: Iterable[str], base: dict[str, A
     common = next((k for k in _NOT_SCANNED if overlap(path, tuple(k.split(".")))), None)
     if common:
         return f"cannot be scanned: {common} is common to all points"
+    if path[-2:-1] == ("waveform",) and path[-1] in ("file", "time", "voltage"):
+        return "cannot be scanned: a file is read once (repeat with for takes several files)"
     other = next((k for k in others if overlap(path, tuple(k.split(".")))), None)
     if other:
         return f"cannot be scanned together with {other}: one lies inside the other"
@@ -152,22 +192,20 @@ def _fault_of_key(key: str, value: Any, others: Iterable[str], base: dict[str, A
     return None
 
 
-def _points_to_check(grid: dict[str, list[Any]], all_points: bool) -> Iterator[dict[str, int]]:
+def _points_to_check(grid: list[Axis], all_points: bool) -> Iterator[dict[str, int]]:
     """Indices of values by key: every point of the grid, or the axes of a large one."""
-    if not grid:
+    if all_points or math.prod(map(_length, grid)) <= MAX_POINTS_BESIDE_FAULTS:
+        for indices in itertools.product(*(range(_length(axis)) for axis in grid)):
+            yield {key: index for axis, index in zip(grid, indices, strict=True) for key in axis}
         return
-    points = math.prod(len(values) for values in grid.values())
-    if all_points or points <= MAX_POINTS_BESIDE_FAULTS:
-        for indices in itertools.product(*(range(len(values)) for values in grid.values())):
-            yield dict(zip(grid, indices, strict=True))
-        return
-    for key, values in grid.items():
-        for index in range(len(values)):
-            yield {**dict.fromkeys(grid, 0), key: index}
+    first = {key: 0 for axis in grid for key in axis}
+    for axis in grid:
+        for index in range(_length(axis)):
+            yield {**first, **dict.fromkeys(axis, index)}
 
 
-def _at_scanned_value(fault: DataFault, point: dict[str, int]) -> DataFault:
-    """The fault at the location of the scanned value that caused it."""
+def _at_scanned_value(fault: DataFault, point: dict[str, int]) -> tuple[str, DataFault]:
+    """The scanned key that caused a fault, and the fault as one of its value."""
     location = tuple(str(part) for part in fault.location)
     uses = [tuple(str(part) for part in use) for use in fault.uses]
 
@@ -179,9 +217,9 @@ def _at_scanned_value(fault: DataFault, point: dict[str, int]) -> DataFault:
 
     key = max(point, key=relevance)
     if fault.of_key:
-        return DataFault(("scan", key), f"{dotted(fault.location)}: {fault.message}", of_key=True)
+        return key, DataFault((), f"{dotted(fault.location)}: {fault.message}", of_key=True)
     message = f"{dotted(fault.location)} {fault.message}"
-    return DataFault(("scan", key, point[key]), message, shows_value=True, is_doubt=fault.is_doubt)
+    return key, DataFault((), message, shows_value=True, is_doubt=fault.is_doubt)
 
 
 class NoSuchKey(Exception):
@@ -215,7 +253,7 @@ def set_value(data: dict[str, Any], path: Sequence[str], value: Any) -> Location
     ----------
     data : dict
     path : sequence of str
-        Parts of a dotted key; below ``scan``, the rest is one key.
+        Parts of a dotted key; below ``scan`` and ``scan.zip``, the rest is one key.
     value : object
 
     Returns
@@ -229,7 +267,8 @@ def set_value(data: dict[str, Any], path: Sequence[str], value: Any) -> Location
         If the path leads into a scalar, or to no item of a list.
     """
     if path[0] == "scan" and len(path) > 1:
-        path = ("scan", ".".join(path[1:]))
+        outer = 2 if path[1] == ZIP and len(path) > 2 else 1
+        path = (*path[:outer], ".".join(path[outer:]))
     container: Any = data
     location: Location = ()
     for part, following in zip(path, [*path[1:], None], strict=True):
@@ -278,7 +317,7 @@ def with_values(data: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
 
 def scans_layers(model: Input) -> bool:
     """Whether the number of layers may differ between points."""
-    paths = (tuple(key.split(".")) for key in model.scan)
+    paths = (tuple(key.split(".")) for key in scanned_keys(model.scan))
     return any(overlap(path, ("device", "lattice")) for path in paths)
 
 
@@ -294,7 +333,7 @@ def n_points(model: Input) -> int:
     int
         1 without a scan.
     """
-    return math.prod(len(values) for values in model.scan.values())
+    return math.prod(map(_length, axes(model.scan)))
 
 
 def point_values(model: Input, point: int) -> dict[str, Any]:
@@ -319,10 +358,10 @@ def point_values(model: Input, point: int) -> dict[str, Any]:
     if not 0 <= point < n_points(model):
         raise IndexError(f"point {point} of a scan of {n_points(model)} points")
     values: dict[str, Any] = {}
-    for key in reversed(model.scan):
-        point, index = divmod(point, len(model.scan[key]))
-        values[key] = model.scan[key][index]
-    return {key: values[key] for key in model.scan}
+    for axis in reversed(axes(model.scan)):
+        point, index = divmod(point, _length(axis))
+        values |= {key: of_key[index] for key, of_key in axis.items()}
+    return {key: values[key] for key in scanned_keys(model.scan)}
 
 
 def written_value(value: Any) -> str:

@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from kmc_oxy.inputs.scan import n_points
-from kmc_oxy.inputs.schema import MAX_LISTED_STEPS, Input, dimension_of, dotted
+from kmc_oxy.inputs.schema import (
+    MAX_LISTED_STEPS,
+    Input,
+    axes,
+    dimension_of,
+    dotted,
+    scanned_keys,
+)
 from kmc_oxy.units import format_quantity
 
 #: Of a scan with more values than this, only the first two and the last are given.
@@ -112,7 +119,7 @@ def sentence(inputs: Input) -> str:
         subject = f"{members:,} {plural}s that differ in their disorder"
     cell = f"{'each cross-point' if array_of else 'each' if members > 1 else ''}"
     size = f"{cell} a lattice of {sites:,} sites with {oxygens:,} oxygens"
-    scanned = "device.temperature" in inputs.scan
+    scanned = "device.temperature" in scanned_keys(inputs.scan)
     where = "" if scanned else f"At {inputs.device.temperature:g} K, "
     text = f"{where}{subject} ({size.strip()}) went through {_protocol(inputs)}{_scan(inputs)}."
     return text[0].upper() + text[1:]
@@ -130,7 +137,10 @@ def _protocol(inputs: Input) -> str:
 def _scan(inputs: Input) -> str:
     if not inputs.scan:
         return ""
-    listed = " and each ".join(f"{key} of {_listed(v)}" for key, v in inputs.scan.items())
+    listed = " and each ".join(
+        " with ".join(f"{key} of {_listed(values)}" for key, values in axis.items())
+        for axis in axes(inputs.scan)
+    )
     return f", for each {listed} ({n_points(inputs)} points of a scan)"
 
 

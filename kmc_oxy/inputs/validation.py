@@ -10,15 +10,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from kmc_oxy.inputs.messages import DataFault, data_faults
-from kmc_oxy.inputs.schema import Input, Location
+from kmc_oxy.inputs.schema import READ_WAVE, Input, Location, ReadWave
 
 
-def check(data: dict[str, Any]) -> tuple[Input | None, list[DataFault]]:
+def check(
+    data: dict[str, Any], read_wave: ReadWave | None = None
+) -> tuple[Input | None, list[DataFault]]:
     """Validate data and find as many of their faults as possible.
 
     Parameters
     ----------
     data : dict
+    read_wave : callable, optional
+        Reader of the files that steps name; without one they are faults.
 
     Returns
     -------
@@ -26,8 +30,9 @@ def check(data: dict[str, Any]) -> tuple[Input | None, list[DataFault]]:
         None if there are faults.
     faults : list of DataFault
     """
+    context = {READ_WAVE: read_wave}
     try:
-        return Input.model_validate(data), []
+        return Input.model_validate(data, context=context), []
     except ValidationError as error:
         found = data_faults(error)
     # pydantic checks sections against each other only if each one is valid. To report both kinds
@@ -35,7 +40,7 @@ def check(data: dict[str, Any]) -> tuple[Input | None, list[DataFault]]:
     # the faults that do not depend on a replaced section.
     repaired, replaced = _repair(data, [fault.location for fault in found])
     try:
-        Input.model_validate(repaired)
+        Input.model_validate(repaired, context=context)
     except ValidationError as error:
         found += [
             fault

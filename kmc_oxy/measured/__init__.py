@@ -3,9 +3,9 @@
 May import `inputs` (the base of its models, faults) and `units`.
 """
 
+from kmc_oxy.inputs.tables import CurveError, refusal
 from kmc_oxy.measured.column_choice import X_QUANTITIES, Y_QUANTITIES, ColumnChoice
 from kmc_oxy.measured.csv_curves import MeasuredCurve, read_curves
-from kmc_oxy.measured.curve_faults import CurveError, refusal
 from kmc_oxy.measured.data_section import DataSection, ErrorOfY, TimeColumn, XColumn, YColumn
 from kmc_oxy.measured.protocol_from_data import readings_of, steps_of
 

@@ -10,16 +10,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kmc_oxy.inputs import Fault
-from kmc_oxy.measured.curve_faults import CurveError, refusal
+from kmc_oxy.inputs.tables import CurveError, TextTable, check_unit, quantities_in, refusal
 from kmc_oxy.measured.data_section import (
     DataSection,
     Scale,
     XQuantity,
     YQuantity,
-    check_unit,
 )
-from kmc_oxy.measured.header_columns import quantities_in
-from kmc_oxy.measured.text_table import TextTable
 
 X_QUANTITIES: tuple[str, ...] = typing.get_args(XQuantity)
 Y_QUANTITIES: tuple[str, ...] = typing.get_args(YQuantity)

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.measured.curve_faults import MAX_LISTED, FaultCollector, refusal
+from kmc_oxy.inputs.tables import (
+    Column,
+    FaultCollector,
+    Header,
+    NumberCells,
+    TextTable,
+    first_ones,
+    full_rows,
+    named,
+    of_quantity,
+    refusal,
+)
 from kmc_oxy.measured.data_section import DataSection
-from kmc_oxy.measured.header_columns import Column, named, of_quantity
-from kmc_oxy.measured.text_table import Header, TextTable
 
-MAX_ROWS = 2_000_000
 #: More values of a column that tells curves apart are those of another column.
 MAX_CURVES = 1000
-#: Texts, in lower case, of a value that is missing.
-MISSING = frozenset({"", "nan", "na", "n/a"})
-_SHOWN_CHARACTERS = 30
 
 Floats = NDArray[np.float64]
 Lines = NDArray[np.int64]
@@ -147,9 +150,9 @@ def _read_rows(
     numbers = [array("d") for _ in columns.numbers]
     lines, codes = array("q"), array("q")
     labels: dict[str, int] = {}
-    cells = _Cells(table.header, faults)
+    cells = NumberCells(table.header, faults)
     wanted = [(column, column.place) for column in columns.numbers]
-    for line, row in _full_rows(table, faults):
+    for line, row in full_rows(table, faults):
         values = []
         for column, place in wanted:
             value = cells.number(line, column, row[place])
@@ -177,83 +180,6 @@ def _read_rows(
         np.array(codes, np.int64),
         list(labels),
     )
-
-
-def _full_rows(table: TextTable, faults: FaultCollector) -> Iterator[tuple[int, list[str]]]:
-    """Rows with a cell for every column; those that have not are faults."""
-    header = table.header
-    width = len(header.names)
-    for number, (line, row) in enumerate(table.rows(), 1):
-        if number > MAX_ROWS:
-            message = f"has more than {MAX_ROWS:,} rows: keep those that are needed"
-            raise refusal(header.source, message)
-        if len(row) == width:
-            yield line, row
-        elif len(row) < width:
-            faults.add(line, f"has {len(row)} of {width} cells", kind="width")
-        elif any(cell.strip() for cell in row[width:]):
-            hint = " (decimal commas need semicolons or tabs)" if header.separator == "," else ""
-            message = f"has {len(row)} cells, but the header has {width}{hint}"
-            faults.add(line, message, kind="width")
-        else:
-            yield line, row
-
-
-class _Cells:
-    """Cells as numbers; a decimal comma is one where commas do not separate columns."""
-
-    def __init__(self, header: Header, faults: FaultCollector) -> None:
-        self._faults = faults
-        self._commas_allowed = header.separator != ","
-        self._separators = header.separator_name
-        self._first_comma: tuple[int, Column] | None = None
-        self._first_point: tuple[int, Column] | None = None
-
-    def number(self, line: int, column: Column, text: str) -> float | None:
-        """The number in a cell; None if it is missing or wrong."""
-        try:
-            value = float(text)
-        except ValueError:
-            return self._other_number(line, column, text)
-        if value - value == 0.0 and "_" not in text:
-            if self._commas_allowed and self._first_point is None and "." in text:
-                self._first_point = (line, column)
-            return value
-        if not math.isnan(value):
-            message = "must be a finite number" if math.isinf(value) else "must be a number"
-            self._note(line, column, text, message)
-        return None
-
-    def _other_number(self, line: int, column: Column, text: str) -> float | None:
-        """A number with a decimal comma, or what is no number."""
-        if text.strip().lower() in MISSING:
-            return None
-        message = "must be a number"
-        if not self._commas_allowed and "," in text:
-            message += " with a decimal point"
-        elif text.count(",") == 1 and "." not in text:
-            try:
-                value = float(text.replace(",", "."))
-            except ValueError:
-                pass
-            else:
-                self._first_comma = self._first_comma or (line, column)
-                return value
-        self._note(line, column, text, message)
-        return None
-
-    def _note(self, line: int, column: Column, text: str, message: str) -> None:
-        text = text.strip()
-        shown = repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "...")
-        self._faults.add(line, f"{message} (got {shown})", column.name, column.place, "number")
-
-    def check_decimal_signs(self) -> None:
-        """Note a file with both, where a point may separate thousands."""
-        if self._first_comma and self._first_point:
-            line, column = self._first_comma
-            other = self._first_point[0]
-            message = f"has a decimal comma, but line {other} a decimal point: write one of them"
-            self._faults.add(line, message, column.name, column.place, "comma")
 
 
 def _curve(
@@ -286,7 +212,7 @@ def _check_curve(curve: MeasuredCurve, columns: _Columns, faults: FaultCollector
     """Note the rows whose numbers cannot be what their columns hold."""
 
     def note(wrong: NDArray[np.bool_], values: Floats, column: Column, message: str) -> None:
-        for row, count in _first_ones(wrong):
+        for row, count in first_ones(wrong):
             text = f"{message} (got {values[row] / column.factor:.10g})"
             line = int(curve.lines[row])
             faults.add(line, text, column.name, column.place, message, count)
@@ -326,17 +252,10 @@ def _check_rise(
     if not has_key:
         remedy += ", or name the column that tells the curves apart as `curves`"
     falls = np.concatenate([[False], np.diff(values) <= 0])
-    for row, count in _first_ones(falls):
+    for row, count in first_ones(falls):
         now, before = values[[row, row - 1]] / column.factor
         message = (
             f"must rise within a curve ({now:.10g} after {before:.10g} in line "
             f"{curve.lines[row - 1]}): {remedy}"
         )
         faults.add(int(curve.lines[row]), message, column.name, column.place, "rise", count)
-
-
-def _first_ones(wrong: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """The first rows that are wrong, and how many each stands for: the last one for all others."""
-    rows = np.flatnonzero(wrong)
-    for number, row in enumerate(rows[:MAX_LISTED], 1):
-        yield int(row), 1 if number < MAX_LISTED else rows.size - MAX_LISTED + 1

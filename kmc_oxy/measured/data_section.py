@@ -5,24 +5,13 @@ It says which columns of a CSV file are what, in which units, and what is known 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from kmc_oxy.inputs.schema import Fraction, Section
-from kmc_oxy.units import HELD_IN, find_unit, units_of
-
-#: Dimension of each quantity of a column; a pulse number has none.
-DIMENSIONS: Mapping[str, str] = {
-    "pulse": "",
-    "time": "duration",
-    "voltage": "voltage",
-    "field": "magnetic field",
-    "conductance": "conductance",
-    "current": "current",
-    "resistance": "resistance",
-}
+from kmc_oxy.inputs.tables import DIMENSIONS, check_unit
+from kmc_oxy.units import HELD_IN
 
 XQuantity = Literal["pulse", "time", "voltage", "field"]
 YQuantity = Literal["conductance", "current", "resistance"]
@@ -120,33 +109,6 @@ class DataSection(Section):
         if self.time is not None and self.x.quantity != "voltage":
             raise ValueError(f"must have no time beside x of {self.x.quantity}: it is for voltages")
         return self
-
-
-def check_unit(quantity: str, unit: str | None) -> None:
-    """Refuse a unit that is none of a quantity.
-
-    Parameters
-    ----------
-    quantity : str
-        A key of `DIMENSIONS`.
-    unit : str or None
-        None is accepted.
-
-    Raises
-    ------
-    ValueError
-        With the units that there are.
-    """
-    if unit is None:
-        return
-    dimension = DIMENSIONS[quantity]
-    if not dimension:
-        raise ValueError("must have no unit: pulses are counted")
-    found = find_unit(unit)
-    if found is None or found[0] != dimension:
-        raise ValueError(
-            f"must have a unit of {dimension} ({', '.join(units_of(dimension))}; got {unit[:20]!r})"
-        )
 
 
 def si_unit(quantity: str) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.inputs.schema import MAGNITUDES, READ_VOLTAGE_V
+from kmc_oxy.inputs.tables import FaultCollector, refusal
 from kmc_oxy.measured.csv_curves import MeasuredCurve
-from kmc_oxy.measured.curve_faults import FaultCollector, refusal
 
 #: Times that differ from those of a relaxation by less than this ratio are read with one.
 TIME_TOLERANCE = 0.01

@@ -4,6 +4,7 @@ Also lists the quantities that a reading records. May import `inputs` and the ro
 """
 
 from kmc_oxy.protocol.recorded_quantities import (
+    STEPS_WITH_CURRENT,
     Observable,
     all_observables,
     observables,
@@ -13,6 +14,7 @@ from kmc_oxy.protocol.schedule import Drive, Hold, Reading, Schedule
 from kmc_oxy.protocol.steps_to_schedule import flatten
 
 __all__ = [
+    "STEPS_WITH_CURRENT",
     "Drive",
     "Hold",
     "Observable",

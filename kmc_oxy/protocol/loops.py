@@ -82,12 +82,15 @@ class Loop(Generic[T]):
         By how much each repetition moves all items.
     count : int
         Number of repetitions.
+    until : object, optional
+        Condition under which, at the end of a repetition, the loop around this one is left.
     """
 
     items: tuple[T | Loop[T], ...]
     offsets: tuple[Position, ...]
     shift: Position
     count: int
+    until: Any = None
 
     def size(self, counted: Counted) -> int:
         """Number of operations, or of readings, of all repetitions."""
@@ -144,6 +147,47 @@ class Loop(Generic[T]):
                 elif counted == "operations" or cast(Any, item).is_reading:
                     yield item, position.moved(offset)
             position = position.moved(self.shift)
+
+    @cached_property
+    def has_conditions(self) -> bool:
+        """Whether this loop or one inside it has a condition."""
+        loops = (item for item in self.items if isinstance(item, Loop))
+        return self.until is not None or any(loop.has_conditions for loop in loops)
+
+    def conditions_at(self, index: int) -> Iterator[tuple[Any, int, int]]:
+        """The conditions of the loops a repetition of which ends before an operation.
+
+        Parameters
+        ----------
+        index : int
+            Of the operation, from 0 to `size`.
+
+        Yields
+        ------
+        condition
+        operations, readings : int
+            Numbers of operations and of readings before the end of the loop that is left. The
+            innermost loop comes first.
+        """
+        if not self.has_conditions or index == 0:
+            return
+        # Seen from the operation before: it is inside the loops whose repetition ends.
+        starts, readings = self._operations_before, self._readings_before
+        repetition, own = divmod(index - 1, starts[-1])
+        number = bisect_right(starts, own) - 1
+        item = self.items[number]
+        if not isinstance(item, Loop):
+            return
+        before = repetition * starts[-1] + starts[number]
+        readings_before = repetition * readings[-1] + readings[number]
+        for condition, operations, read in item.conditions_at(index - before):
+            yield condition, before + operations, readings_before + read
+        if item.until is not None and (index - before) % item._operations_before[-1] == 0:
+            yield (
+                item.until,
+                (repetition + 1) * starts[-1],
+                (repetition + 1) * readings[-1],
+            )
 
     def distinct(self) -> Iterator[T]:
         """Every operation once, whatever the number of repetitions."""

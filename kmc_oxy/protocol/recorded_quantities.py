@@ -45,6 +45,9 @@ class Observable:
         return np.nan if self.dtype is np.float64 else -1
 
 
+#: Steps whose readings have a current.
+STEPS_WITH_CURRENT = frozenset({"sweep", "waveform"})
+
 CELL_READING = ("row", "column", "reading")
 ROW_READING = ("row", "reading")
 
@@ -88,8 +91,8 @@ OBSERVABLES = (
         "sweep_current",
         CELL_READING,
         "A",
-        "of a sweep: current at the cell's voltage on the stair, G V0 sinh(V/V0) or ohmic",
-        needs=frozenset({"sweep"}),
+        "of a sweep or wave form: current at the cell's voltage, G V0 sinh(V/V0) or ohmic",
+        needs=STEPS_WITH_CURRENT,
     ),
     Observable(
         "apparent_conductance",

@@ -9,12 +9,12 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kmc_oxy.inputs.schema import READ_VOLTAGE_V, Crossbar
+from kmc_oxy.inputs.schema import READ_VOLTAGE_V, Crossbar, StopCondition
 from kmc_oxy.physics import programming_voltages, reading_voltages
 from kmc_oxy.protocol.loops import Loop, LoopSequence, Position, seconds
 
@@ -175,6 +175,29 @@ class Reading:
 Operation = Hold | Reading
 
 
+@dataclass(frozen=True)
+class Until:
+    """Condition at the end of a repetition, after which the others of its loop are left out.
+
+    Parameters
+    ----------
+    condition : StopCondition
+    cell : (int, int)
+        The cell whose conductance is compared.
+    """
+
+    condition: StopCondition
+    cell: tuple[int, int]
+
+
+class Exit(NamedTuple):
+    """Where a loop with a condition may be left."""
+
+    until: Until
+    operations: int  #: number of operations before the one that follows
+    readings: int  #: number of readings before it
+
+
 def _at(operation: Operation, position: Position) -> Operation:
     """An operation of the body of a loop at one of its repetitions."""
     if isinstance(operation, Hold):
@@ -223,6 +246,16 @@ class Schedule:
     def readings(self) -> Sequence[Reading]:
         """The readings in order."""
         return LoopSequence(self.loop, "readings", _at)
+
+    def exits(self, operation: int) -> list[Exit]:
+        """The loops that may be left before an operation, the innermost first.
+
+        Parameters
+        ----------
+        operation : int
+            Index of the operation.
+        """
+        return [Exit(*found) for found in self.loop.conditions_at(operation)]
 
     @property
     def holds(self) -> Iterator[Hold]:

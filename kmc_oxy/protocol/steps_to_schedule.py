@@ -12,13 +12,23 @@ from functools import singledispatch
 
 import numpy as np
 
-from kmc_oxy.inputs.schema import Repeat, Step, StepBody
+from kmc_oxy.inputs.schema import Repeat, Step, StepBody, Waveform, stop_condition
 from kmc_oxy.inputs.schema import steps as schema
 from kmc_oxy.protocol.loops import Loop, Position, ticks
-from kmc_oxy.protocol.schedule import Drive, Hold, Operation, Reading, Schedule, Target
+from kmc_oxy.protocol.schedule import (
+    Drive,
+    Hold,
+    Operation,
+    Reading,
+    Schedule,
+    Target,
+    Until,
+)
 
 #: Earliest time that a relaxation resolves, relative to its first reading time.
 RELAX_RESOLUTION_SHARE = 0.1
+#: Earliest time that is resolved after an edge of a wave form, relative to the time to the next.
+RESOLUTION_SHARE = 0.01
 
 
 class ScheduleBuilder:
@@ -59,10 +69,16 @@ class ScheduleBuilder:
         """A hold that is no pulse; none if the duration is zero."""
         self._hold(Hold(_drive(drive), duration_s, resolution_s))
 
-    def apply(self, drive: Drive | float, duration_s: float, target: Target | None = None) -> None:
+    def apply(
+        self,
+        drive: Drive | float,
+        duration_s: float,
+        target: Target | None = None,
+        resolution_s: float | None = None,
+    ) -> None:
         """A hold that is the pulse of the readings after it."""
         self._pulse_drive = _drive(drive)
-        self._hold(Hold(self._pulse_drive, duration_s, is_pulse=True, target=target))
+        self._hold(Hold(self._pulse_drive, duration_s, resolution_s, True, target))
 
     def _hold(self, hold: Hold) -> None:
         if hold.duration_s == 0:
@@ -101,7 +117,7 @@ class ScheduleBuilder:
             )
         )
 
-    def pulses(self, count: int, pulse: Callable[[], None]) -> None:
+    def pulses(self, count: int, pulse: Callable[[], None], until: Until | None = None) -> None:
         """Repeat what `pulse` appends; the pulse number rises by one each time.
 
         Parameters
@@ -109,14 +125,20 @@ class ScheduleBuilder:
         count : int
         pulse : callable
             Appends the operations of one pulse.
+        until : Until, optional
+            Condition after which no further pulse follows.
         """
-        self.pulse += 1
-        origin = self._position
-        body = self._body(pulse, origin, pulses=1)
-        self._append_loop(body, count, origin)
-        self.pulse += count - 1
 
-    def repeat(self, count: int, steps: Callable[[], None]) -> None:
+        def append() -> None:
+            self.pulse += 1
+            origin = self._position
+            body = self._body(pulse, origin, pulses=1)
+            self._append_loop(body, count, origin, until)
+            self.pulse += count - 1
+
+        self._append_until(append, until)
+
+    def repeat(self, count: int, steps: Callable[[], None], until: Until | None = None) -> None:
         """Repeat what `steps` appends, with new legs each time.
 
         Parameters
@@ -124,17 +146,23 @@ class ScheduleBuilder:
         count : int
         steps : callable
             Appends the operations of the steps that are repeated.
+        until : Until, optional
+            Condition after which no further repetition follows.
         """
-        left = count
-        while left:
-            before = (self.pulse, self._pulse_drive)
-            origin = self._position._replace(leg_ticks=0, pulse=0)
-            body = self._body(steps, origin, pulses=0)
-            # A repetition differs from later ones if it begins with another pulse than they do.
-            is_steady = before == (self.pulse, self._pulse_drive)
-            repetitions = left if is_steady else 1
-            self._append_loop(body, repetitions, origin)
-            left -= repetitions
+
+        def append() -> None:
+            left = count
+            while left:
+                before = (self.pulse, self._pulse_drive)
+                origin = self._position._replace(leg_ticks=0, pulse=0)
+                body = self._body(steps, origin, pulses=0)
+                # A repetition differs from later ones if it begins with another pulse than they do.
+                is_steady = before == (self.pulse, self._pulse_drive)
+                repetitions = left if is_steady else 1
+                self._append_loop(body, repetitions, origin, until)
+                left -= repetitions
+
+        self._append_until(append, until)
 
     @property
     def loop(self) -> Loop[Operation]:
@@ -167,10 +195,20 @@ class ScheduleBuilder:
         self._origin, self._items, self._offsets = outer
         return body
 
-    def _append_loop(self, body: Loop[Operation], count: int, origin: Position) -> None:
+    def _append_until(self, append: Callable[[], None], until: Until | None) -> None:
+        """Append loops with the same condition, inside the loop that it leaves."""
+        if until is None:
+            append()
+            return
+        origin = self._position
+        self._append_loop(self._body(append, origin, pulses=0), 1, origin)
+
+    def _append_loop(
+        self, body: Loop[Operation], count: int, origin: Position, until: Until | None = None
+    ) -> None:
         """Append a loop that begins at `origin`, of whose repetitions one has been built."""
         if body.items:
-            self._items.append(dataclasses.replace(body, count=count))
+            self._items.append(dataclasses.replace(body, count=count, until=until))
             self._offsets.append(origin.relative_to(self._origin))
         more = count - 1
         self._ticks += more * body.shift.ticks
@@ -219,7 +257,7 @@ def _add_step(builder: ScheduleBuilder, step: Step) -> None:
         for inner in body.steps:
             _add_step(builder, inner)
 
-    builder.repeat(body.count, add_steps)
+    builder.repeat(body.count, add_steps, _until(body.until))
 
 
 @singledispatch
@@ -252,10 +290,15 @@ def _train(body: schema.Train, builder: ScheduleBuilder) -> None:
     builder.pulse = 0
     if body.read:
         builder.read()
-    _add_pulses(body, builder, body.count)
+    _add_pulses(body, builder, body.count, _until(body.until))
 
 
-def _add_pulses(body: schema.Pulse | schema.Train, builder: ScheduleBuilder, count: int) -> None:
+def _add_pulses(
+    body: schema.Pulse | schema.Train,
+    builder: ScheduleBuilder,
+    count: int,
+    until: Until | None = None,
+) -> None:
     """Pulses, each followed by its rest and a reading."""
 
     def add_pulse() -> None:
@@ -266,7 +309,30 @@ def _add_pulses(body: schema.Pulse | schema.Train, builder: ScheduleBuilder, cou
             builder.read()
 
     builder.pulse = 0
-    builder.pulses(count, add_pulse)
+    builder.pulses(count, add_pulse, until)
+
+
+def _until(text: str | None, cell: tuple[int, int] = (0, 0)) -> Until | None:
+    """The condition of a step on a cell; without an array there is one."""
+    return None if text is None else Until(stop_condition(text), cell)
+
+
+@add_operations.register
+def _waveform(body: Waveform, builder: ScheduleBuilder) -> None:
+    """Voltages, each divided where a reading falls into it."""
+    builder.pulse = 0
+    readings_s = body.reading_times_s[::-1]
+    start_s = 0.0
+    for voltage_V, end_s in zip(body.voltages, body.ends_s, strict=True):
+        resolution_s = RESOLUTION_SHARE * (end_s - start_s)
+        while start_s < end_s:
+            is_read = bool(readings_s) and readings_s[-1] <= end_s
+            until_s = readings_s.pop() if is_read else end_s
+            builder.apply(voltage_V, until_s - start_s, resolution_s=resolution_s)
+            builder.set_leg_time(until_s)
+            if is_read:
+                builder.read()
+            start_s = until_s
 
 
 @add_operations.register
@@ -318,7 +384,7 @@ def _program(body: schema.Program, builder: ScheduleBuilder) -> None:
             builder.hold(waiting, body.rest.duration)
         builder.read(cell=body.cell, target=target)
 
-    builder.pulses(body.pulse_slots, add_pulse)
+    builder.pulses(body.pulse_slots, add_pulse, _until(body.until, body.cell))
 
 
 @add_operations.register

@@ -24,7 +24,7 @@ from kmc_oxy.analysis import (
 )
 from kmc_oxy.figures import panels
 from kmc_oxy.inputs import summary, written_value
-from kmc_oxy.inputs.schema import Input
+from kmc_oxy.inputs.schema import Input, scanned_keys
 from kmc_oxy.paper import COLUMNS, recognise
 from kmc_oxy.report.oxygen_pictures import oxygen_pictures
 from kmc_oxy.report.rendering import (
@@ -98,7 +98,9 @@ def page(file: OutputFile) -> str:
         oxygens_intro=oxygens.introduction,
         oxygens=[picture(*drawing) for drawing in oxygens.drawings],
         protocol=[step.body.text() for step in inputs.protocol],
-        scan={key: [*map(written_value, values)] for key, values in inputs.scan.items()},
+        scan={
+            key: [*map(written_value, values)] for key, values in scanned_keys(inputs.scan).items()
+        },
         changed=_key_table("Keys that differ from the defaults", [k for k in keys if k.differs]),
         every_key=_key_table("Every key but protocol and scan, as resolved", keys),
         input_yaml=str(file.attributes["input_yaml"]),

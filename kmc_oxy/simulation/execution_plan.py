@@ -2,8 +2,9 @@
 
 A *segment* is the part of the schedule between two synchronisation points; within it the cells are
 independent. A synchronisation point is where the conductances of all cells are needed: for the
-circuit, for a reading of the whole array, or for the next pulse of a write-verify. Without any of
-these a segment is `SEGMENT_OPERATIONS` long, so that the memory of the plan is bounded.
+circuit, for a reading of the whole array, for the next pulse of a write-verify, or for a stop
+condition. Without any of these a segment is `SEGMENT_OPERATIONS` long, so that the memory of the
+plan is bounded.
 """
 
 from __future__ import annotations
@@ -80,12 +81,14 @@ class ExecutionPlan:
         state: Mapping[str, Any] | None = None,
     ) -> None:
         self._crossbar = inputs.crossbar
+        self._schedule = schedule
         self._operations = schedule.operations
         self._recorder = recorder
         self._lines = CrossbarLines(inputs, tolerance_V)
         self._operation = 0  # number of operations planned
         self._reading = 0  # number of readings planned
         self._cells_are_read = False  # for the readings at the present operation
+        self._may_leave = False  # whether loops may be left before the present operation
         self._pulses_applied = 0
         self._target_reached = False
         self._verified_S = np.nan
@@ -104,6 +107,7 @@ class ExecutionPlan:
         self._operation = state["operation"]
         self._reading = state["readings"]
         self._cells_are_read = state["is_read"]
+        self._may_leave = state["may_leave"]
         self._pulses_applied = state["applied"]
         self._target_reached = state["reached"]
         self._verified_S = state["verified_S"]
@@ -146,6 +150,7 @@ class ExecutionPlan:
             "operation": self._operation,
             "readings": self._reading,
             "is_read": self._cells_are_read,
+            "may_leave": self._may_leave,
             "applied": self._pulses_applied,
             "reached": self._target_reached,
             "verified_S": self._verified_S,
@@ -166,13 +171,18 @@ class ExecutionPlan:
 
     def _generate_steps(self) -> Iterator[CellStep | Gather | EndOfSegment]:
         """All steps of a cell, `GATHER` at the synchronisation points, ends of long segments."""
-        while not self.is_last:
+        while True:
+            if self._may_leave:
+                self._leave_loops()
+            if self.is_last:
+                return
             if self._operation - self._segment_start["operation"] >= SEGMENT_OPERATIONS:
                 yield EndOfSegment()
             operation = self._operations[self._operation]
             if isinstance(operation, Hold):
                 yield from self._hold(operation)
                 self._operation += 1
+                yield from self._condition()
                 continue
             readings = self._readings_now()
             if not self._cells_are_read:
@@ -185,6 +195,24 @@ class ExecutionPlan:
                 self._reading += 1
             self._operation += len(readings)
             self._cells_are_read = False
+            yield from self._condition()
+
+    def _condition(self) -> Iterator[Gather]:
+        """Ask for the conductances where loops may be left before the present operation."""
+        if not self.is_last and self._schedule.exits(self._operation):
+            self._may_leave = True
+            yield GATHER
+
+    def _leave_loops(self) -> None:
+        """Leave out what follows in the loops whose conditions are met."""
+        self._may_leave = False
+        checked = -1
+        # The end of a loop may be that of a repetition of another one.
+        while self._operation != checked:
+            checked = self._operation
+            for until, operations, readings in self._schedule.exits(checked):
+                if until.condition.is_met(float(self._lines.conductance_S[until.cell])):
+                    self._operation, self._reading = operations, readings
 
     def _hold(self, hold: Hold) -> Iterator[Interval | Gather]:
         """The intervals of a hold."""
@@ -208,7 +236,7 @@ class ExecutionPlan:
         found: list[Reading] = []
         for index in range(self._operation, len(self._operations)):
             operation = self._operations[index]
-            if isinstance(operation, Hold):
+            if isinstance(operation, Hold) or (found and self._schedule.exits(index)):
                 break
             found.append(operation)
         return found

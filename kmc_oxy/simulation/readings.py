@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kmc_oxy.inputs.schema import Input
 from kmc_oxy.physics import current, reading_voltages, solve_crossbar, vector_matrix
-from kmc_oxy.protocol import Reading, Schedule, observables, snapshot_readings
+from kmc_oxy.protocol import STEPS_WITH_CURRENT, Reading, Schedule, observables, snapshot_readings
 from kmc_oxy.simulation.cells import Cell
 from kmc_oxy.simulation.device import CrossPoint
 
@@ -114,7 +114,9 @@ class Recorder:
         for name, value in values.items():
             if name in self.record:
                 self.record[name][(*place, span)] = value
-        stairs = [reading for reading in readings if self._readings[reading].kind == "sweep"]
+        stairs = [
+            reading for reading in readings if self._readings[reading].kind in STEPS_WITH_CURRENT
+        ]
         if stairs:
             self.record["sweep_current"][(*place, stairs)] = current(
                 parallel_S, pulse_V[place], self._inputs.conductance.nonlinearity or math.inf

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmc_oxy.units import HELD_IN, UNITS, find_unit, format_quantity, parse_quantity
+from kmc_oxy.units import HELD_IN, UNITS, find_unit, format_quantity, parse_quantity, spaced
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,8 @@ from kmc_oxy.units import HELD_IN, UNITS, find_unit, format_quantity, parse_quan
         ("30 meV", "energy", 0.03),
         ("1.602176634e-19 J", "energy", 1.0),
         ("76 K", "temperature", 76.0),
+        ("25 degC", "temperature", 298.15),
+        ("-197.15 °C", "temperature", 76.0),
         ("10 mT", "magnetic field", 0.01),
         ("1 uS", "conductance", 1e-6),
         ("1 µS", "conductance", 1e-6),
@@ -133,8 +135,43 @@ def test_format_chooses_a_fitting_unit():
         ("1/nm", ("inverse length", 1e9)),
         ("fA", ("current", 1e-15)),
         ("parsec", None),
+        ("degC", None),
         ("", None),
     ],
 )
 def test_a_unit_by_itself(text, unit):
     assert find_unit(text) == unit
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "count", "logarithmic", "values"),
+    [
+        ("1 V", "3 V", 3, False, ["1 V", "2 V", "3 V"]),
+        ("1 ms", "1 s", 4, True, ["1 ms", "10 ms", "100 ms", "1 s"]),
+        ("-10 degC", "10 degC", 3, False, ["-10 degC", "0 degC", "10 degC"]),
+        (10, 30, 3, False, [10, 20, 30]),
+        (1, 2, 3, False, [1, 1.5, 2]),
+        (0.1, 0.4, 4, False, [0.1, 0.2, 0.3, 0.4]),
+    ],
+)
+def test_values_at_equal_distances(first, last, count, logarithmic, values):
+    found = spaced(first, last, count, logarithmic=logarithmic)
+    assert found == values
+    assert [type(value) for value in found] == [type(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [
+        ("1 V", "3 s", "units that agree"),
+        ("1 V", 3, "units that agree"),
+        ("1 K", "3 degC", "units that agree"),
+        (-1, 1, "above 0"),
+        ("1 parsec", "2 parsec", "unknown unit 'parsec'"),
+        (None, 1, "numbers or texts"),
+        (True, 1, "numbers or texts"),
+    ],
+)
+def test_ends_that_have_no_values_between_them(first, last, words):
+    with pytest.raises(ValueError, match=words):
+        spaced(first, last, 3, logarithmic=True)

@@ -19,6 +19,7 @@ from kmc_oxy.inputs.schema.barrier_distributions import (
 from kmc_oxy.inputs.schema.device import MAX_TEMPERATURE_K, Device
 from kmc_oxy.inputs.schema.fields import (
     MAGNITUDES,
+    Dimension,
     Duration,
     Flag,
     Fraction,
@@ -41,19 +42,21 @@ from kmc_oxy.inputs.schema.input import (
     Input,
     Spin,
 )
-from kmc_oxy.inputs.schema.presets import filled_from_preset, preset_names, preset_text
+from kmc_oxy.inputs.schema.presets import filled, filled_from_preset, preset_names, preset_text
+from kmc_oxy.inputs.schema.scan_axes import ZIP, Axis, axes, read_scan, scanned_keys
+from kmc_oxy.inputs.schema.shipped_files import description, shipped_names, shipped_text
+from kmc_oxy.inputs.schema.step_base import READ_VOLTAGE_V, Rest, StepBody
 from kmc_oxy.inputs.schema.step_loops import as_written
 from kmc_oxy.inputs.schema.steps import (
     MAX_LISTED_STEPS,
-    READ_VOLTAGE_V,
     Repeat,
-    Rest,
     Step,
-    StepBody,
     Train,
     all_steps,
     largest_span,
 )
+from kmc_oxy.inputs.schema.stop_conditions import StopCondition, stop_condition
+from kmc_oxy.inputs.schema.waveform import READ_WAVE, ReadWave, Waveform
 
 __all__ = [
     "BARRIER_CLASSES",
@@ -63,13 +66,17 @@ __all__ = [
     "MAX_TEMPERATURE_K",
     "MIXTURE",
     "READ_VOLTAGE_V",
+    "READ_WAVE",
     "SHARES",
+    "ZIP",
+    "Axis",
     "BarrierDistribution",
     "BarrierMixture",
     "Barriers",
     "ConductanceModel",
     "Crossbar",
     "Device",
+    "Dimension",
     "Duration",
     "EngineSettings",
     "Flag",
@@ -80,26 +87,37 @@ __all__ = [
     "Input",
     "Location",
     "Number",
+    "ReadWave",
     "Repeat",
     "Rest",
     "Section",
     "Spin",
     "Step",
     "StepBody",
+    "StopCondition",
     "Train",
     "Voltage",
+    "Waveform",
     "Whole",
     "all_steps",
     "as_written",
+    "axes",
+    "description",
     "dimension_of",
     "distribution_name",
     "dotted",
+    "filled",
     "filled_from_preset",
     "largest_span",
     "parts",
     "preset_names",
     "preset_text",
     "raise_inconsistencies",
+    "read_scan",
+    "scanned_keys",
     "sections_in",
+    "shipped_names",
+    "shipped_text",
     "steps",
+    "stop_condition",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from kmc_oxy.inputs.schema.device import Device
 from kmc_oxy.inputs.schema.fields import (
@@ -30,8 +30,9 @@ from kmc_oxy.inputs.schema.fields import (
     raise_inconsistencies,
 )
 from kmc_oxy.inputs.schema.presets import filled_from_preset
+from kmc_oxy.inputs.schema.scan_axes import checked_scan
+from kmc_oxy.inputs.schema.step_base import READ_VOLTAGE_V
 from kmc_oxy.inputs.schema.steps import (
-    READ_VOLTAGE_V,
     Step,
     all_steps,
     largest_span,
@@ -264,6 +265,12 @@ class Input(Section):
     name: str = Field(
         default="", max_length=200, description="title of the run, for plots and reports"
     )
+    include: str | None = Field(
+        default=None,
+        min_length=1,
+        description="file with any of the sections `device`, `conductance`, `spin` and `crossbar`, "
+        "relative to the folder of the input, for all keys of them that the input leaves out",
+    )
     device: Device = Field(default_factory=Device, description="the cross-point")
     conductance: ConductanceModel = Field(
         default_factory=ConductanceModel,
@@ -272,10 +279,11 @@ class Input(Section):
     spin: Spin = Field(default_factory=Spin, description="magnetoresistance")
     crossbar: Crossbar = Field(default_factory=Crossbar, description="the array")
     protocol: tuple[Step, ...] = Field(min_length=1, description="the steps, in order")
-    scan: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(
+    scan: Annotated[dict[str, Any], BeforeValidator(checked_scan)] = Field(
         default_factory=dict,
-        description="dotted key -> list of values; several keys form a grid, "
-        "the last one running fastest. Steps are counted from 0: `protocol.1.train.voltage`",
+        description="dotted key -> list or range of values; several keys form a grid, the last one "
+        "running fastest; those below `zip` take their values together. Steps are counted from 0: "
+        "`protocol.1.train.voltage`",
     )
     ensemble: Ensemble = Field(default_factory=Ensemble, description="devices and random numbers")
     engine: EngineSettings = Field(

@@ -6,25 +6,21 @@ come before those of the set.
 
 from __future__ import annotations
 
-import difflib
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import yaml
+
+from kmc_oxy.inputs.schema.shipped_files import shipped_names, shipped_text
 
 #: Sections that a set may have.
 SECTIONS = ("device", "conductance", "spin")
 
 
-@cache
 def preset_names() -> tuple[str, ...]:
     """Names of all sets, in alphabetical order."""
-    folder = files("kmc_oxy.inputs") / "presets"
-    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml")))
+    return shipped_names("presets")
 
 
-@cache
 def preset_text(name: str) -> str:
     """The file of a set: YAML with a comment that describes it and names its source.
 
@@ -37,12 +33,7 @@ def preset_text(name: str) -> str:
     ValueError
         If there is no such set; the message is for the user.
     """
-    if name not in preset_names():
-        close = difflib.get_close_matches(name, preset_names(), n=1)
-        question = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"must be one of {', '.join(preset_names())}{question}")
-    path = files("kmc_oxy.inputs") / "presets" / f"{name}.yaml"
-    return path.read_text(encoding="utf-8")
+    return shipped_text("presets", name)
 
 
 def filled_from_preset(data: Any) -> Any:
@@ -60,18 +51,27 @@ def filled_from_preset(data: Any) -> Any:
     if not isinstance(name, str) or name not in preset_names():
         return data
     preset = yaml.safe_load(preset_text(name))
-    return {**data, **{key: _filled(data.get(key), preset[key]) for key in preset}}
+    return filled(data, preset)
 
 
-def _filled(given: Any, default: Any) -> Any:
-    """A value with what it leaves out of a default; a distribution of another name is whole."""
+def filled(given: Any, default: Any) -> Any:
+    """A value with what it leaves out of a default.
+
+    Parameters
+    ----------
+    given, default : object
+        Data of a part of an input. A distribution of barriers of another name is whole. A section
+        with nothing in it is null; of a key with one value, null is a value.
+    """
+    if not isinstance(default, dict):
+        return given
     if given is None:
         return default
-    if not isinstance(given, dict) or not isinstance(default, dict):
+    if not isinstance(given, dict):
         return given
     if given.get("distribution", "flat") != default.get("distribution", "flat"):
         return given
     return {
         **given,
-        **{key: _filled(given.get(key), value) for key, value in default.items()},
+        **{key: filled(given.get(key, value), value) for key, value in default.items()},
     }

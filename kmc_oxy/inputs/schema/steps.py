@@ -9,7 +9,6 @@ A step is a subclass of `StepBody` and a field of `Step` in this module, and a r
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, cast
@@ -27,10 +26,19 @@ from kmc_oxy.inputs.schema.fields import (
     Voltage,
     Whole,
 )
+from kmc_oxy.inputs.schema.step_base import (
+    READ_VOLTAGE_V,
+    Rest,
+    StepBody,
+    rest_field,
+    time_text,
+    volts_text,
+)
 from kmc_oxy.inputs.schema.step_loops import written_out
+from kmc_oxy.inputs.schema.stop_conditions import Until
+from kmc_oxy.inputs.schema.waveform import Waveform
 from kmc_oxy.units import format_quantity
 
-READ_VOLTAGE_V = -0.1  #: 0.1 V on the input line, the neuron line at virtual ground (paper)
 MAX_COUNT = 10_000_000
 #: Of a longer list of steps, a text gives only the first ones or their number.
 MAX_LISTED_STEPS = 6
@@ -38,61 +46,12 @@ MAX_LISTED_STEPS = 6
 Cell = Annotated[tuple[Whole, Whole], Field(description="[row, column], both counted from 0")]
 
 
-class StepBody(Section):
-    """What one step does: base of all steps."""
-
-    def size(self) -> float:
-        """Rough number of pulses, stairs and readings; limits the size of a protocol."""
-        return 1.0
-
-    def listed(self) -> float:
-        """Like `size`, but what the schedule repeats in a loop counts once."""
-        return 1.0
-
-    @abstractmethod
-    def voltages_V(self) -> Iterator[float]:
-        """Voltages that the step applies to a cell, V, without the array's own reading voltage."""
-
-    @abstractmethod
-    def text(self) -> str:
-        """The step as a noun phrase, for reports: ``"a map of all cells"``."""
-
-    def span_V(self) -> float:
-        """Largest difference between the potentials of two lines, V."""
-        return max((abs(voltage_V) for voltage_V in self.voltages_V()), default=0.0)
-
-    def reads(self) -> bool:
-        """Whether the step has a reading."""
-        return True
-
-    def array_faults(self, rows: int, columns: int) -> Iterator[tuple[str, str]]:
-        """Keys whose values do not fit an array of this size, each with a message."""
-        yield from ()
-
-
-class Rest(Section):
-    """A voltage held between a pulse and its reading."""
-
-    voltage: Voltage = Field(default=READ_VOLTAGE_V, description="voltage held")
-    duration: Duration = Field(default=50e-3, gt=0, description="for how long")
-
-    def text(self) -> str:
-        """The rest in parentheses, to follow its pulse."""
-        return f" (then {_time(self.duration)} at {_volts(self.voltage)})"
-
-
-def _rest() -> Any:
-    return Field(
-        default_factory=Rest, description="held after each pulse, before it is read; null: no rest"
-    )
-
-
 class Pulse(StepBody):
     """One pulse on the cross-point."""
 
     voltage: Voltage = Field(description="voltage of the pulse")
     duration: Duration = Field(gt=0, description="length of the pulse")
-    rest: Rest | None = _rest()
+    rest: Rest | None = rest_field()
     read: Flag = Field(default=True, description="whether a reading follows")
 
     def voltages_V(self) -> Iterator[float]:
@@ -105,7 +64,7 @@ class Pulse(StepBody):
 
     def text(self) -> str:
         rest = self.rest.text() if self.rest else ""
-        return f"a pulse of {_volts(self.voltage)} for {_time(self.duration)}{rest}"
+        return f"a pulse of {volts_text(self.voltage)} for {time_text(self.duration)}{rest}"
 
 
 class Train(StepBody):
@@ -114,8 +73,13 @@ class Train(StepBody):
     voltage: Voltage = Field(description="voltage of the pulses")
     duration: Duration = Field(gt=0, description="length of each pulse")
     count: Whole = Field(ge=1, le=MAX_COUNT, description="number of pulses")
-    rest: Rest | None = _rest()
+    rest: Rest | None = rest_field()
     read: Flag = Field(default=True, description="whether a reading follows each pulse")
+    until: Until | None = Field(
+        default=None,
+        description="condition after which no further pulse follows, such as "
+        "`conductance > 1 uS`; `count` is then the largest number of pulses",
+    )
 
     def size(self) -> float:
         return self.count + 1.0
@@ -131,9 +95,12 @@ class Train(StepBody):
     def text(self) -> str:
         rest = self.rest.text() if self.rest else ""
         return (
-            f"a train of {self.count:,} pulses of {_volts(self.voltage)}, "
-            f"{_time(self.duration)} each{rest}"
+            f"a train of {self.count:,} pulses of {volts_text(self.voltage)}, "
+            f"{time_text(self.duration)} each{rest}{_until_text(self.until)}"
         )
+
+    def array_faults(self, rows: int, columns: int) -> Iterator[tuple[str, str]]:
+        yield from _faults_of_until(self.until, rows * columns)
 
 
 class Read(StepBody):
@@ -146,7 +113,7 @@ class Read(StepBody):
         yield self.voltage
 
     def text(self) -> str:
-        return f"a reading after {_time(self.duration)} at {_volts(self.voltage)}"
+        return f"a reading after {time_text(self.duration)} at {volts_text(self.voltage)}"
 
 
 class Relax(StepBody):
@@ -180,7 +147,7 @@ class Relax(StepBody):
         yield self.voltage
 
     def text(self) -> str:
-        return f"a relaxation at {_volts(self.voltage)} for {_time(self.duration)}"
+        return f"a relaxation at {volts_text(self.voltage)} for {time_text(self.duration)}"
 
 
 class Sweep(StepBody):
@@ -226,8 +193,8 @@ class Sweep(StepBody):
         return any(self.turning_voltages)
 
     def text(self) -> str:
-        stops = ", ".join(_volts(voltage) for voltage in (0.0, *self.turning_voltages))
-        return f"a voltage sweep {stops} in stairs of {self.step:g} V, {_time(self.dwell)} each"
+        stops = ", ".join(volts_text(voltage) for voltage in (0.0, *self.turning_voltages))
+        return f"a voltage sweep {stops} in stairs of {self.step:g} V, {time_text(self.dwell)} each"
 
 
 class FieldSweep(StepBody):
@@ -274,6 +241,11 @@ class Program(StepBody):
         description="held after each pulse, before it is read: the input of the cell at minus "
         "this voltage, all other lines at ground; null: no rest",
     )
+    until: Until | None = Field(
+        default=None,
+        description="condition on the cell after which no further pulse follows, such as "
+        "`conductance > 1 uS`; `count` is then the largest number of pulses",
+    )
     target: Conductance | None = Field(
         default=None,
         gt=0,
@@ -303,6 +275,16 @@ class Program(StepBody):
             raise ValueError("must have voltage and reverse of opposite signs to reach a target")
         return self
 
+    @model_validator(mode="after")
+    def _one_end(self) -> Program:
+        if self.until is not None and self.target is not None:
+            raise ValueError(
+                "must have either until or target: a target is verified with pulses of both signs"
+            )
+        if self.until is not None and "count" not in self.model_fields_set:
+            raise ValueError("must have a count, the largest number of pulses, beside until")
+        return self
+
     @property
     def reverse_voltage_V(self) -> float:
         """Voltage of the pulses in the opposite direction, V."""
@@ -325,13 +307,13 @@ class Program(StepBody):
 
     def text(self) -> str:
         cell = f"cell {list(self.cell)}"
-        pulse = f"{_volts(self.voltage)}, {_time(self.duration)}"
+        pulse = f"{volts_text(self.voltage)}, {time_text(self.duration)}"
         if self.target is not None:
             target = format_quantity(self.target, "conductance")
             most = f"{self.max_pulses:,}"
             return f"programming {cell} to {target} by at most {most} pulses of {pulse}"
         count = f"{self.count:,} pulses" if self.count > 1 else "one pulse"
-        return f"programming {cell} by {count} of {pulse}"
+        return f"programming {cell} by {count} of {pulse}{_until_text(self.until)}"
 
     def array_faults(self, rows: int, columns: int) -> Iterator[tuple[str, str]]:
         row, column = self.cell
@@ -390,6 +372,11 @@ class Repeat(StepBody):
         description="number of times; beside a `for`, of all of its rounds, 1 if left out",
     )
     steps: tuple[Step, ...] = Field(min_length=1, description="the steps, in order")
+    until: Until | None = Field(
+        default=None,
+        description="condition after which no further repetition follows, such as "
+        "`conductance > 1 uS`; `count` is then the largest number of repetitions",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -414,7 +401,26 @@ class Repeat(StepBody):
         inner = ", ".join(step.body.text() for step in self.steps[:MAX_LISTED_STEPS])
         more = len(self.steps) - MAX_LISTED_STEPS
         inner += f" and {more} more steps" if more > 0 else ""
-        return f"{self.count:,} × ({inner})" if self.count > 1 else inner
+        text = f"{self.count:,} × ({inner})" if self.count > 1 else inner
+        return text + _until_text(self.until)
+
+    def array_faults(self, rows: int, columns: int) -> Iterator[tuple[str, str]]:
+        yield from _faults_of_until(self.until, rows * columns)
+
+
+def _until_text(until: str | None) -> str:
+    """A stop condition, to follow what it ends."""
+    return f", until {until}" if until is not None else ""
+
+
+def _faults_of_until(until: str | None, cells: int) -> Iterator[tuple[str, str]]:
+    """The fault of a condition on the one cell of an array that has more."""
+    if until is not None and cells > 1:
+        yield (
+            "until",
+            f"must be left out in an array of {cells} cells, as it is about one cell: only "
+            "`program` selects one and may have it",
+        )
 
 
 class Step(Section):
@@ -425,6 +431,9 @@ class Step(Section):
     read: Read | None = Field(default=None, description="one reading")
     relax: Relax | None = Field(default=None, description="readings evenly spaced in log time")
     sweep: Sweep | None = Field(default=None, description="a staircase of voltages: I-V loop")
+    waveform: Waveform | None = Field(
+        default=None, description="voltages against time, from a list or a CSV file"
+    )
     field_sweep: FieldSweep | None = Field(default=None, description="a magnetic loop: G(H)")
     program: Program | None = Field(default=None, description="pulses on one cell of the array")
     map: Map | None = Field(default=None, description="every cell of the array read once")
@@ -504,11 +513,3 @@ def largest_span(steps: Sequence[Step]) -> tuple[float, Location]:
         if not isinstance(step.body, Repeat) and step.body.span_V() > largest_V:
             largest_V, where = step.body.span_V(), (*location, step.kind)
     return largest_V, where
-
-
-def _volts(voltage_V: float) -> str:
-    return f"{voltage_V:+g} V".replace("-", "\N{MINUS SIGN}") if voltage_V else "0 V"
-
-
-def _time(duration_s: float) -> str:
-    return format_quantity(float(f"{duration_s:.4g}"), "duration")

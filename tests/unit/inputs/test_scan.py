@@ -95,3 +95,87 @@ def test_a_scan_that_is_too_large_is_refused_without_expanding_it(scan, words):
         loads(f"{TRAIN}scan:\n  {scan}\n")
     (fault,) = caught.value.faults
     assert fault.key == "scan" and fault.line > 1
+
+
+def test_linked_keys_are_one_axis_of_the_grid():
+    text = TRAIN + (
+        "scan:\n"
+        "  zip: {protocol.0.train.voltage: [1, 2], protocol.0.train.duration: [1 ms, 5 ms]}\n"
+        "  device.temperature: [70, 80, 90]\n"
+    )
+    model = loads(text).model
+    assert n_points(model) == 6
+    points = [at_point(model, point) for point in range(6)]
+    assert [
+        (p.protocol[0].body.voltage, p.protocol[0].body.duration, p.device.temperature)
+        for p in points
+    ] == [(1, 1e-3, t) for t in (70, 80, 90)] + [(2, 5e-3, t) for t in (70, 80, 90)]
+    assert list(point_values(model, 5)) == [
+        "protocol.0.train.voltage", "protocol.0.train.duration", "device.temperature",
+    ]  # fmt: skip
+    again = Input.model_validate(json.loads(loads(text).resolved))
+    assert at_point(again, 4) == points[4]
+    override = "scan.zip.protocol.0.train.duration=[2 ms, 4 ms]"
+    assert at_point(loads(text, [override]).model, 3).protocol[0].body.duration == 4e-3
+
+
+def test_a_range_is_the_list_of_its_values():
+    text = TRAIN + (
+        "scan:\n"
+        "  protocol.0.train.duration: {from: 1 ms, to: 1 s, steps: 4, scale: log}\n"
+        "  protocol.0.train.count: {from: 10, to: 20, steps: 3}\n"
+    )
+    model = loads(text).model
+    assert model.scan == {
+        "protocol.0.train.duration": ("1 ms", "10 ms", "100 ms", "1 s"),
+        "protocol.0.train.count": (10, 15, 20),
+    }
+
+
+@pytest.mark.parametrize(
+    ("scan", "place", "words"),
+    [
+        ("{device.temperature: 80 K}", "3:28: scan.device.temperature", "a list or a range"),
+        ("{device.temperature: []}", "3:8: scan.device.temperature", "at least 1 item"),
+        ("{device.temperature: {from: 1 K}}", "3:8: scan.device.temperature", "from, to and steps"),
+        (
+            "{device.temperature: {from: 70 K, to: 80 K, steps: 1}}",
+            "3:8: scan.device.temperature",
+            "2 to 10,000 steps",
+        ),
+        (
+            "{device.temperature: {from: 1 K, to: 80 K, steps: 2, scale: ln}}",
+            "3:8: scan.device.temperature",
+            "linear, log",
+        ),
+        (
+            "{device.temperature: {from: 70 K, to: 9000 K, steps: 2}}",
+            "3:8: scan.device.temperature",
+            "at most 2000 K (got '9000 K' of the range)",
+        ),
+        ("{zip: true}", "3:13: scan.zip", "a mapping of the linked keys"),
+        (
+            "{zip: {device.temperature: [70, 80], protocol.0.train.count: [1]}}",
+            "3:8: scan.zip",
+            "2 of device.temperature, 1 of protocol.0.train.count",
+        ),
+        (
+            "{zip: {device.temperature: [70, -1], protocol.0.train.count: [1, 2]}}",
+            "3:39: scan.zip.device.temperature.1",
+            "greater than 0 K (got -1)",
+        ),
+        (
+            "{zip: {device.temprature: [70]}}",
+            "3:14: scan.zip.device.temprature",
+            "did you mean temperature?",
+        ),
+        (
+            "{device.temperature: [70], zip: {device.temperature: [70]}}",
+            "3:40: scan.zip.device.temperature",
+            "beside zip",
+        ),
+    ],
+)
+def test_faults_of_links_and_ranges_have_their_place(scan, place, words):
+    line = only_fault_of(f"{TRAIN}scan: {scan}\n")
+    assert line.startswith(f"in.yaml:{place}: ") and words in line, line

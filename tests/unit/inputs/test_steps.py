@@ -8,6 +8,7 @@ from kmc_oxy.inputs.schema.steps import protocol_size
 EXAMPLES = {
     "pulse": {"voltage": 2, "duration": 1, "rest": {"voltage": -3}},
     "train": {"voltage": 2, "duration": 1, "count": 7, "rest": None},
+    "waveform": {"points": [[0, 1], ["1 ms", -2], [2e-3, 9]], "read_at": [1e-3, 2e-3]},
     "read": {"voltage": -0.2},
     "relax": {"duration": 100, "points_per_decade": 4},
     "sweep": {"to": [1.0, -2.0], "step": 0.5},
@@ -18,12 +19,12 @@ EXAMPLES = {
     "repeat": {"count": 3, "steps": [{"read": {"voltage": 1}}, {"map": {}}]},
 }
 SIZES = {
-    "pulse": 1, "train": 8, "read": 1, "relax": 22, "sweep": 9, "field_sweep": 41, "program": 10,
-    "map": 1, "vector_matrix": 1, "repeat": 7,
+    "pulse": 1, "train": 8, "waveform": 4, "read": 1, "relax": 22, "sweep": 9, "field_sweep": 41,
+    "program": 10, "map": 1, "vector_matrix": 1, "repeat": 7,
 }  # fmt: skip
 LARGEST_V = {
-    "pulse": 3, "train": 2, "read": 0.2, "relax": 0.1, "sweep": 2, "field_sweep": 0.1,
-    "program": 4, "map": 0, "vector_matrix": 0.3, "repeat": 1,
+    "pulse": 3, "train": 2, "waveform": 2, "read": 0.2, "relax": 0.1, "sweep": 2,
+    "field_sweep": 0.1, "program": 4, "map": 0, "vector_matrix": 0.3, "repeat": 1,
 }  # fmt: skip
 
 

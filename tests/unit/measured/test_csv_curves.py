@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmc_oxy.inputs import InputError
-from kmc_oxy.measured import CurveError, DataSection, csv_curves, read_curves, text_table
+from kmc_oxy.inputs.tables import number_cells, text_table
+from kmc_oxy.measured import CurveError, DataSection, csv_curves, read_curves
 
 PULSES = {"x": {"quantity": "pulse", "column": "N"}, "y": {"quantity": "conductance"}}
 TIMES = {"x": {"quantity": "time"}, "y": {"quantity": "conductance"}}
@@ -225,7 +226,7 @@ def test_large_files_are_refused_before_they_are_read(tmp_path, monkeypatch):
     section = DataSection.model_validate({"file": "d", **PULSES})
     with pytest.raises(CurveError, match="has 200 MB; at most 200"):
         read_curves(tmp_path / "big.csv", section)
-    monkeypatch.setattr(csv_curves, "MAX_ROWS", 3)
+    monkeypatch.setattr(number_cells, "MAX_ROWS", 3)
     (found,) = lines_of(tmp_path, "N,conductance\n" + "".join(f"{n},1\n" for n in range(4)))
     assert "has more than 3 rows" in found
 

@@ -223,3 +223,44 @@ def test_sampled_holds_stand_for_all():
     assert sum(count for _, count in sampled) == len(list(found.holds))
     total = sum(hold.duration_s * count for hold, count in sampled)
     assert total == pytest.approx(found.duration_s, rel=1e-12)
+
+
+def test_a_wave_form_holds_every_voltage_until_the_next_point():
+    found = schedule(
+        {
+            "waveform": {
+                "points": [[1.0, 1], [1.5, -2], [2.5, 3], [2.75, 0]],
+                "read_at": [0.5, 0.75, 1.0, 1.75],
+            }
+        }
+    )
+    holds = [(h.voltage_V, h.duration_s, h.resolution_s, h.is_pulse) for h in found.holds]
+    # A reading divides a voltage, not its edge.
+    assert holds == [
+        (1, 0.5, 0.005, True), (-2, 0.25, 0.01, True), (-2, 0.25, 0.01, True),
+        (-2, 0.5, 0.01, True), (3, 0.25, 0.0025, True),
+    ]  # fmt: skip
+    assert found.per_reading("leg_time_s").tolist() == [0.5, 0.75, 1.0, 1.75]
+    assert found.per_reading("voltage_V").tolist() == [1, -2, -2, 3]
+
+
+def test_loops_with_a_condition_may_be_left_after_each_repetition():
+    train = {"voltage": 2, "duration": 1, "count": 3, "until": "conductance > 1 uS"}
+    steps = [{"read": {}}, {"train": train}]
+    found = schedule(
+        {"repeat": {"count": 2, "steps": steps, "until": "conductance < 2 S"}}, {"read": {}}
+    )
+    # A repetition: hold, reading; reading of the train, three times pulse, rest, reading.
+    assert len(found.operations) == 2 * 12 + 2
+    exits = {
+        index: [(e.until.condition.bound_S, e.operations, e.readings) for e in found.exits(index)]
+        for index in range(len(found.operations) + 1)
+    }
+    assert {index: ends for index, ends in exits.items() if ends} == {
+        6: [(1e-6, 12, 5)],
+        9: [(1e-6, 12, 5)],
+        12: [(1e-6, 12, 5), (2, 24, 10)],
+        18: [(1e-6, 24, 10)],
+        21: [(1e-6, 24, 10)],
+        24: [(1e-6, 24, 10), (2, 24, 10)],
+    }

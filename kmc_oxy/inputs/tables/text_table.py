@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from kmc_oxy.measured.curve_faults import CurveError, refusal
+from kmc_oxy.inputs.tables.table_faults import CurveError, refusal
 
 MAX_BYTES = 200_000_000
 #: Comments and blank lines included.

@@ -1,17 +1,17 @@
-"""Faults of a file of measured curves: each one line with file, line and column."""
+"""Faults of a CSV file: each one line with file, line and column."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kmc_oxy.inputs import Fault, InputError
+from kmc_oxy.inputs.messages import Fault, InputError
 
 #: Faults that are listed; of the others only the number is given.
 MAX_LISTED = 20
 
 
 class CurveError(InputError):
-    """A file of measured curves that cannot be used.
+    """A CSV file that cannot be used.
 
     Parameters
     ----------

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kmc_oxy.measured.curve_faults import CurveError, refusal
-from kmc_oxy.measured.data_section import DIMENSIONS, check_unit
-from kmc_oxy.measured.text_table import Header
-from kmc_oxy.units import find_unit
+from kmc_oxy.inputs.tables.table_faults import CurveError, refusal
+from kmc_oxy.inputs.tables.text_table import Header
+from kmc_oxy.units import find_unit, units_of
+
+#: Dimension of each quantity of a column; a pulse number has none.
+DIMENSIONS: Mapping[str, str] = {
+    "pulse": "",
+    "time": "duration",
+    "voltage": "voltage",
+    "field": "magnetic field",
+    "conductance": "conductance",
+    "current": "current",
+    "resistance": "resistance",
+}
 
 # A name and, in round or square brackets at its end, a unit.
 _NAME_AND_UNIT = re.compile(r"(.*?)\s*[(\[]\s*([^()\[\]]*?)\s*[)\]]", re.S)
@@ -182,3 +193,30 @@ def _factor(header: Header, name: str, quantity: str, unit: str | None) -> float
         message = f"has the unit {written} in the header, but {unit} is given as its unit"
         raise refusal(header.source, message, header.line, name)
     return given[1] if given else 1.0
+
+
+def check_unit(quantity: str, unit: str | None) -> None:
+    """Refuse a unit that is none of a quantity.
+
+    Parameters
+    ----------
+    quantity : str
+        A key of `DIMENSIONS`.
+    unit : str or None
+        None is accepted.
+
+    Raises
+    ------
+    ValueError
+        With the units that there are.
+    """
+    if unit is None:
+        return
+    dimension = DIMENSIONS[quantity]
+    if not dimension:
+        raise ValueError("must have no unit: pulses are counted")
+    found = find_unit(unit)
+    if found is None or found[0] != dimension:
+        raise ValueError(
+            f"must have a unit of {dimension} ({', '.join(units_of(dimension))}; got {unit[:20]!r})"
+        )
