@@ -63,6 +63,6 @@ def test_the_command_lists_and_prints_the_sets(capsys):
     listed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in listed] == list(preset_names())
     assert main(["presets", "shumilin2024"]) == 0
-    assert model(capsys.readouterr().out).device.oxygen.filling == 0.136
+    assert model(capsys.readouterr().out).device.oxygen.filling == 0.137
     assert main(["presets", "shumilin"]) == 2
     assert "did you mean shumilin2024?" in capsys.readouterr().err
