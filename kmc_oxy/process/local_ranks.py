@@ -56,6 +56,8 @@ def is_in_job() -> bool:
         or "PMIX_RANK" in os.environ
         or "SLURM_STEP_ID" in os.environ
         or SERIAL_VARIABLE in os.environ
+        # Started by python -m mpi4py, as communicator() takes it: MPI may be initialised.
+        or "mpi4py.run" in sys.modules
     )
 
 

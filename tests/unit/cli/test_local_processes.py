@@ -187,6 +187,11 @@ def test_a_shell_of_slurm_is_one_process_and_says_how_to_use_more(here, monkeypa
     assert datasets("out.h5") == serial
 
 
+def test_not_under_mpi4py_which_may_have_initialised_mpi(replaced, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py.run", sys)
+    assert decide() == decide(jobs=3) == 1 and replaced == []
+
+
 @pytest.fixture
 def replaced(here, monkeypatch):
     """What the process would be replaced by."""
