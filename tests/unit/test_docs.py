@@ -283,3 +283,10 @@ def test_every_promise_about_failing_runs_has_its_test():
     for folder, path, name in named:
         source = (ROOT / ("tests/unit" if folder == "T" else "tests")).joinpath(path[1:])
         assert f"def {name}(" in source.read_text(encoding="utf-8"), f"{path}::{name}"
+
+
+def test_readme_of_the_inputs_lists_every_input():
+    text = (ROOT / "inputs/README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(.+)\]\((.+)\) \| .+ \|$", text, re.M)
+    assert all(name == target for name, target in listed)
+    assert {name for name, _ in listed} == {p.name for p in (ROOT / "inputs").glob("*.yaml")}
