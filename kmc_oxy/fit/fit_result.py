@@ -140,7 +140,8 @@ class FitResult:
         Experiment -> mean square distance in standard errors, on the devices of the check.
     stage : tuple of str
         Of each parameter set, one of `STAGES`.
-    members : ndarray of int, shape (sets,)
+    generation, members : ndarray of int, shape (sets,)
+        Number of the generation of each set, and of its devices.
     cost, cost_error : ndarray, shape (sets,)
         The cost is infinite for a set without a device.
     correlation : ndarray, shape (d, d) or None
@@ -163,6 +164,7 @@ class FitResult:
     targets: tuple[FittedTarget, ...]
     chi_square: dict[str, float]
     stage: tuple[str, ...]
+    generation: NDArray[np.int64]
     members: NDArray[np.int64]
     cost: Array
     cost_error: Array
@@ -175,6 +177,11 @@ class FitResult:
     def is_search(self) -> NDArray[np.bool_]:
         """Which sets belong to the search, shape (sets,)."""
         return np.array([stage == "search" for stage in self.stage])
+
+    @property
+    def ensemble(self) -> NDArray[np.int64]:
+        """Devices of those sets of each generation that were not left out, shape (sets,)."""
+        return np.array([self.members[self.generation == own].max() for own in self.generation])
 
 
 def read_fit_result(folder: Path) -> FitResult:
@@ -233,6 +240,7 @@ def _read(file: h5py.File, best_input: str) -> FitResult:
         targets=tuple(targets),
         chi_square=dict(zip(experiments, file["chi_square"][()].tolist(), strict=True)),
         stage=tuple(_texts(file["stage"])),
+        generation=file["generation"][()],
         members=file["members"][()],
         cost=file["cost"][()],
         cost_error=file["cost_error"][()],

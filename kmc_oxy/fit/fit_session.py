@@ -3,6 +3,10 @@
 The session decides on one process. How the tasks of a generation are run, in one process or on the
 ranks of an MPI job, is that of any other run (`execution`).
 
+A generation of the search is screened: its plan has two parts, of which the second depends on the
+results of the first (`screening`). A session that resumes finds the first part finished and decides
+the same.
+
 A fit has three stages: the search; the slopes, sets around the optimum on a larger ensemble, from
 which the intervals follow; and the check, the optimum on devices that the search has not seen.
 """
@@ -12,16 +16,18 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.execution import Plan
 from kmc_oxy.fit.fit_folder import FinishedGeneration, FitFolder
-from kmc_oxy.fit.generation import GenerationPlan, stacked
+from kmc_oxy.fit.generation import GenerationPlan, GenerationResults, stacked
 from kmc_oxy.fit.intervals import check_points, slope_points
 from kmc_oxy.fit.loading import LoadedFit
 from kmc_oxy.fit.parameters import start_point
+from kmc_oxy.fit.screening import kept_sets, ranked_behind
 from kmc_oxy.fit.search import SEARCHES, Generation, ReplayError, SearchSettings, replay
 from kmc_oxy.storage import StoreError, WorkFolder, begin_or_resume
 
@@ -74,6 +80,9 @@ class FitSession:
         )
         self._library = _library_text(settings.method)
         self._stage = "search"
+        #: Looks at the generation in progress that are finished, and what the first of two gave.
+        self._looks: list[tuple[GenerationPlan, WorkFolder]] = []
+        self._first: FinishedGeneration | None = None
         try:
             searched = self.of_stage("search")
             replay(self._search, [Generation(g.points, g.costs, g.errors) for g in searched])
@@ -91,7 +100,7 @@ class FitSession:
         return [each for each in counting(self.generations) if each.stage == stage]
 
     def next_generation(self) -> tuple[Plan, WorkFolder] | None:
-        """Begin or resume the next generation; None if the fit is complete.
+        """Begin or resume the next generation, or its second look; None if the fit is complete.
 
         Returns
         -------
@@ -100,29 +109,53 @@ class FitSession:
             Locked.
         """
         while (requested := self._requested()) is not None:
-            stage, points, members, seed = requested
-            plan = GenerationPlan(self.fit, points, members, seed)
-            self._stage = stage
+            self._stage, points, members, seed = requested
+            plan = self._look(points, members, seed)
             if plan.feasible:
-                output = self.folder.output_of(len(self.generations))
+                output = self.folder.outputs_of(len(self.generations))[len(self._looks)]
                 work = begin_or_resume(output, plan.identity)
                 if work is not None:
                     return plan, work
-            self._record(plan, None)
+            plan = GenerationPlan(self.fit, points, range(members), seed)
+            self._record(evaluated(self._stage, plan, [], self._library))
         return None
 
     def finish(self, plan: Plan, work: WorkFolder) -> None:
-        """Evaluate and record a generation whose tasks are finished, and remove its work folder.
+        """Evaluate what is finished of a generation; record it after its last look.
 
         Parameters
         ----------
         plan : Plan
             As `next_generation` gave it.
         work : WorkFolder
+            With all tasks finished. It is removed when the generation is recorded.
         """
         assert isinstance(plan, GenerationPlan)
-        self._record(plan, work)
-        work.remove()
+        self._looks.append((plan, work))
+        generation = evaluated(self._stage, plan, self._looks, self._library)
+        if self._screen and self._first is None:
+            self._first = generation
+            return
+        if self._first is not None:
+            generation = screened(generation, self._first)
+        self._record(generation)
+        for _, each in self._looks:
+            each.remove()
+        self._looks, self._first = [], None
+
+    @property
+    def _screen(self) -> int:
+        """Members of the first of two looks at the next generation; 0 if there is only one."""
+        screen = self.fit.model.search.screen or 0
+        return screen if self._stage == "search" and screen < self._search.members else 0
+
+    def _look(self, points: Array, members: int, seed: int) -> GenerationPlan:
+        """What is run next of a generation."""
+        screen = self._screen
+        if self._first is not None:
+            kept = kept_sets(self._first.costs, self._first.errors, screen)
+            return GenerationPlan(self.fit, points, range(screen, members), seed, kept)
+        return GenerationPlan(self.fit, points, range(screen or members), seed)
 
     def _requested(self) -> tuple[str, Array, int, int] | None:
         """Stage, points, members and seed of the next generation; None if there is none."""
@@ -141,8 +174,7 @@ class FitSession:
             return "check", points, most, settings.seed + CHECK_SEED_OFFSET
         return None
 
-    def _record(self, plan: GenerationPlan, work: WorkFolder | None) -> None:
-        generation = evaluated(self.fit, self._stage, plan, work, self._library)
+    def _record(self, generation: FinishedGeneration) -> None:
         self.folder.save(len(self.generations), generation)
         self.generations.append(generation)
         if generation.stage == "search":
@@ -154,10 +186,12 @@ class FitSession:
         finite = generation.costs[np.isfinite(generation.costs)]
         best = f"best {finite.min():.4g}" if finite.size else "no feasible set"
         _, lowest = self._search.best
+        left_out = (generation.devices < generation.members).sum()
+        note = f" ({left_out} left out after {generation.devices.min()})" if left_out else ""
         return (
             f"{generation.stage}, generation {len(self.generations)}: {sets} of "
-            f"{self.fit.model.search.evaluations} sets, {generation.members} devices each; cost "
-            f"{best}, so far {lowest:.4g}"
+            f"{self.fit.model.search.evaluations} sets, {generation.members} devices each{note}; "
+            f"cost {best}, so far {lowest:.4g}"
         )
 
 
@@ -177,17 +211,20 @@ def counting(generations: Sequence[FinishedGeneration]) -> list[FinishedGenerati
 
 
 def evaluated(
-    fit: LoadedFit, stage: str, plan: GenerationPlan, work: WorkFolder | None, library: str
+    stage: str,
+    plan: GenerationPlan,
+    looks: Sequence[tuple[GenerationPlan, WorkFolder]],
+    library: str,
 ) -> FinishedGeneration:
     """The results of a generation whose tasks are finished.
 
     Parameters
     ----------
-    fit : LoadedFit
     stage : str
     plan : GenerationPlan
-    work : WorkFolder or None
-        None if no set is feasible.
+        Of the last look.
+    looks : sequence of (GenerationPlan, WorkFolder)
+        All looks; empty if no set is feasible.
     library : str
         As in `FinishedGeneration`.
 
@@ -195,39 +232,61 @@ def evaluated(
     -------
     FinishedGeneration
     """
+    results = GenerationResults(plan.fit, looks)
     found: dict[int, tuple[Array, Array]] = {}
-    for index in plan.feasible if work is not None else ():
-        assert work is not None
-        residuals = plan.residuals(work, index)
+    for index in results.feasible:
+        residuals = results.residuals(index)
         if residuals is not None:
-            found[index] = stacked(fit, residuals)
-    sets = len(plan.sets)
+            found[index] = stacked(plan.fit, residuals)
+    sets, count = len(plan.sets), plan.devices.stop
     size = next(iter(found.values()))[1].size if found else 0
-    members = np.full((sets, plan.members, size), np.nan)
+    members = np.full((sets, count, size), np.nan)
+    devices = np.full(sets, count)
     data_errors = np.zeros(size)
+    for index in results.feasible:
+        devices[index] = results.devices(index)
     for index, (values, of_data) in found.items():
-        members[index], data_errors = values, of_data
+        members[index, : len(values)], data_errors = values, of_data
     simulated = []
-    if stage == "check" and work is not None:
-        simulated = [plan.simulated(work, index) for index in range(sets)]
-    priors = _prior_costs(fit, plan.sets)
-    costs, errors = costs_and_errors(members)
+    if stage == "check" and looks:
+        simulated = [results.simulated(index) for index in range(sets)]
+    costs, errors = costs_and_errors(members, _prior_costs(plan.fit, plan.sets))
     return FinishedGeneration(
-        stage, plan.sets, plan.members, plan.seed, costs + priors, errors, members, data_errors,
-        library, simulated,
+        stage, plan.sets, count, plan.seed, devices, costs, errors, members, data_errors, library,
+        simulated,
     )  # fmt: skip
 
 
-def costs_and_errors(members: Array) -> tuple[Array, Array]:
+def screened(generation: FinishedGeneration, first: FinishedGeneration) -> FinishedGeneration:
+    """A generation after its second look, with the costs of the sets that were left out.
+
+    Parameters
+    ----------
+    generation : FinishedGeneration
+        Of both looks.
+    first : FinishedGeneration
+        Of the first look alone.
+    """
+    is_left_out = generation.devices < generation.members
+    return replace(
+        generation,
+        costs=ranked_behind(generation.costs, first.costs, is_left_out),
+        errors=np.where(is_left_out, first.errors, generation.errors),
+    )
+
+
+def costs_and_errors(members: Array, priors: Array) -> tuple[Array, Array]:
     """Cost of every set, and the standard error of its difference from the lowest one.
 
-    The cost is the square of the mean residual vector. All sets have the same members, so the
-    error, by the jackknife over members, is that of the difference.
+    The cost is the square of the mean residual vector, and the cost of the priors. All sets have
+    the same members, so the error, by the jackknife over members, is that of the difference.
 
     Parameters
     ----------
     members : ndarray, shape (sets, members, n)
-        Residuals; NaN for a set without a device.
+        Residuals; NaN for a set without a device or not of all members.
+    priors : ndarray, shape (sets,)
+        Costs of the distances from the priors.
 
     Returns
     -------
@@ -241,7 +300,7 @@ def costs_and_errors(members: Array) -> tuple[Array, Array]:
         return costs, errors
     known = members[is_feasible]
     total = known.sum(axis=1, keepdims=True)
-    costs[is_feasible] = ((total[:, 0] / count) ** 2).sum(axis=1)
+    costs[is_feasible] = ((total[:, 0] / count) ** 2).sum(axis=1) + priors[is_feasible]
     if count > 1:
         without = (((total - known) / (count - 1)) ** 2).sum(axis=2)
         apart = without - without[np.argmin(costs[is_feasible])]

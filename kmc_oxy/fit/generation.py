@@ -1,14 +1,17 @@
-"""A generation of the search: parameter sets whose runs are the tasks of one plan.
+"""A generation of the search: parameter sets whose runs are the tasks of a plan, and their results.
 
 The tasks of a generation are run, stored and resumed like those of any other run: the points of
-its plan are the points of all runs of all feasible sets.
+its plan are the points of all runs of all feasible sets. A generation that is screened has two
+plans, one for each look: all sets on the first members, then those that are kept on the others.
+Their records are joined, not their residuals: some quantities belong to the whole ensemble.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from kmc_oxy.execution import MemoryOutput, Plan
+from kmc_oxy.execution import MemoryOutput, Plan, Task
 from kmc_oxy.fit.comparison import Residuals
 from kmc_oxy.fit.loading import LoadedFit
 from kmc_oxy.fit.parameters import values_at
@@ -29,34 +32,43 @@ Array = NDArray[np.float64]
 
 
 class GenerationPlan(Plan):
-    """The tasks of one generation.
+    """The tasks of one generation, or of one look at its sets.
 
     Parameters
     ----------
     fit : LoadedFit
     points : ndarray, shape (sets, d)
         Parameter sets in the unit cube.
-    members : int
-        Devices of each set. Member m is the same device in every set, with common random numbers.
+    devices : range
+        Members of each set. Member m is the same device in every set, with common random numbers.
     seed : int
         Of all random numbers of the devices.
+    only : collection of int, optional
+        Indices of the sets that are run; by default all.
 
     Attributes
     ----------
     feasible : list of int
-        Indices of the sets for which there is a device.
+        Indices of the sets that are run and for which there is a device.
     """
 
-    def __init__(self, fit: LoadedFit, points: Array, members: int, seed: int) -> None:
-        self.fit, self.sets, self._members, self.seed = fit, points, members, seed
+    def __init__(
+        self,
+        fit: LoadedFit,
+        points: Array,
+        devices: range,
+        seed: int,
+        only: Collection[int] | None = None,
+    ) -> None:
+        self.fit, self.sets, self.devices, self.seed = fit, points, devices, seed
         self.feasible: list[int] = []
         #: For each point of the plan: set, run, point of the run's scan.
         self._points: list[tuple[int, int, int]] = []
         self._inputs: dict[tuple[int, int], Input] = {}
-        for index, point in enumerate(points):
-            values = values_at(fit.parameters, point)
+        for index in range(len(points)) if only is None else only:
+            values = values_at(fit.parameters, points[index])
             try:
-                bases = [run.at(values, members) for run in fit.runs]
+                bases = [run.at(values, devices.stop) for run in fit.runs]
             except ValidationError:
                 continue  # no device has these values
             self.feasible.append(index)
@@ -86,19 +98,26 @@ class GenerationPlan(Plan):
 
     @property
     def members(self) -> int:
-        return self._members
+        return len(self.devices)
 
     @property
     def checked_members(self) -> int:
         return 0
+
+    def task(self, point: int, member: int, coarse: bool = False) -> Task:
+        found = super().task(point, member, coarse)
+        return replace(found, member=self.devices[member])
+
+    def task_of_index(self, index: int) -> Task:
+        return self.task(*divmod(index, self.members))
 
     @cached_property
     def identity(self) -> RunIdentity:
         content = {
             "fit": json.loads(self.fit.resolved)["runs"],
             "parameters": [each.key for each in self.fit.parameters],
-            "sets": self.sets.tolist(),
-            "members": self.members,
+            "sets": self.sets[self.feasible].tolist(),
+            "members": [self.devices.start, self.devices.stop],
         }
         text = json.dumps(content, sort_keys=True)
         return RunIdentity(
@@ -110,32 +129,81 @@ class GenerationPlan(Plan):
             overrides=self.fit.overrides,
         )
 
-    def output(self, work: WorkFolder, index: int, run: int) -> MemoryOutput:
+    def part(self, index: int, run: int) -> list[int]:
+        """Points of the plan that are those of one run of one set.
+
+        Parameters
+        ----------
+        index, run : int
+            Of the set and of the run.
+        """
+        return [p for p, (s, r, _) in enumerate(self._points) if (s, r) == (index, run)]
+
+    def base_of(self, index: int, run: int) -> Input:
+        """The input of one run of one set, before its scan is expanded.
+
+        Parameters
+        ----------
+        index, run : int
+            Of the set and of the run.
+        """
+        return self._inputs[index, run]
+
+
+class GenerationResults:
+    """What the runs of a generation gave.
+
+    Parameters
+    ----------
+    fit : LoadedFit
+    looks : sequence of (GenerationPlan, WorkFolder)
+        In their order, with all tasks finished. A set has the members of all looks in which it was
+        run.
+    """
+
+    def __init__(self, fit: LoadedFit, looks: Sequence[tuple[GenerationPlan, WorkFolder]]) -> None:
+        self._fit, self._looks = fit, looks
+
+    @property
+    def feasible(self) -> list[int]:
+        """Indices of the sets for which there is a device."""
+        return self._looks[0][0].feasible if self._looks else []
+
+    def devices(self, index: int) -> int:
+        """Number of devices of a set.
+
+        Parameters
+        ----------
+        index : int
+            Of the set.
+        """
+        return sum(plan.members for plan, _ in self._looks if index in plan.feasible)
+
+    def output(self, index: int, run: int) -> MemoryOutput:
         """The results of one run of one set.
 
         Parameters
         ----------
-        work : WorkFolder
-            Of this plan, with all tasks finished.
         index, run : int
             Of the set and of the run.
         """
-        own = [p for p, (s, r, _) in enumerate(self._points) if (s, r) == (index, run)]
-        records: list[list[Mapping[str, Any]]] = [
-            [work.load_task(self.task(point, member).index) for member in range(self.members)]
-            for point in own
-        ]
-        points = [(self.point(point), self.schedule(point)) for point in own]
-        return MemoryOutput(self._inputs[index, run], points, records)
+        looks = [look for look in self._looks if index in look[0].feasible]
+        plan = looks[-1][0]
+        points = [(plan.point(point), plan.schedule(point)) for point in plan.part(index, run)]
+        records: list[list[Mapping[str, Any]]] = [[] for _ in points]
+        for plan, work in looks:
+            for of_point, point in zip(records, plan.part(index, run), strict=True):
+                tasks = (plan.task(point, member) for member in range(plan.members))
+                of_point += [work.load_task(task.index) for task in tasks]
+        return MemoryOutput(plan.base_of(index, run), points, records)
 
-    def residuals(self, work: WorkFolder, index: int) -> dict[str, list[Residuals]] | None:
+    def residuals(self, index: int) -> dict[str, list[Residuals]] | None:
         """Residuals of a set, by experiment.
 
         Parameters
         ----------
-        work : WorkFolder
         index : int
-            Of the set.
+            Of the set, which has a device.
 
         Returns
         -------
@@ -143,24 +211,23 @@ class GenerationPlan(Plan):
             One entry for each comparison of an experiment; None if one is no number.
         """
         found: dict[str, list[Residuals]] = {}
-        for number, run in enumerate(self.fit.runs):
-            output = self.output(work, index, number)
+        for number, run in enumerate(self._fit.runs):
+            output = self.output(index, number)
             for part in run.parts:
                 of_part = [
                     comparison.residuals(output)
-                    for comparison in self.fit.comparisons[part.experiment]
+                    for comparison in self._fit.comparisons[part.experiment]
                 ]
                 if not all(np.isfinite(each.members).all() for each in of_part):
                     return None
                 found[part.experiment] = of_part
-        return {name: found[name] for name in self.fit.model.experiments}
+        return {name: found[name] for name in self._fit.model.experiments}
 
-    def simulated(self, work: WorkFolder, index: int) -> dict[str, list[dict[str, Any]]]:
+    def simulated(self, index: int) -> dict[str, list[dict[str, Any]]]:
         """What a set gives in every experiment.
 
         Parameters
         ----------
-        work : WorkFolder
         index : int
             Of the set.
 
@@ -168,17 +235,18 @@ class GenerationPlan(Plan):
         -------
         dict of str to list of dict
             For each comparison of an experiment: of data, ``curves``, a list of arrays of shape
-            (members, n) in SI units, and ``scale``; of a target, ``values``, one a member.
+            (members, n) in SI units, and ``scale``; of a target, ``values``, one a member. Empty
+            for a set without a device.
         """
         found: dict[str, list[dict[str, Any]]] = {}
-        for number, run in enumerate(self.fit.runs):
-            if index not in self.feasible:
-                return {}
-            output = self.output(work, index, number)
+        if index not in self.feasible:
+            return found
+        for number, run in enumerate(self._fit.runs):
+            output = self.output(index, number)
             for part in run.parts:
                 found[part.experiment] = [
                     comparison.simulation(output)
-                    for comparison in self.fit.comparisons[part.experiment]
+                    for comparison in self._fit.comparisons[part.experiment]
                 ]
         return found
 

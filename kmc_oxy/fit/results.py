@@ -107,16 +107,10 @@ def _write_table(
     is_log = np.array([each.is_log for each in parameters])
     dataset("is_logarithmic", is_log, "1", "whether the scale of the parameter is logarithmic")
     dataset("stage", [each.stage for each, _ in sets], "1", "search, slopes or check", text)
-    for name, meaning in (
-        ("generation", "number of the generation"),
-        ("members", "number of devices"),
-        ("seed", "seed of the devices"),
-    ):
-        numbers = {id(each): number for number, each in enumerate(generations)}
-        values = [
-            numbers[id(each)] if name == "generation" else getattr(each, name) for each, _ in sets
-        ]
-        dataset(name, values, "1", meaning)
+    own = [number for number, each in enumerate(generations) for _ in each.points]
+    dataset("generation", own, "1", "number of the generation")
+    dataset("members", [each.devices[k] for each, k in sets], "1", "number of devices")
+    dataset("seed", [each.seed for each, _ in sets], "1", "seed of the devices")
     dataset("cost", [each.costs[k] for each, k in sets], "1", "inf for a set without a device")
     dataset("cost_error", [each.errors[k] for each, k in sets], "1",
             "standard error of the cost against the lowest of its generation")  # fmt: skip

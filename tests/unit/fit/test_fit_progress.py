@@ -44,10 +44,13 @@ def test_cost_grows_with_sets_and_members(tmp_path):
     fit = load_fit(path)
     cost = fit_cost(fit)
     assert cost.tasks_of_set == 1  # both experiments share a device
-    # 8 sets of 3 members, 2 x 5 sets for the slopes and 2 for the check of 6 members.
-    assert cost.tasks == (8 * 3 + 12 * 6, 8 * 6 + 12 * 6)
+    # 8 sets of 3 members, of which half may have only 2; 2 x 5 sets for the slopes and 2 for the
+    # check of 6 members.
+    assert cost.tasks == (8 * 3 - 4 + 12 * 6, 8 * 6 + 12 * 6)
+    for screen in ("null", "3"):
+        assert fit_cost(load_fit(path, (f"search.screen={screen}",))).tasks[0] == 8 * 3 + 12 * 6
     assert 0 < cost.hops[0] < cost.hops[1] and 0 < cost.core_time_s[0] < cost.core_time_s[1]
     more = fit_cost(load_fit(path, ("search.evaluations=80", "search.intervals=false")))
-    assert more.tasks == (80 * 3 + 2 * 6, 80 * 6 + 2 * 6)
+    assert more.tasks == (80 * 3 - 40 + 2 * 6, 80 * 6 + 2 * 6)
     fresh = fit_cost(load_fit(path, ("experiments.findings.device=fresh",)))
     assert fresh.tasks_of_set == 2

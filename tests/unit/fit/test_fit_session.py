@@ -1,11 +1,14 @@
 """A fit that goes on: other budgets, damaged files, folders that are no fit."""
 
 import fit_examples
+import h5py
 import numpy as np
 import pytest
 
 from kmc_oxy import cli
-from kmc_oxy.storage import read_tree
+from kmc_oxy.execution import run_serial, serial_run
+from kmc_oxy.fit import FitFolder, FitSession, fit_session, load_fit, progress_of_fit
+from kmc_oxy.storage import StoreError, read_tree, write_tree
 
 
 def fit(folder, *options):
@@ -13,9 +16,12 @@ def fit(folder, *options):
     return cli.main([*line, *options])
 
 
+def generations(folder):
+    return [read_tree(path) for path in sorted((folder / "out").glob("generation-*.npz"))]
+
+
 def stages(folder):
-    paths = sorted((folder / "out").glob("generation-*.npz"))
-    return [read_tree(path)["stage"] for path in paths]
+    return [each["stage"] for each in generations(folder)]
 
 
 @pytest.fixture
@@ -29,8 +35,7 @@ def begun(tmp_path):
 def test_a_larger_budget_repeats_slopes_and_check(begun):
     assert fit(begun, "--set=search.evaluations=16") == 0
     assert stages(begun)[5:] == 2 * ["search"] + 2 * ["slopes"] + ["check"]
-    generations = [read_tree(path) for path in sorted((begun / "out").glob("generation-*.npz"))]
-    last = [each for each in generations if each["stage"] == "search"]
+    last = [each for each in generations(begun) if each["stage"] == "search"]
     points = np.concatenate([each["points"] for each in last])
     most = [each for each in last if each["members"] == max(e["members"] for e in last)]
     best = min((cost, tuple(point)) for each in most
@@ -70,3 +75,91 @@ def test_another_fit_file_is_refused(begun, capsys):
     fit_examples.write_fit(begun, fit_examples.FIT.replace("1 ms, first", "2 ms, first"))
     assert fit(begun) == 1
     assert "was computed from another input" in capsys.readouterr().err
+
+
+#: A search in which the worse half of each generation is left out after one device.
+SCREENED = [
+    f"--set=search.{key}"
+    for key in ("screen=1", "members=3", "most_members=3", "population=5", "evaluations=15",
+                "intervals=false")
+]  # fmt: skip
+
+
+def assert_same(one, other):
+    for first, second in zip(one, other, strict=True):
+        for key in first.keys() - {"run_id", "simulated"}:
+            np.testing.assert_array_equal(first[key], second[key])
+
+
+def test_sets_left_out_have_fewer_devices_and_no_task_runs_twice(tmp_path, monkeypatch):
+    fit_examples.write_fit(tmp_path)
+    ran = []
+    run_task = serial_run.run_task
+
+    def counted(session, task, **options):
+        ran.append((task.member, session.plan.identity.resolved))
+        run_task(session, task, **options)
+
+    monkeypatch.setattr(serial_run, "run_task", counted)
+    assert fit(tmp_path, *SCREENED) == 0
+    *searched, check = generations(tmp_path)
+    for each in searched:
+        is_left_out = each["devices"] == 1
+        assert is_left_out.sum() == 2 and (each["devices"][~is_left_out] == 3).all()
+        assert each["costs"][is_left_out].min() > each["costs"][~is_left_out].max()
+        has_value = np.isfinite(each["member_residuals"]).all(axis=2)
+        np.testing.assert_array_equal(has_value.sum(axis=1), each["devices"])
+    assert len(ran) == sum(each["devices"].sum() for each in [*searched, check])
+    assert {member for member, _ in ran} == {0, 1, 2}
+    assert not list((tmp_path / "out").glob("*.work"))
+    with h5py.File(tmp_path / "out" / "evaluations.h5") as file:
+        assert file["members"][()].tolist().count(1) == 6
+        assert np.isfinite(file["x"]).all()
+
+
+def test_a_set_with_both_looks_costs_what_it_costs_without_screening(tmp_path, monkeypatch):
+    """Records are joined: the free scale and the targets are of all members."""
+    fit_examples.write_fit(tmp_path)
+    options = [*SCREENED, "--set=search.evaluations=5"]
+    assert fit(tmp_path, *options, "--set=search.screen=null") == 0
+    whole = generations(tmp_path)
+    monkeypatch.setattr(fit_session, "kept_sets", lambda costs, errors, members: [0, 1, 2, 3, 4])
+    assert fit(tmp_path, *options, "--fresh") == 0
+    assert_same(whole, generations(tmp_path))
+
+
+def test_a_fit_goes_on_between_two_looks(tmp_path, capsys):
+    path = fit_examples.write_fit(tmp_path)
+    assert fit(tmp_path, *SCREENED) == 0
+    whole = generations(tmp_path)
+    (tmp_path / "out").rename(tmp_path / "whole")
+    loaded = load_fit(path, tuple(option.removeprefix("--set=") for option in SCREENED))
+    folder = FitFolder(tmp_path / "out")
+    folder.begin_or_resume(loaded, fresh=False)
+    session = FitSession(loaded, folder)
+    for look, tasks in enumerate((5, 6)):
+        plan, work = session.next_generation()
+        assert plan.n_tasks == tasks and not session.generations
+        if look == 0:
+            run_serial(plan, work)
+            session.finish(plan, work)
+        assert progress_of_fit(folder.path).tasks == (0 if look else tasks, tasks)
+        work.release()
+    assert fit(tmp_path, *SCREENED) == 0
+    assert_same(whole, generations(tmp_path))
+    best = [(tmp_path / name / "best.yaml").read_bytes() for name in ("whole", "out")]
+    assert best[0] == best[1]
+    assert fit(tmp_path, *SCREENED, "--set=search.screen=2") == 1
+    assert "search.screen 1 there, 2 now" in capsys.readouterr().err
+
+
+def test_generations_of_another_version_are_refused(begun, capsys):
+    path = begun / "out" / "generation-00000.npz"
+    content = read_tree(path)
+    del content["devices"]
+    with open(path, "wb") as file:
+        write_tree(file, content)
+    assert fit(begun) == 1
+    assert "was written by another version of kmc_oxy: begin again" in capsys.readouterr().err
+    with pytest.raises(StoreError, match="another version"):
+        progress_of_fit(begun / "out")
