@@ -40,7 +40,7 @@ class GenerationPlan(Plan):
     points : ndarray, shape (sets, d)
         Parameter sets in the unit cube.
     devices : range
-        Members of each set. Member m is the same device in every set, with common random numbers.
+        Members of each set. Member m is the same device in every set; its hops are others.
     seed : int
         Of all random numbers of the devices.
     only : collection of int, optional

@@ -202,7 +202,8 @@ def provenance_table(result: FitResult) -> Table:
         f"{np.isfinite(result.cost[result.is_search]).sum()} give a device",
         "sets for the intervals": str((stages == "slopes").sum()),
         "devices of a set": f"{ensemble[result.is_search].min()} at first, "
-        f"{ensemble.max()} at most; fewer of the {left_out} sets left out after a first look",
+        f"{ensemble.max()} at most",
+        "sets left out after a first look on fewer devices": str(left_out),
         "devices simulated": f"{result.members.sum():,}",
         "lowest cost on the devices of the check": f"{result.cost[stages == 'check'].min():.4g}",
         "library of the search": result.library,
