@@ -191,9 +191,9 @@ class GenerationResults:
         plan = looks[-1][0]
         points = [(plan.point(point), plan.schedule(point)) for point in plan.part(index, run)]
         records: list[list[Mapping[str, Any]]] = [[] for _ in points]
-        for plan, work in looks:
-            for of_point, point in zip(records, plan.part(index, run), strict=True):
-                tasks = (plan.task(point, member) for member in range(plan.members))
+        for look, work in looks:
+            for of_point, point in zip(records, look.part(index, run), strict=True):
+                tasks = (look.task(point, member) for member in range(look.members))
                 of_point += [work.load_task(task.index) for task in tasks]
         return MemoryOutput(plan.base_of(index, run), points, records)
 
