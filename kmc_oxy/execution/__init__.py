@@ -8,7 +8,7 @@ from kmc_oxy.execution.memory_output import MemoryOutput
 from kmc_oxy.execution.output_assembly import assemble, resolved_value
 from kmc_oxy.execution.progress import Progress, ProgressDisplay
 from kmc_oxy.execution.serial_run import run_serial
-from kmc_oxy.execution.tasks import Plan
+from kmc_oxy.execution.tasks import Plan, Task
 
 __all__ = [
     "Cost",
@@ -17,6 +17,7 @@ __all__ = [
     "Plan",
     "Progress",
     "ProgressDisplay",
+    "Task",
     "assemble",
     "check_memory",
     "core_time_s",
