@@ -30,10 +30,12 @@ def fit_cost_table(fit: LoadedFit, cost: FitCost) -> str:
     cores = usable_cores()
     few, many = (seconds / cores for seconds in cost.core_time_s)
     fewest, most = map(count_text, cost.hops)
+    screen = settings.screen
+    looked = f"; {screen} in a first look, with up to half of the sets left out" if screen else ""
     lines = {
         "fit file": fit.source + (f" ({fit.model.name})" if fit.model.name else ""),
         "search": f"{settings.method}, {settings.evaluations} sets at most",
-        "members": f"{settings.members} at first, {settings.most_members} at most",
+        "members": f"{settings.members} at first, {settings.most_members} at most{looked}",
         "tasks": f"{cost.tasks[0]:,} to {cost.tasks[1]:,}: {cost.tasks_of_set} a set and member",
         "expected hops": f"about {fewest.strip()} to {most.strip()} (within a factor of 4, of the "
         "device at the start)",

@@ -10,7 +10,7 @@ from kmc_oxy.execution.output_assembly import assemble, resolved_value
 from kmc_oxy.execution.pool_run import WorkerError, run_in_pool
 from kmc_oxy.execution.progress import Progress, ProgressDisplay, progress_json, progress_line
 from kmc_oxy.execution.serial_run import run_serial
-from kmc_oxy.execution.tasks import Plan
+from kmc_oxy.execution.tasks import Plan, Task
 from kmc_oxy.execution.whole_run import begin, complete, useful_processes
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Plan",
     "Progress",
     "ProgressDisplay",
+    "Task",
     "WorkerError",
     "assemble",
     "begin",

@@ -12,6 +12,7 @@ from kmc_oxy.fit.fit_session import sets_after_search
 from kmc_oxy.fit.generation import GenerationPlan
 from kmc_oxy.fit.loading import LoadedFit
 from kmc_oxy.fit.parameters import start_point
+from kmc_oxy.fit.search import population_of
 
 #: Largest number of runs of a set whose hops are estimated; their mean stands for the others.
 SAMPLED_RUNS = 8
@@ -26,8 +27,9 @@ class FitCost:
     tasks_of_set : int
         Tasks of a parameter set, a member: points of all runs.
     tasks, hops, core_time_s : (float, float)
-        Of the whole fit, if the search keeps its first number of members, and if it has the largest
-        number from the beginning. Intervals and check have the largest number in both.
+        Of the whole fit, if the search keeps its first number of members and leaves out as many
+        sets as `screening` allows, and if it has the largest number from the beginning and leaves
+        out none. Intervals and check have the largest number in both.
     memory_bytes : float
         Memory of one process, roughly.
     """
@@ -56,20 +58,25 @@ def fit_cost(fit: LoadedFit) -> FitCost:
     sampled = sorted({round(run) for run in np.linspace(0, len(fit.runs) - 1, count)})
     costs = [
         estimate(
-            GenerationPlan(dataclasses.replace(fit, runs=(fit.runs[run],)), start, 1, settings.seed)
+            GenerationPlan(
+                dataclasses.replace(fit, runs=(fit.runs[run],)), start, range(1), settings.seed
+            )
         )
         for run in sampled
     ]
-    points = GenerationPlan(fit, start, 1, settings.seed).n_points
+    points = GenerationPlan(fit, start, range(1), settings.seed).n_points
     factor = points / sum(cost.tasks for cost in costs)
     hops = factor * sum(cost.hops for cost in costs)
     seconds = factor * sum(core_time_s(cost) for cost in costs)
     last = sets_after_search(fit)
-    members = [
-        settings.evaluations * of_search + last * settings.most_members
-        for of_search in (settings.members, settings.most_members)
-    ]
-    few, many = members
+    least = float(settings.members)
+    if settings.screen is not None and settings.screen < settings.members:
+        sets = population_of(settings.population, len(fit.parameters))
+        least -= (settings.members - settings.screen) * (sets // 2) / sets
+    few, many = (
+        round(settings.evaluations * of_search + last * settings.most_members)
+        for of_search in (least, settings.most_members)
+    )
     return FitCost(
         tasks_of_set=points,
         tasks=(few * points, many * points),

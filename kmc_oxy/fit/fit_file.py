@@ -5,11 +5,11 @@ Sections that an input has too mean the same in both.
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from kmc_oxy.fit.search import population_of
 from kmc_oxy.inputs.schema import (
     READ_VOLTAGE_V,
     ConductanceModel,
@@ -187,6 +187,14 @@ class SearchSettings(Section):
         description="devices of an evaluation at most: their number grows while the search "
         "converges, and the intervals are computed with it",
     )
+    screen: Whole | None = Field(
+        default=2,
+        ge=1,
+        le=10_000,
+        description="devices of a first look at all sets of a generation: those that are clearly "
+        "worse than the best one, at most half of those with a number, get no more; without effect "
+        "unless fewer than `members`; null: all sets have all devices",
+    )
     population: Whole | None = Field(
         default=None, ge=4, le=10_000, description="sets of a generation; null: 4 + 3 ln(n)"
     )
@@ -246,7 +254,7 @@ class FitFile(Section):
             if not name.strip() or "/" in name or name in (".", ".."):
                 message = "must be a name without / and not . or .."
                 found.append(Inconsistency(("experiments", name), message, ()))
-        population = self.search.population or int(4 + 3 * math.log(len(self.parameters)))
+        population = population_of(self.search.population, len(self.parameters))
         if self.search.evaluations < population:
             message = f"must be at least the {population} sets of one generation"
             found.append(Inconsistency(("search", "evaluations"), message, ()))

@@ -26,6 +26,7 @@ from kmc_oxy.storage import (
     Manifest,
     RunIdentity,
     StoreError,
+    WorkFolder,
     atomic_write,
     check_same,
     lock_folder,
@@ -52,25 +53,30 @@ class FinishedGeneration:
     points : ndarray, shape (sets, d)
         In the unit cube.
     members, seed : int
-        Number of devices, and seed of their random numbers.
+        Number of devices of the sets that were not left out, and seed of their random numbers.
+    devices : ndarray of int, shape (sets,)
+        Number of devices of each set: fewer than `members` if it was left out after the first look.
     costs, errors : ndarray, shape (sets,)
         Costs, and standard errors of their difference from the lowest one; infinite and NaN for a
-        set without a device.
+        set without a device. Those of the first look for a set that was left out, the cost raised
+        above those of all others (`screening`).
     member_residuals : ndarray, shape (sets, members, n)
-        Residuals of each member; NaN for a set without a device.
+        Residuals of each member; NaN for a set without a device, and for the members that a set
+        does not have.
     data_errors : ndarray, shape (n,)
         Standard errors of the measurements in the same units.
     library : str
         Library of the search and its version.
     simulated : list
         For each set of the stage ``check``: experiment -> for each of its comparisons what was
-        simulated, as `generation.GenerationPlan.simulated` has it. Empty in other stages.
+        simulated, as `evaluation.GenerationResults.simulated` has it. Empty in other stages.
     """
 
     stage: str
     points: Array
     members: int
     seed: int
+    devices: NDArray[np.int64]
     costs: Array
     errors: Array
     member_residuals: Array
@@ -80,8 +86,14 @@ class FinishedGeneration:
 
     @property
     def residuals(self) -> Array:
-        """Means over members, shape (sets, n)."""
-        found: Array = self.member_residuals.mean(axis=1)
+        """Means over the members of each set, shape (sets, n)."""
+        of_sets = zip(self.member_residuals, self.devices, strict=True)
+        return np.stack([members[:count].mean(axis=0) for members, count in of_sets])
+
+    @property
+    def is_whole(self) -> NDArray[np.bool_]:
+        """Which sets have a device and all members, shape (sets,)."""
+        found: NDArray[np.bool_] = np.isfinite(self.costs) & (self.devices == self.members)
         return found
 
 
@@ -168,14 +180,20 @@ class FitFolder:
             ):  # fmt: skip
                 path.unlink()
 
-    def output_of(self, number: int) -> Path:
-        """Name of the output that the runs of a generation would have; its work folder is used.
+    def outputs_of(self, number: int) -> tuple[Path, Path]:
+        """Outputs that the runs of a generation would have; their work folders are used.
 
         Parameters
         ----------
         number : int
+
+        Returns
+        -------
+        (Path, Path)
+            Of the first look at its sets, or the only one, and of the second.
         """
-        return self.path / f"generation-{number:05d}.h5"
+        name = f"generation-{number:05d}"
+        return self.path / f"{name}.h5", self.path / f"{name}-rest.h5"
 
     def _path_of(self, number: int) -> Path:
         return self.path / f"generation-{number:05d}.npz"
@@ -219,16 +237,18 @@ class FitFolder:
                     f"{path} belongs to another fit: remove it and those after it, and run the "
                     "same line again"
                 )
-            try:
-                yield FinishedGeneration(**content)
-            except TypeError as error:
-                raise StoreError(f"{path} is damaged ({error}): remove it and go on") from error
+            if content.keys() != set(FIELDS):
+                raise StoreError(
+                    f"{path} was written by another version of kmc_oxy: begin again with --fresh, "
+                    "or choose another folder"
+                )
+            yield FinishedGeneration(**content)
             number += 1
 
     def remove_leftovers(self, finished: int) -> None:
         """Remove work folders of finished generations.
 
-        There is one after a kill between the record and the removal of the work folder.
+        There are some after a kill between the record and the removal of the work folders.
 
         Parameters
         ----------
@@ -236,9 +256,8 @@ class FitFolder:
             Number of finished generations.
         """
         for number in range(finished):
-            leftover = self.output_of(number).with_name(self.output_of(number).name + ".work")
-            if leftover.exists():
-                shutil.rmtree(leftover, ignore_errors=True)
+            for output in self.outputs_of(number):
+                shutil.rmtree(WorkFolder(output).path, ignore_errors=True)
 
 
 def identity_of(fit: LoadedFit) -> RunIdentity:

@@ -32,7 +32,8 @@ class FitProgress:
     library : str
         Library of the search; empty before the first generation.
     tasks : (int, int) or None
-        Finished tasks and all tasks of an unfinished generation; None if there is none.
+        Finished tasks and all tasks of an unfinished generation, or of its latest look; None if
+        there is none.
     """
 
     manifest: Manifest
@@ -76,9 +77,10 @@ def progress_of_fit(folder: Path) -> FitProgress:
         if each.stage == "check":
             check_cost = float(each.costs.min())
     tasks = None
-    unfinished = progress_of(found.output_of(len(finished)))
-    if unfinished is not None:
-        tasks = unfinished[1], unfinished[0].tasks
+    for output in found.outputs_of(len(finished)):
+        unfinished = progress_of(output)
+        if unfinished is not None:
+            tasks = unfinished[1], unfinished[0].tasks
     return FitProgress(
         manifest=manifest,
         is_complete=(folder / EVALUATIONS).is_file(),

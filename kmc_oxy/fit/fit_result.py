@@ -143,7 +143,8 @@ class FitResult:
         The same in standard errors of the measurement alone.
     stage : tuple of str
         Of each parameter set, one of `STAGES`.
-    members : ndarray of int, shape (sets,)
+    generation, members : ndarray of int, shape (sets,)
+        Number of the generation of each set, and of its devices.
     cost, cost_error : ndarray, shape (sets,)
         The cost is infinite for a set without a device.
     correlation : ndarray, shape (d, d) or None
@@ -167,6 +168,7 @@ class FitResult:
     chi_square: dict[str, float]
     chi_square_measurement: dict[str, float]
     stage: tuple[str, ...]
+    generation: NDArray[np.int64]
     members: NDArray[np.int64]
     cost: Array
     cost_error: Array
@@ -179,6 +181,11 @@ class FitResult:
     def is_search(self) -> NDArray[np.bool_]:
         """Which sets belong to the search, shape (sets,)."""
         return np.array([stage == "search" for stage in self.stage])
+
+    @property
+    def ensemble(self) -> NDArray[np.int64]:
+        """Devices of those sets of each generation that were not left out, shape (sets,)."""
+        return np.array([self.members[self.generation == own].max() for own in self.generation])
 
 
 def read_fit_result(folder: Path) -> FitResult:
@@ -240,6 +247,7 @@ def _read(file: h5py.File, best_input: str) -> FitResult:
             zip(experiments, file["chi_square_measurement"][()].tolist(), strict=True)
         ),
         stage=tuple(_texts(file["stage"])),
+        generation=file["generation"][()],
         members=file["members"][()],
         cost=file["cost"][()],
         cost_error=file["cost_error"][()],

@@ -1,7 +1,11 @@
-"""One session of a fit: which generation comes next, and what its results mean.
+"""One session of a fit: which generation comes next.
 
 The session decides on one process. How the tasks of a generation are run, in one process or on the
 ranks of an MPI job, is that of any other run (`execution`).
+
+A generation of the search is screened: it has two looks, each a plan of its own, and which sets get
+the second one depends on the results of the first (`screening`). A session that resumes finds the
+first look finished and decides the same.
 
 A fit has three stages: the search; the slopes, sets around the optimum on a larger ensemble, from
 which the intervals follow; and the check, the optimum on devices that the search has not seen.
@@ -12,17 +16,18 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kmc_oxy.execution import Plan
+from kmc_oxy.fit.evaluation import GenerationResults, evaluated
 from kmc_oxy.fit.fit_folder import FinishedGeneration, FitFolder
-from kmc_oxy.fit.generation import GenerationPlan, stacked
+from kmc_oxy.fit.generation import GenerationPlan
 from kmc_oxy.fit.intervals import check_points, slope_points
 from kmc_oxy.fit.loading import LoadedFit
-from kmc_oxy.fit.parameters import start_point, values_at
+from kmc_oxy.fit.parameters import start_point
+from kmc_oxy.fit.screening import kept_sets
 from kmc_oxy.fit.search import SEARCHES, Generation, ReplayError, SearchSettings, replay
 from kmc_oxy.storage import StoreError, WorkFolder, begin_or_resume
 
@@ -75,8 +80,11 @@ class FitSession:
         )
         self._library = _library_text(settings.method)
         self._stage = "search"
-        #: The generation in progress.
+        #: The look in progress.
         self.plan: GenerationPlan | None = None
+        #: The finished looks at the generation in progress, and what the first of two gave.
+        self._results = GenerationResults(fit)
+        self._first: FinishedGeneration | None = None
         try:
             searched = self.of_stage("search")
             replay(self._search, [Generation(g.points, g.costs, g.errors) for g in searched])
@@ -94,7 +102,7 @@ class FitSession:
         return [each for each in counting(self.generations) if each.stage == stage]
 
     def next_generation(self) -> tuple[Plan, WorkFolder] | None:
-        """Begin or resume the next generation; None if the fit is complete.
+        """Begin or resume the next generation, or its second look; None if the fit is complete.
 
         Returns
         -------
@@ -103,29 +111,54 @@ class FitSession:
             Locked.
         """
         while (requested := self._requested()) is not None:
-            stage, points, members, seed = requested
-            plan = GenerationPlan(self.fit, points, members, seed)
-            self._stage, self.plan = stage, plan
+            self._stage, points, members, seed = requested
+            self.plan = plan = self._look(points, members, seed)
             if plan.feasible:
-                output = self.folder.output_of(len(self.generations))
-                work = begin_or_resume(output, plan.identity)
-                if work is not None:
-                    return plan, work
-            self._record(plan, None)
+                outputs = self.folder.outputs_of(len(self.generations))
+                work = begin_or_resume(outputs[len(self._results.looks)], plan.identity)
+                assert work is not None, "the output of a generation is never assembled"
+                return plan, work
+            self._evaluate(plan)
         return None
 
     def finish(self, plan: Plan, work: WorkFolder) -> None:
-        """Evaluate and record a generation whose tasks are finished, and remove its work folder.
+        """Evaluate what is finished of a generation; record it after its last look.
 
         Parameters
         ----------
         plan : Plan
             As `next_generation` gave it.
         work : WorkFolder
+            With all tasks finished. It is removed when the generation is recorded.
         """
         assert isinstance(plan, GenerationPlan)
-        self._record(plan, work)
-        work.remove()
+        self._results.looks.append((plan, work))
+        self._evaluate(plan)
+
+    @property
+    def _screen(self) -> int:
+        """Members of the first of two looks at the next generation; 0 if there is only one."""
+        screen = self.fit.model.search.screen or 0
+        return screen if self._stage == "search" and screen < self._search.members else 0
+
+    def _look(self, points: Array, members: int, seed: int) -> GenerationPlan:
+        """What is run next of a generation."""
+        screen = self._screen
+        if self._first is None:
+            return GenerationPlan(self.fit, points, range(screen or members), seed)
+        kept = kept_sets(self._first.costs, self._first.errors, screen)
+        kept = [index for index in kept if index not in self._results.failures]
+        return GenerationPlan(self.fit, points, range(screen, members), seed, kept)
+
+    def _evaluate(self, plan: GenerationPlan) -> None:
+        """Take in a finished look, and record the generation if it was the last one."""
+        generation = evaluated(self._stage, plan, self._results, self._library, self._first)
+        if self._screen and self._first is None:
+            self._first = generation
+            return
+        self._record(generation)
+        self._results.remove()
+        self._results, self._first = GenerationResults(self.fit), None
 
     def _requested(self) -> tuple[str, Array, int, int] | None:
         """Stage, points, members and seed of the next generation; None if there is none."""
@@ -144,8 +177,7 @@ class FitSession:
             return "check", points, most, settings.seed + CHECK_SEED_OFFSET
         return None
 
-    def _record(self, plan: GenerationPlan, work: WorkFolder | None) -> None:
-        generation = evaluated(self.fit, self._stage, plan, work, self._library)
+    def _record(self, generation: FinishedGeneration) -> None:
         self.folder.save(len(self.generations), generation)
         self.generations.append(generation)
         if generation.stage == "search":
@@ -153,22 +185,28 @@ class FitSession:
         self._report(self._line(generation))
 
     def progress_text(self) -> str:
-        """Stage, generation and, in the search, sets: how far the fit is."""
+        """Stage, generation, look and, in the search, sets: how far the fit is."""
         text = f"{self._stage}, generation {len(self.generations) + 1}"
+        if self._screen:
+            text += f", look {1 if self._first is None else 2} of 2"
         if self._stage == "search":
             text += (
                 f": {_sets(self.of_stage('search'))} of {self.fit.model.search.evaluations} sets"
             )
         return text
 
-    def sets_left(self) -> tuple[int, int]:
-        """Sets after the generation in progress: those of the search, and later ones, at most."""
-        searched, later = _sets(self.of_stage("search")), sets_after_search(self.fit)
+    def devices_left(self) -> int:
+        """Devices of all sets after the look in progress, at most and with the present members."""
+        settings, plan = self.fit.model.search, self.plan
+        asked = 0 if plan is None else len(plan.sets)
+        later = sets_after_search(self.fit)
         later -= sum(_sets(self.of_stage(stage)) for stage in ("slopes", "check"))
-        current = 0 if self.plan is None else len(self.plan.sets)
-        if self._stage == "search":
-            return max(0, self.fit.model.search.evaluations - searched - current), later
-        return 0, max(0, later - current)
+        if self._stage != "search":
+            return max(0, later - asked) * settings.most_members
+        members = self._search.members
+        ahead = max(0, settings.evaluations - _sets(self.of_stage("search")) - asked) * members
+        second = 0 if plan is None else len(plan.feasible) * (members - plan.devices.stop)
+        return ahead + second + later * settings.most_members
 
     def _line(self, generation: FinishedGeneration) -> str:
         text = f"{generation.stage}, generation {len(self.generations)}: "
@@ -178,7 +216,11 @@ class FitSession:
         else:
             text += f"{len(generation.points)} sets"
         finite = generation.costs[np.isfinite(generation.costs)]
-        text += f", {generation.members} devices each; cost "
+        text += f", {generation.members} devices each"
+        left_out = (generation.devices < generation.members).sum()
+        if left_out:
+            text += f" ({left_out} left out after {generation.devices.min()})"
+        text += "; cost "
         text += f"best {finite.min():.4g}" if finite.size else "no feasible set"
         # Costs on the devices of the check are comparable with no others.
         if generation.stage != "check":
@@ -216,96 +258,6 @@ def counting(generations: Sequence[FinishedGeneration]) -> list[FinishedGenerati
     return [
         each for number, each in enumerate(generations) if each.stage == "search" or number > last
     ]
-
-
-def evaluated(
-    fit: LoadedFit, stage: str, plan: GenerationPlan, work: WorkFolder | None, library: str
-) -> FinishedGeneration:
-    """The results of a generation whose tasks are finished.
-
-    Parameters
-    ----------
-    fit : LoadedFit
-    stage : str
-    plan : GenerationPlan
-    work : WorkFolder or None
-        None if no set is feasible.
-    library : str
-        As in `FinishedGeneration`.
-
-    Returns
-    -------
-    FinishedGeneration
-    """
-    found: dict[int, tuple[Array, Array]] = {}
-    simulated: list[dict[str, list[dict[str, Any]]]] = [{} for _ in plan.sets]
-    for index in plan.feasible if work is not None else ():
-        assert work is not None
-        outputs = plan.outputs(work, index)
-        if isinstance(outputs, str):
-            values = values_at(fit.parameters, plan.sets[index])
-            named = ", ".join(f"{key} = {value:.5g}" for key, value in values.items())
-            log.warning("no result of the set %s: %s", named, outputs)
-            continue
-        residuals = plan.residuals(outputs)
-        if residuals is not None:
-            found[index] = stacked(fit, residuals)
-        if stage == "check":
-            simulated[index] = plan.simulated(outputs)
-    sets = len(plan.sets)
-    size = next(iter(found.values()))[1].size if found else 0
-    members = np.full((sets, plan.members, size), np.nan)
-    data_errors = np.zeros(size)
-    for index, (of_members, of_data) in found.items():
-        members[index], data_errors = of_members, of_data
-    priors = _prior_costs(fit, plan.sets)
-    costs, errors = costs_and_errors(members)
-    return FinishedGeneration(
-        stage, plan.sets, plan.members, plan.seed, costs + priors, errors, members, data_errors,
-        library, simulated if stage == "check" else [],
-    )  # fmt: skip
-
-
-def costs_and_errors(members: Array) -> tuple[Array, Array]:
-    """Cost of every set, and the standard error of its difference from the lowest one.
-
-    The cost is the square of the mean residual vector. All sets have the same members, so the
-    error, by the jackknife over members, is that of the difference.
-
-    Parameters
-    ----------
-    members : ndarray, shape (sets, members, n)
-        Residuals; NaN for a set without a device.
-
-    Returns
-    -------
-    costs, errors : ndarray, shape (sets,)
-        Infinite and NaN for a set without a device.
-    """
-    count = members.shape[1]
-    is_feasible = np.isfinite(members).all(axis=(1, 2)) & bool(members.shape[2])
-    costs, errors = np.full(len(members), np.inf), np.full(len(members), np.nan)
-    if not is_feasible.any():
-        return costs, errors
-    known = members[is_feasible]
-    total = known.sum(axis=1, keepdims=True)
-    costs[is_feasible] = ((total[:, 0] / count) ** 2).sum(axis=1)
-    if count > 1:
-        without = (((total - known) / (count - 1)) ** 2).sum(axis=2)
-        apart = without - without[np.argmin(costs[is_feasible])]
-        apart = apart - apart.mean(axis=1, keepdims=True)
-        errors[is_feasible] = np.sqrt((count - 1) / count * (apart**2).sum(axis=1))
-    return costs, errors
-
-
-def _prior_costs(fit: LoadedFit, points: Array) -> Array:
-    """Square of the distance from the priors, in their deviations, of every set."""
-    costs = np.zeros(len(points))
-    for axis, parameter in enumerate(fit.parameters):
-        if parameter.prior is not None:
-            mean, deviation = parameter.prior
-            costs += ((points[:, axis] - mean) / deviation) ** 2
-    return costs
 
 
 def _library_text(method: str) -> str:

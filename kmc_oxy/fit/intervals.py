@@ -109,8 +109,8 @@ def _around_optimum(generations: Sequence[FinishedGeneration]) -> tuple[Array, A
     chosen = [each for each in generations if each.stage == "slopes"]
     if not chosen:
         chosen = _largest_ensemble(generations)
-    theta = np.concatenate([each.points[np.isfinite(each.costs)] for each in chosen])
-    residuals = np.concatenate([each.member_residuals[np.isfinite(each.costs)] for each in chosen])
+    theta = np.concatenate([each.points[each.is_whole] for each in chosen])
+    residuals = np.concatenate([each.member_residuals[each.is_whole] for each in chosen])
     if chosen[0].stage == "search":
         best = lowest(generations)
         nearest = np.argsort(np.linalg.norm(theta - best, axis=1), kind="stable")

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from kmc_oxy._version import __version__
 from kmc_oxy.fit.comparison import DataComparison, absolute_errors
+from kmc_oxy.fit.evaluation import sizes_of
 from kmc_oxy.fit.fit_folder import FinishedGeneration
 from kmc_oxy.fit.fit_result import BEST, EVALUATIONS, read_fit_result
 from kmc_oxy.fit.fit_session import FitSession, counting
-from kmc_oxy.fit.generation import sizes_of
 from kmc_oxy.fit.intervals import estimated
 from kmc_oxy.fit.loading import LoadedFit
 from kmc_oxy.fit.parameters import Parameter, values_at
@@ -112,23 +112,14 @@ def _write_table(
     is_log = np.array([each.is_log for each in parameters])
     dataset("is_logarithmic", is_log, "1", "whether the scale of the parameter is logarithmic")
     dataset("stage", [each.stage for each, _ in sets], "1", "search, slopes or check", text)
-    for name, meaning in (
-        ("generation", "number of the generation"),
-        ("members", "number of devices"),
-        ("seed", "seed of the devices"),
-    ):
-        numbers = {id(each): number for number, each in enumerate(generations)}
-        values = [
-            numbers[id(each)] if name == "generation" else getattr(each, name) for each, _ in sets
-        ]
-        dataset(name, values, "1", meaning)
+    own = [number for number, each in enumerate(generations) for _ in each.points]
+    dataset("generation", own, "1", "number of the generation")
+    dataset("members", [each.devices[k] for each, k in sets], "1", "number of devices")
+    dataset("seed", [each.seed for each, _ in sets], "1", "seed of the devices")
     dataset("cost", [each.costs[k] for each, k in sets], "1", "inf for a set without a device")
     dataset("cost_error", [each.errors[k] for each, k in sets], "1",
             "standard error of the cost against the lowest of its generation")  # fmt: skip
-    size = max(each.residuals.shape[1] for each in generations)
-    x = np.full((len(sets), size), np.nan)
-    for row, (each, index) in enumerate(sets):
-        x[row, : each.residuals.shape[1]] = each.residuals[index]
+    x = np.concatenate([each.residuals for each in generations])
     dataset("x", x, "1", "residuals: distance of the simulated means from the data, in standard "
             "errors times the square root of weight over number of points")  # fmt: skip
     sizes = sizes_of(fit)

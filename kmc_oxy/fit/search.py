@@ -9,7 +9,9 @@ the generations that were recorded, and no state of a library is stored.
 suffice as long as the points of a generation differ by more than the noise of their costs. When the
 costs of the better half of a generation span less than `WITHIN_NOISE` standard errors, they can no
 longer be ranked, and `members` doubles. All points of a generation have the same members, so that
-each ranking is of one cost function; only the cost function of the next generation differs.
+each ranking is of one cost function; only the cost function of the next generation differs. Points
+that are left out after a first look come with costs above all others (`screening`), and the
+better half of a generation is never left out.
 
 **Infeasible points** have the cost inf. They are ranked behind all others, by their distance to the
 nearest feasible point, which leads the search back.
@@ -115,6 +117,19 @@ class Generation:
     errors: Array | None = None
 
 
+def population_of(population: int | None, dimensions: int) -> int:
+    """Points of a generation.
+
+    Parameters
+    ----------
+    population : int or None
+        As in `SearchSettings`.
+    dimensions : int
+        Number of parameters.
+    """
+    return population or int(4 + 3 * math.log(dimensions))
+
+
 class Search(ABC):
     """A search of the unit cube: `ask`, `tell`, and what was found.
 
@@ -155,7 +170,7 @@ class Search(ABC):
         self.seed = seed
         self.members = settings.members
         self.why_finished = ""
-        self._population = settings.population or int(4 + 3 * math.log(self.start.size))
+        self._population = population_of(settings.population, self.start.size)
         self._asked: Array | None = None
         self._told = 0
         self._best = (self.start, math.inf)

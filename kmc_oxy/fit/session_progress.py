@@ -15,7 +15,7 @@ class SessionProgress:
     """Formats the progress of a generation as that of the whole fit; called with each `Progress`.
 
     The time left follows from the tasks of this session and those that are left, as if each took
-    as long.
+    as long and screening left no more sets out.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class SessionProgress:
         self._began_s = time.monotonic()
         fit = session.fit
         start = start_point(fit.parameters)[None, :]
-        self._tasks_of_device = GenerationPlan(fit, start, 1, fit.model.search.seed).n_points
+        self._tasks_of_device = GenerationPlan(fit, start, range(1), fit.model.search.seed).n_points
 
     def __call__(self, progress: Progress) -> str:
         """The line.
@@ -54,9 +54,9 @@ class SessionProgress:
         """Tasks done in this session, and tasks of the fit that are left."""
         session = self._session
         own = session.generations[self._first :]
-        devices = sum(len(each.points) * each.members for each in own)
-        of_search, later = session.sets_left()
-        now = session.plan.members if session.plan is not None else 0
-        ahead = of_search * now + later * session.fit.model.search.most_members
+        devices = sum(int(each.devices.sum()) for each in own)
+        if session.plan is not None:  # in earlier looks at the generation in progress
+            devices += len(session.plan.sets) * session.plan.devices.start
         done = self._tasks_of_device * devices + progress.fraction * progress.tasks
-        return done, self._tasks_of_device * ahead + (1 - progress.fraction) * progress.tasks
+        left = self._tasks_of_device * session.devices_left()
+        return done, left + (1 - progress.fraction) * progress.tasks

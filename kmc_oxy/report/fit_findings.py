@@ -198,12 +198,15 @@ def residual_trend(curve: FittedCurve) -> tuple[float, float]:
 def provenance_table(result: FitResult) -> Table:
     """Numbers of evaluations and members, library, version."""
     stages = np.array(result.stage)
-    members = result.members[result.is_search]
+    ensemble = result.ensemble
+    left_out = (result.members < ensemble).sum()
     facts = {
         "sets of the search": f"{result.is_search.sum()}, of which "
         f"{np.isfinite(result.cost[result.is_search]).sum()} give a device",
         "sets for the intervals": str((stages == "slopes").sum()),
-        "devices of a set": f"{members.min()} at first, {result.members.max()} at most",
+        "devices of a set": f"{ensemble[result.is_search].min()} at first, "
+        f"{ensemble.max()} at most",
+        "sets left out after a first look on fewer devices": str(left_out),
         "devices simulated": f"{result.members.sum():,}",
         "lowest cost on the devices of the check": f"{result.cost[stages == 'check'].min():.4g}",
         "library of the search": result.library,

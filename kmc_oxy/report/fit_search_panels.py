@@ -55,9 +55,9 @@ def _draw_costs(result: FitResult, axes: list[Axes]) -> None:
                 markersize=5, label=meaning,
             )  # fmt: skip
     searched = stages == "search"
-    changes = np.flatnonzero(np.diff(result.members[searched])) + 1
+    changes = np.flatnonzero(np.diff(result.ensemble[searched])) + 1
     for index, own in enumerate(np.split(np.flatnonzero(searched), changes)):
-        members = result.members[own[0]]
+        members = result.ensemble[own[0]]
         panel.step(
             number[own], np.minimum.accumulate(result.cost[own]), where="post", color="#000000",
             linewidth=1.3, label=None if index else "lowest so far",

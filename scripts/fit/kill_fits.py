@@ -45,7 +45,7 @@ CONTENT = {
             },
         }
     },
-    "search": {"evaluations": 18, "members": 3, "most_members": 4, "seed": 3},
+    "search": {"evaluations": 18, "screen": 1, "members": 3, "most_members": 4, "seed": 3},
 }
 
 

@@ -25,7 +25,7 @@ experiments:
       - pulse: {voltage: -4 V, duration: 1 s, read: false}
       - train: {voltage: +3 V, duration: 10 ms, count: 6, rest: {voltage: -0.1 V, duration: 50 ms}}
     targets: [{quantity: range, at_least: 0.5, at_most: 1}]
-search: {evaluations: 12, members: 3, most_members: 4, seed: 2}
+search: {evaluations: 12, screen: 1, members: 3, most_members: 4, seed: 2}
 """
 
 
@@ -41,8 +41,9 @@ def results(folder):
 def assert_same(one, other):
     assert one[1] == other[1]
     assert len(one[0]) == len(other[0]) >= 4
+    assert any((each["devices"] < each["members"]).any() for each in one[0])
     for first, second in zip(one[0], other[0], strict=True):
-        for key in ("points", "costs", "errors", "member_residuals"):
+        for key in ("points", "devices", "costs", "errors", "member_residuals"):
             np.testing.assert_array_equal(first[key], second[key])
 
 
@@ -68,16 +69,26 @@ def test_sets_whose_devices_fail_are_the_same_on_ranks(tmp_path, monkeypatch):
     assert any(np.isinf(each["costs"]).any() for each in results("on0")[0])
 
 
-def test_a_fit_goes_on_after_a_signal_with_another_number_of_ranks(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("reached", "stop"),
+    [
+        ("generation-00000.npz", lambda job: job.process.send_signal(signal.SIGTERM)),
+        # In the second look at the sets of the first generation.
+        ("generation-00000-rest.h5.work/tasks",
+         lambda job: jobs.kill([job.process.pid, *job.ranks()])),
+    ],
+    ids=["signal", "kill"],
+)  # fmt: skip
+def test_a_fit_goes_on_with_another_number_of_ranks(tmp_path, monkeypatch, reached, stop):
     monkeypatch.chdir(tmp_path)
     Path("fit.yaml").write_text(TEXT)
     code, _, err = jobs.run(0, "fit", "fit.yaml", "-o", "whole", "-j", "1", "-q")
     assert code == 0, err
     job = jobs.Job(2, "fit", "fit.yaml", "-o", "stopped")
-    jobs.wait_for(Path("stopped/generation-00000.npz").exists)
-    job.process.send_signal(signal.SIGTERM)
+    jobs.wait_for(Path("stopped", reached).exists)
+    stop(job)
     code, _, err = job.end()
-    assert code in (0, 75, 143), err
+    assert code in (0, 75, 143, -signal.SIGKILL), err
     code, _, err = jobs.run(0, "fit", "fit.yaml", "-o", "stopped", "-j", "1", "-q")
     assert code == 0, err
     assert_same(results("whole"), results("stopped"))

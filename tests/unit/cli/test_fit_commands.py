@@ -96,7 +96,8 @@ def test_validate(tmp_path, capsys):
     assert cli.main(["validate", str(path), "--set", "search.evaluations=1000"]) == 0
     text = capsys.readouterr().out
     assert "1000 sets at most" in text and "3 at first, 6 at most" in text
-    assert "3,072 to 6,072: 1 a set and member" in text
+    assert "2,572 to 6,072: 1 a set and member" in text
+    assert "2 in a first look" in text
     assert "hops" in text and "core(s)" in text
     assert re.search(r"^memory  +about .*B per process$", text, re.MULTILINE)
     rows = [line.split() for line in text.splitlines()]

@@ -57,11 +57,14 @@ def test_cost_grows_with_sets_and_members(tmp_path):
     fit = load_fit(path)
     cost = fit_cost(fit)
     assert cost.tasks_of_set == 1  # both experiments share a device
-    # 8 sets of 3 members, 2 x 5 sets for the slopes and 2 for the check of 6 members.
-    assert cost.tasks == (8 * 3 + 12 * 6, 8 * 6 + 12 * 6)
+    # 8 sets of 3 members, of which half may have only 2; 2 x 5 sets for the slopes and 2 for the
+    # check of 6 members.
+    assert cost.tasks == (8 * 3 - 4 + 12 * 6, 8 * 6 + 12 * 6)
+    for screen in ("null", "3"):
+        assert fit_cost(load_fit(path, (f"search.screen={screen}",))).tasks[0] == 8 * 3 + 12 * 6
     assert 0 < cost.hops[0] < cost.hops[1] and 0 < cost.core_time_s[0] < cost.core_time_s[1]
     more = fit_cost(load_fit(path, ("search.evaluations=80", "search.intervals=false")))
-    assert more.tasks == (80 * 3 + 2 * 6, 80 * 6 + 2 * 6)
+    assert more.tasks == (80 * 3 - 40 + 2 * 6, 80 * 6 + 2 * 6)
     fresh = fit_cost(load_fit(path, ("experiments.findings.device=fresh",)))
     assert fresh.tasks_of_set == 2
 
@@ -78,17 +81,26 @@ def test_the_line_of_a_session_is_of_the_whole_fit(tmp_path, monkeypatch):
         line = SessionProgress(session)
         plan, work = session.next_generation()
         clock.now_s = 3.0
-        # A quarter of 4 sets of 3 devices; ahead are as many, and 12 sets of 6.
-        text = line(Progress(12, 3, 0.25, 1000, 1.0, 0.0, 1.0))
-        assert text.startswith("search, generation 1: 0 of 8 sets, 3/12 tasks, ")
-        assert text.endswith(f"about {duration_text(9 + 12 + 72)} left")
+        # 3 of 4 sets of 2 devices; ahead are their third ones, 4 sets of 3, and 12 sets of 6.
+        text = line(Progress(8, 3, 3 / 8, 1000, 1.0, 0.0, 1.0))
+        assert text.startswith("search, generation 1, look 1 of 2: 0 of 8 sets, 3/8 tasks, ")
+        assert text.endswith(f"about {duration_text(5 + 4 + 12 + 72)} left")
         run_serial(plan, work)
         session.finish(plan, work)
         plan, work = session.next_generation()
-        clock.now_s = 18.0
-        text = line(Progress(12, 6, 0.5, 1000, 1.0, 0.0, 1.0))
-        assert text.startswith("search, generation 2: 4 of 8 sets, 6/12 tasks, ")
-        assert text.endswith(f"about {duration_text(6 + 72)} left")
+        kept = plan.n_tasks
+        assert 2 <= kept <= 4
+        clock.now_s = 9.0
+        text = line(Progress(kept, 1, 1 / kept, 1000, 1.0, 0.0, 1.0))
+        assert text.startswith(f"search, generation 1, look 2 of 2: 0 of 8 sets, 1/{kept} tasks, ")
+        assert text.endswith(f"about {duration_text(kept - 1 + 12 + 72)} left")
+        run_serial(plan, work)
+        session.finish(plan, work)
+        plan, work = session.next_generation()
+        clock.now_s = 8.0 + kept + 4
+        text = line(Progress(8, 4, 0.5, 1000, 1.0, 0.0, 1.0))
+        assert text.startswith("search, generation 2, look 1 of 2: 4 of 8 sets, 4/8 tasks, ")
+        assert text.endswith(f"about {duration_text(4 + 4 + 72)} left")
         work.release()
 
 
@@ -96,7 +108,7 @@ def test_lines_of_generations_keep_the_lowest_cost_of_their_stage(tmp_path, caps
     path = write_fit(tmp_path)
     assert cli.main(["fit", str(path), "-o", str(tmp_path / "out"), "-j", "1"]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "cost best" in line]
-    found = [re.search(r"(\w+), generation \d: (.*), . devices each; cost best ([^,]*)", line)
+    found = [re.search(r"(\w+), generation \d: (.*), . devices each[^;]*; cost best ([^,]*)", line)
              for line in lines]  # fmt: skip
     assert [each[1] for each in found] == 2 * ["search"] + 2 * ["slopes"] + ["check"]
     assert [each[2] for each in found[:3]] == ["4 of 8 sets", "8 of 8 sets", "5 sets"]

@@ -223,3 +223,18 @@ def test_page_without_intervals(result):
         direction_is_fixed=None,
     )  # fmt: skip
     assert "no intervals were computed" in fit_page(changed)
+
+
+def test_the_ensemble_of_a_generation_is_that_of_the_sets_not_left_out(result):
+    assert (np.diff(result.generation) >= 0).all() and result.ensemble.max() == 6
+    screened = dataclasses.replace(
+        result,
+        stage=3 * ("search",) + ("check",),
+        generation=np.array([0, 0, 1, 2]),
+        members=np.array([2, 5, 7, 9]),
+        cost=np.ones(4),
+    )
+    assert screened.ensemble.tolist() == [5, 5, 7, 9]
+    facts = {row[0].text: row[1].text for row in findings.provenance_table(screened).rows}
+    assert facts["devices of a set"] == "5 at first, 9 at most"
+    assert facts["sets left out after a first look on fewer devices"] == "1"

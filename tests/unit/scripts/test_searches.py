@@ -36,3 +36,11 @@ def test_table(capsys):
     header, rule, *rows = capsys.readouterr().out.splitlines()
     assert [row.split(" | ")[0] for row in rows] == [f"| {each.name}" for each in searches.PROBLEMS]
     assert {line.count("|") for line in (header, rule, *rows)} == {7}
+
+
+def test_screening_spares_members(capsys):
+    searches.compare_screening([searches.OWN_NOISE], [20], repeats=1, screen=1, members=4)
+    rows = capsys.readouterr().out.splitlines()[2:]
+    # Half of the sets are spared 3 of 4 members; of 7 sets, three.
+    assert [row.split(" | ")[2] for row in rows] == list(searches.SEARCHES)
+    assert all(row.endswith("| 32% |") for row in rows)
