@@ -58,6 +58,8 @@ PLACE = re.compile(r"in\.yaml(:\d+:\d+: .+|: .+)|\.\.\. and \d+ more|kmc-oxy: wa
 NAMED = ("thermal runaway", "needs about")
 #: Seconds of a processor within which a run must end after SIGTERM.
 PATIENCE_S = 5.0
+#: The same for each site: the set-up of a device hears a signal when it is done.
+PATIENCE_PER_SITE_S = 5e-6
 #: Seconds of a processor within which an input must be checked and its cost estimated.
 VALIDATION_S = 10.0
 #: Share of values that are beyond their limits, and of steps that may not fit the array.
@@ -132,6 +134,7 @@ def random_step(rng: random.Random, array: tuple[int, int], depth: int = 0) -> d
         },
         "map": {},
         "vector_matrix": {"inputs": [0.1] * array[1]},
+        "waveform": {"points": [[0, voltage], ["1 us", "-1 V"], ["2 us", 0]]},
         "repeat": {"count": rng.randint(1, 3)},
     }
     if duration == 1e-15 or rng.random() < 0.3:
@@ -160,9 +163,10 @@ def set_key_of_step(rng: random.Random, kind: str, body: dict[str, Any]) -> None
     if kind == "sweep" and name in ("amplitude", "to"):
         body.pop("to" if name == "amplitude" else "amplitude", None)
     value = random_value(rng, field)
-    if kind in ("vector_matrix", "program") and isinstance(value, list) and len(value) > 0:
+    given = body.get(name)
+    if isinstance(given, list) and isinstance(value, list) and len(value) > 0:
         # Lists of the array have its size.
-        length = len(body[name])
+        length = len(given)
         value = (value * length)[:length]
     body[name] = value
 
@@ -417,7 +421,9 @@ def outcome_of(data: dict[str, Any], folder: Path, seconds: float) -> tuple[str,
             signal.signal(number, handler)
         os.chdir(here)
     said = printed.getvalue()
-    if took_s > seconds + PATIENCE_S:
+    lattice = data["device"]["lattice"]
+    sites = 10 * lattice["nx"] * lattice["ny"] if code != 2 else 0
+    if took_s > seconds + PATIENCE_S + PATIENCE_PER_SITE_S * sites:
         return "wrong", f"{said}\nstopped {took_s - seconds:.0f} s after the signal"
     return _judged(code, said, text, output)
 

@@ -39,7 +39,7 @@ def test_what_has_no_logarithm_is_averaged_as_it_is(values):
 
 
 def test_a_count_is_never_averaged_by_its_logarithm():
-    found = mean_over_members([1.0, 40.0, 3.0], is_count=True)
+    found = mean_over_members([1.0, 40.0, 3.0], arithmetic=True)
     assert not found.geometric and found.low == 0
 
 
